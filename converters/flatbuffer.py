@@ -1,0 +1,97 @@
+"""Edits of a finished .tflite file: its tensors' names, its signature, and the ranges that a quantiser reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from edge_squeeze.converters.options import Ranges
+from edge_squeeze.errors import ConversionError
+
+IDENTIFIER = b"TFL3"
+SIGNATURE = b"serving_default"
+SCOPE = re.compile(r"^[^/;]+/([^/;]+)")  # model/layer/operation;...
+
+
+def unpack(data: bytes) -> Any:
+    """The file as a tree of objects (`ModelT`), which can be changed."""
+    from tensorflow.lite.python import schema_py_generated as schema  # noqa: PLC0415 - heavy
+
+    return schema.ModelT.InitFromPackedBuf(data, 0)
+
+
+def pack(model: Any) -> bytes:
+    """The bytes of a tree that `unpack` gave."""
+    import flatbuffers  # noqa: PLC0415 - comes with TensorFlow
+
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def name_ends(data: bytes, input_name: str, output_name: str) -> bytes:
+    """`data` with its only input and output given names, in the tensors and in a signature."""
+    from tensorflow.lite.python import schema_py_generated as schema  # noqa: PLC0415 - heavy
+
+    model = unpack(data)
+    graph = model.subgraphs[0]
+    maps = []
+    for indices, name in ((graph.inputs, input_name), (graph.outputs, output_name)):
+        end = schema.TensorMapT()
+        end.name, end.tensorIndex = name.encode(), int(indices[0])
+        graph.tensors[end.tensorIndex].name = end.name
+        maps.append(end)
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
+    signature.inputs, signature.outputs = maps[:1], maps[1:]
+    model.signatureDefs = [signature]
+    return pack(model)
+
+
+def layer_tensors(model: Any, layers: Iterable[str]) -> dict[str, Any]:
+    """The tensors of the first graph that layers compute, by layer name; the ends are called input and output.
+
+    TensorFlow names a tensor model/layer/operation and may append _1 to each part. A layer of several operations
+    has one entry for each, the later ones as layer/operation.
+    """
+    graph = model.subgraphs[0]
+    named = sorted(layers, key=len, reverse=True)
+    found = {"input": graph.tensors[graph.inputs[0]], "output": graph.tensors[graph.outputs[0]]}
+    produced = {int(index) for operator in graph.operators for index in operator.outputs}
+    for index in sorted(produced - {int(graph.outputs[0])}):
+        tensor = graph.tensors[index]
+        text = tensor.name.decode("utf-8", "replace")
+        match = SCOPE.match(text)
+        scope = match.group(1) if match else text
+        layer = next((name for name in named if re.fullmatch(re.escape(name) + r"(_\d+)?", scope)), scope)
+        key = layer if layer not in found else f"{layer}/{text.partition(';')[0].rpartition('/')[2]}"
+        found[key] = tensor
+    return found
+
+
+def read_ranges(data: bytes, layers: Iterable[str]) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value of each layer's output, as a calibrator left them in the file."""
+    ranges = {}
+    for name, tensor in layer_tensors(unpack(data), layers).items():
+        quantisation = tensor.quantization
+        if quantisation is not None and quantisation.max is not None and len(quantisation.max):
+            ranges[name] = (float(quantisation.min[0]), float(quantisation.max[0]))
+    return ranges
+
+
+def write_ranges(data: bytes, ranges: Ranges, layers: Iterable[str]) -> bytes:
+    """`data`, a float file, with `ranges` in it for a quantiser; ConversionError names the layers that have none."""
+    from tensorflow.lite.python import schema_py_generated as schema  # noqa: PLC0415 - heavy
+
+    model = unpack(data)
+    tensors = layer_tensors(model, layers)
+    if missing := [name for name in tensors if name not in ranges]:
+        raise ConversionError(f"The calibration has no range for {', '.join(missing)}. Calibrate with pictures.")
+    for name, tensor in tensors.items():
+        quantisation = schema.QuantizationParametersT()
+        quantisation.min, quantisation.max = (np.array([value], np.float32) for value in ranges[name])
+        tensor.quantization = quantisation
+    return pack(model)

@@ -1,0 +1,55 @@
+"""What a converter may be told, in one value that travels whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from edge_squeeze.errors import UsageError
+
+# The newest that ONNX Runtime 1.31, its web build, OpenVINO 2026 and OpenCV 4 and 5 all read; tf2onnx goes to 18.
+DEFAULT_OPSET = 17
+OPSETS = range(13, 19)
+LAYOUTS = ("nhwc", "nchw")
+Ranges = Mapping[str, tuple[float, float]]  # layer -> smallest and largest value it gave
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """How to write one file. None stands for the target's own default.
+
+    `io` is the dtype of the pixels; a quantised target gives its scores in it, too.
+    """
+
+    io: str | None = None
+    layout: str = "nhwc"
+    opset: int = DEFAULT_OPSET
+    dynamic_batch: bool = False
+    ranges: Ranges | None = None
+
+    def check(self) -> None:
+        """Raise UsageError for a value that no target knows."""
+        if self.layout not in LAYOUTS:
+            raise UsageError(f"layout must be {' or '.join(LAYOUTS)}, got {self.layout!r}.")
+        if self.opset not in OPSETS:
+            raise UsageError(f"opset must be {OPSETS.start} to {OPSETS.stop - 1}, got {self.opset}.")
+
+    def for_format(self, format_name: str) -> tuple[ConvertOptions, list[str]]:
+        """These options as `format_name` knows them, and the flags of them that mean nothing to it."""
+        if format_name == "onnx":
+            return self, []
+        default = ConvertOptions()
+        given = {"layout": self.layout, "opset": self.opset, "dynamic_batch": self.dynamic_batch}
+        ignored = [name for name, value in given.items() if value != getattr(default, name)]
+        return replace(default, io=self.io, ranges=self.ranges), ignored
+
+    def suffix(self, default_io: str) -> str:
+        """What the artifact's name says of options that are not the default: -nchw, -io-float32, ..."""
+        default = ConvertOptions()
+        parts = [
+            (self.io or default_io) != default_io and f"-io-{self.io}",
+            self.layout != default.layout and f"-{self.layout}",
+            self.opset != default.opset and f"-opset{self.opset}",
+            self.dynamic_batch and "-dynamic-batch",
+        ]
+        return "".join(part for part in parts if part)

@@ -1,0 +1,153 @@
+"""The table of targets (format x precision): how each is made, what its file must hold, and what it must reach.
+
+Figures in the reasons were measured on SqueezeNet 1.0 and 1.1 with their ImageNet weights (docs/parity.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edge_squeeze.converters import to_onnx, to_tflite
+from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.errors import UsageError, unknown
+from edge_squeeze.golden import Tolerance
+from edge_squeeze.parity import ENOUGH_PICTURES, Gate, at_least, at_most
+
+Converter = Callable[..., bytes]  # (baked Keras model, *, options: ConvertOptions) -> the file
+
+
+@dataclass(frozen=True)
+class Target:
+    """One row of the table."""
+
+    format: str
+    precision: str
+    convert: Converter
+    weights: str  # dtype that every kernel in the finished file must have
+    smoke_gates: tuple[Gate, ...]  # for built-in crops, or too few pictures to say more
+    full_gates: tuple[Gate, ...]  # for ENOUGH_PICTURES of the user's
+    golden: Tolerance
+    io: str = "float32"  # default dtype of the pixels
+    ios: tuple[str, ...] = ("float32", "uint8")
+    quantizer: str | None = None
+
+    def gates(self, pictures: int, *, photographs: bool) -> tuple[Gate, ...]:
+        """The gates for a set of that many pictures, `photographs` being crops of the built-in ones."""
+        return self.smoke_gates if photographs or pictures < ENOUGH_PICTURES else self.full_gates
+
+    def gate_records(self) -> dict[str, list[dict[str, Any]]]:
+        """Both sets of gates, for model.json."""
+        return {"crops": [asdict(g) for g in self.smoke_gates], "pictures": [asdict(g) for g in self.full_gates]}
+
+
+SAME_ARITHMETIC = (
+    at_most("max_abs", 1e-5, "float32 sums in another order: 5e-6 measured, against 0.5 for a wrong mean"),
+    at_least("top1_agreement", 1.0, "two classes would have to be within 1e-5 of each other to swap"),
+)
+HALF_WEIGHTS = (
+    at_least("psnr_db", 40.0, "weights rounded to 11 bits: 75 to 95 dB measured"),
+    at_least("top1_agreement", 0.99, "rounding swaps two classes in less than 1 of 100 pictures"),
+)
+FLOAT_GOLDEN = Tolerance(1e-4, "kernels of one family differ by 1e-6 between x86 and ARM; a wrong mean gives 0.1 and more")
+FLOAT16_GOLDEN = Tolerance(5e-3, "half-precision kernels may round each sum: 0.0018 measured against float32")
+
+TARGETS = (
+    Target("tflite", "float32", to_tflite.float32, "float32", SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN),
+    Target("tflite", "float16", to_tflite.float16, "float16", HALF_WEIGHTS, HALF_WEIGHTS, FLOAT_GOLDEN),
+    Target(
+        "tflite", "dynamic", to_tflite.dynamic, "int8",
+        smoke_gates=(
+            at_least("cosine", 0.95, "as for int8, whose weights it has"),
+            at_least("top1_agreement", 0.70, "as for int8, whose weights it has"),
+        ),
+        full_gates=(
+            at_least("cosine", 0.95, "as for int8, whose weights it has"),
+            at_least("top1_agreement", 0.88, "as for int8, whose weights it has"),
+        ),
+        golden=Tolerance(0.05, "activations are rounded anew per picture: 0.040 measured between kernel families"),
+    ),
+    Target(
+        "tflite", "int8", to_tflite.int8, "int8",
+        smoke_gates=(
+            at_least("cosine", 0.95, "0.961 (1.0) and 0.993 (1.1) measured; noise calibration gives at most 0.84"),
+            at_least("top1_agreement", 0.70, "0.80 (1.0) and 0.95 (1.1) measured; noise calibration gives at most 0.47"),
+        ),
+        full_gates=(
+            at_least("cosine", 0.95, "as for crops; a mean over more pictures only settles"),
+            at_least("top1_agreement", 0.88, "92 % (1.0) and 95 % (1.1) measured on 800 pictures"),
+        ),
+        golden=Tolerance(1.5 / 256, "one step of the int8 softmax between machines within a kernel family"),
+        io="uint8", ios=("uint8", "int8", "float32"), quantizer="TensorFlow post-training (stock)",
+    ),
+    Target("onnx", "float32", to_onnx.float32, "float32", SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN),
+    Target("onnx", "float16", to_onnx.float16, "float16", HALF_WEIGHTS, HALF_WEIGHTS, FLOAT16_GOLDEN),
+)  # fmt: skip
+FORMATS = tuple(dict.fromkeys(target.format for target in TARGETS))
+PRECISIONS = tuple(dict.fromkeys(target.precision for target in TARGETS))
+ALL = "all"
+
+
+def find(format_name: str, precision: str) -> Target:
+    """The row of that format and precision; UsageError with the choices if there is none."""
+    for target in TARGETS:
+        if (target.format, target.precision) == (format_name, precision):
+            return target
+    choices = [target.precision for target in TARGETS if target.format == format_name]
+    raise UsageError(f"{format_name} has no {precision}. Choices: {', '.join(choices)}.")
+
+
+@dataclass(frozen=True)
+class Order:
+    """One file to make: a target and its options."""
+
+    target: Target
+    options: ConvertOptions
+
+    @property
+    def suffix(self) -> str:
+        """What distinguishes its name from that of the target's default."""
+        return self.options.suffix(self.target.io)
+
+
+def plan(formats: Sequence[str], precisions: Sequence[str], options: ConvertOptions) -> tuple[list[Order], list[str]]:
+    """The files to make, and a note for each that `all` would have covered but that does not exist.
+
+    UsageError for unknown names, and for what was named outright but does not exist.
+    """
+    options.check()
+    asked_all = ALL in formats or ALL in precisions
+    orders, notes = [], []
+    for format_name in _expand("format", formats, FORMATS):
+        for precision in _expand("precision", precisions, PRECISIONS):
+            try:
+                order, ignored = _order(format_name, precision, options, strict=not asked_all)
+            except UsageError as error:
+                if not asked_all:
+                    raise
+                notes.append(f"left out {format_name} {precision}: {error}")
+                continue
+            orders.append(order)
+            notes += [f"{format_name} {precision}: --{name.replace('_', '-')} does not apply" for name in ignored]
+    if not orders:
+        raise UsageError(f"Nothing to export. {' '.join(notes)}")
+    return orders, list(dict.fromkeys(notes))
+
+
+def _order(format_name: str, precision: str, options: ConvertOptions, *, strict: bool) -> tuple[Order, list[str]]:
+    target = find(format_name, precision)
+    own, ignored = options.for_format(format_name)
+    if ignored and strict:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
+        raise UsageError(f"{flags} applies to onnx alone; {format_name} files are nhwc with a batch of 1.")
+    if own.io is not None and own.io not in target.ios:
+        raise UsageError(f"{format_name} {precision} has no --io {own.io}. Choices: {', '.join(target.ios)}.")
+    return Order(target, own), ignored
+
+
+def _expand(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:
+    for name in asked:
+        if name not in (*known, ALL):
+            raise unknown(kind, name, (*known, ALL))
+    return list(known) if ALL in asked else list(dict.fromkeys(asked))

@@ -1,0 +1,95 @@
+"""Keras model -> .tflite, in float32, float16, dynamic range and full integer precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from edge_squeeze.chatter import captured
+from edge_squeeze.converters import flatbuffer
+from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.converters.tracing import INPUT, OUTPUT, signature, traceable
+from edge_squeeze.errors import ConversionError
+from edge_squeeze.preprocessing import Pixels
+
+PIXEL_RANGE = (0.0, 255.0)  # whatever the pictures held: scale 1 and zero point 0 take pixels as they are
+
+
+def float32(model: Any, *, options: ConvertOptions) -> bytes:
+    """The file with float32 weights and arithmetic; `model` takes raw pixels [N,H,W,3]."""
+    return _named(_convert(model, options.io or "float32"))
+
+
+def float16(model: Any, *, options: ConvertOptions) -> bytes:
+    """The file with float16 weights, half the size; CPUs expand them and compute in float32."""
+    import tensorflow as tf  # noqa: PLC0415 - heavy
+
+    return _named(_convert(model, options.io or "float32", optimizations=["DEFAULT"], types=[tf.float16]))
+
+
+def dynamic(model: Any, *, options: ConvertOptions) -> bytes:
+    """The file with int8 weights whose activations are quantised anew for each picture."""
+    return _named(_convert(model, options.io or "float32", optimizations=["DEFAULT"]))
+
+
+def int8(model: Any, *, options: ConvertOptions) -> bytes:
+    """The full integer file; `options.ranges` must hold what `measure_ranges` gave."""
+    if options.ranges is None:
+        raise ConversionError("int8 needs calibration ranges.")
+    layers = [layer.name for layer in model.layers]
+    ranges = {**options.ranges, "input": PIXEL_RANGE}
+    calibrated = flatbuffer.write_ranges(_convert(model, "float32"), ranges, layers)
+    return _named(_quantise(calibrated, options.io or "uint8"))
+
+
+def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> dict[str, tuple[float, float]]:
+    """The range of each layer's output over `pictures`, each [H,W,3], as TensorFlow's own calibrator sees it."""
+    from tensorflow.lite.python.optimize.calibrator import Calibrator  # noqa: PLC0415 - heavy
+
+    def feed() -> Iterator[list[np.ndarray[Any, Any]]]:
+        for picture in pictures:
+            yield [picture[None].astype(np.float32)]
+
+    data = _convert(model, "float32")
+    with captured():
+        calibrated = bytes(Calibrator(data).calibrate(feed))
+    ranges = flatbuffer.read_ranges(calibrated, [layer.name for layer in model.layers])
+    return {**ranges, "input": PIXEL_RANGE}
+
+
+def _named(data: bytes) -> bytes:
+    return flatbuffer.name_ends(data, INPUT, OUTPUT)
+
+
+def _convert(model: Any, io: str, optimizations: Iterable[str] = (), types: Iterable[Any] = ()) -> bytes:
+    """Run TensorFlow's converter on a static batch of 1, with its built-in operators alone."""
+    import tensorflow as tf  # noqa: PLC0415 - heavy
+
+    with captured() as chatter:
+        try:
+            traced = traceable(model).get_concrete_function(signature(model, io, batch=1))
+            # None as the second argument: with a Keras 3 model there, the file silently lacks its weights.
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], None)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+            converter.target_spec.supported_types = list(types)
+            converter.optimizations = [tf.lite.Optimize[name] for name in optimizations]
+            return bytes(converter.convert())
+        except Exception as error:  # the converter raises many kinds; the chatter says what it stumbled over
+            failure = error
+    raise ConversionError(f"TensorFlow could not convert {model.name} to TFLite: {failure}", chatter.text) from failure
+
+
+def _quantise(calibrated: bytes, io: str) -> bytes:
+    """Run the second half of TensorFlow's post-training quantiser on a float file that has ranges in it."""
+    import tensorflow as tf  # noqa: PLC0415 - heavy
+    from tensorflow.lite.python.convert import mlir_quantize  # noqa: PLC0415 - heavy
+
+    dtype = tf.as_dtype(io)
+    with captured() as chatter:
+        try:
+            return bytes(mlir_quantize(calibrated, input_data_type=dtype, output_data_type=dtype))
+        except Exception as error:  # as above
+            failure = error
+    raise ConversionError(f"TensorFlow could not quantise the model: {failure}", chatter.text) from failure

@@ -1,0 +1,149 @@
+"""Exports Keras SqueezeNets to phones, ARM boards and browsers, and proves every file against the original.
+
+    import edge_squeeze
+    model = edge_squeeze.build("squeezenet1.1")                       # a Keras model with its ImageNet weights
+    exported = edge_squeeze.export(format="all", precision="all")     # folders below out/, each with its proof
+    edge_squeeze.load("out/squeezenet1.1-tflite-float32").predict("cat.jpg")
+
+Importing this package loads neither TensorFlow nor an engine; each function loads what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_squeeze.converters.export import Exported
+    from edge_squeeze.prediction import Classifier
+    from edge_squeeze.reporting import Reporter
+    from edge_squeeze.verification import Verification
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "build", "export", "load", "verify"]
+
+DEFAULT_VARIANT = "squeezenet1.1"
+
+
+def build(
+    variant: str = DEFAULT_VARIANT,
+    *,
+    weights: str | Path | None = None,
+    classes: int | None = None,
+    input_size: int | tuple[int, int] | None = None,
+    dropout: float | None = None,
+    seed: int = 0,
+) -> Any:
+    """The Keras model: a normalised picture [N,H,W,3] float32 -> probabilities [N,classes].
+
+    `weights` is "imagenet", "random" or a file; by default the variant's ImageNet weights where it has them for
+    this number of classes, else random ones drawn from `seed`. `input_size` is a side, or (height, width), in
+    pixels. The preprocessing that the weights want is `edge_squeeze.original.preprocessing`.
+
+    Raises UsageError for what cannot be built or loaded, MissingDependencyError without TensorFlow.
+    """
+    from edge_squeeze import model, original
+    from edge_squeeze import weights as store
+
+    arch = model.architecture(variant, classes, input_size, dropout)
+    return original.build(arch, store.resolve(arch, weights or store.default(arch), seed)).model
+
+
+def export(
+    variant: str = DEFAULT_VARIANT,
+    *,
+    format: str | Sequence[str] = "tflite",  # noqa: A002 - the command line's word
+    precision: str | Sequence[str] = "float32",
+    weights: str | Path = "imagenet",
+    seed: int = 0,
+    classes: int | None = None,
+    input_size: int | tuple[int, int] | None = None,
+    calibration: str | Path | None = None,
+    images: str | Path | None = None,
+    out: str | Path = "out",
+    io: str | None = None,
+    layout: str = "nhwc",
+    opset: int | None = None,
+    dynamic_batch: bool = False,
+    reporter: Reporter | None = None,
+    command: str = "edge_squeeze.export",
+) -> list[Exported]:
+    """The artifacts written below `out`, one for each format and precision, each with the proof of its parity.
+
+    A failed proof is told by `exported.proof.verdict`, not raised. `calibration` is a folder of pictures or a
+    calibration.json, for int8; `images` is a folder of pictures for the proof; both default to crops of built-in
+    photographs. `io` is the dtype of the pixels (uint8, int8, float32).
+
+    Raises UsageError, ConversionError or MissingDependencyError.
+    """
+    from edge_squeeze import model
+    from edge_squeeze import weights as store
+    from edge_squeeze.converters import export as exporter
+    from edge_squeeze.converters import targets
+    from edge_squeeze.converters.options import DEFAULT_OPSET, ConvertOptions
+    from edge_squeeze.reporting import Silent
+
+    reporter = reporter or Silent()
+    options = ConvertOptions(io, layout, opset or DEFAULT_OPSET, dynamic_batch)
+    orders, notes = targets.plan(_names(format), _names(precision), options)
+    for note in notes:
+        reporter.note(note)
+    arch = model.architecture(variant, classes, input_size)
+    resolved = store.resolve(arch, weights, seed)
+    request = exporter.Request(arch, resolved, orders, Path(out), _path(calibration), _path(images), command)
+    return exporter.export(request, reporter)
+
+
+def verify(
+    artifact: str | Path,
+    *,
+    images: str | Path | None = None,
+    original: str | Path | None = None,
+    runtime: str | None = None,
+    threads: int = 1,
+    reporter: Reporter | None = None,
+) -> Verification:
+    """What re-checking the folder `artifact` gave: its golden files, and its parity where the original can be had.
+
+    `images` is a folder of pictures, `original` a weights file to use in place of the recorded one. `.passed` of
+    the result says whether everything held. Raises UsageError for what cannot be read, ConversionError where the
+    engine refuses the file.
+    """
+    from edge_squeeze import artifact as artifacts
+    from edge_squeeze import verification
+    from edge_squeeze.converters import targets
+    from edge_squeeze.reporting import Silent
+    from edge_squeeze.runtimes import RunOptions
+
+    loaded = artifacts.load(Path(artifact))
+    target = targets.find(loaded.manifest.format, loaded.manifest.precision)
+    return verification.verify(
+        loaded,
+        _path(images),
+        _path(original),
+        lambda pictures: target.gates(len(pictures), photographs=pictures.photographs),
+        RunOptions(threads, runtime),
+        reporter or Silent(),
+    )
+
+
+def load(artifact: str | Path, *, runtime: str | None = None, threads: int = 1) -> Classifier:
+    """A classifier that runs the folder `artifact`: `.predict(picture)` gives its best classes.
+
+    Raises UsageError for a folder that is no artifact, MissingDependencyError without an engine for its format.
+    """
+    from edge_squeeze import artifact as artifacts
+    from edge_squeeze.prediction import Classifier
+    from edge_squeeze.runtimes import RunOptions
+
+    return Classifier(artifacts.load(Path(artifact)), RunOptions(threads, runtime))
+
+
+def _names(value: str | Sequence[str]) -> list[str]:
+    parts = value.split(",") if isinstance(value, str) else value
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)

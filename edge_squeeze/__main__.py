@@ -1,0 +1,6 @@
+"""`python -m edge_squeeze` is `edge-squeeze`."""
+
+from edge_squeeze.cli import main
+
+if __name__ == "__main__":
+    main()

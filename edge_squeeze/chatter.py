@@ -1,0 +1,52 @@
+"""Keeps what converters and engines print, from Python or from C++, off the terminal until somebody wants it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Chatter:
+    """What was printed while a `captured` block ran."""
+
+    text = ""
+
+
+_visible = False
+
+
+def visible(on: bool) -> None:  # noqa: FBT001 - a switch
+    """Let everything through from now on, if `on`."""
+    global _visible  # noqa: PLW0603 - standard output and error are the process's, too
+    _visible = on
+
+
+@contextmanager
+def captured() -> Iterator[Chatter]:
+    """Redirect the process's standard output and error to `Chatter.text` while the block runs.
+
+    It works on the file descriptors, since TensorFlow and LiteRT write to them from C++.
+    """
+    chatter = Chatter()
+    if _visible:
+        yield chatter
+        return
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    saved = os.dup(1), os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        try:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            yield chatter
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            for descriptor, target in zip(saved, (1, 2), strict=True):
+                os.dup2(descriptor, target)
+                os.close(descriptor)
+            file.seek(0)
+            chatter.text = file.read().decode("utf-8", "replace")

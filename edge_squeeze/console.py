@@ -1,0 +1,95 @@
+"""What the terminal shows: steps and progress on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+T = TypeVar("T")
+PLAIN_WIDTH = 160  # a pipe has no width to respect
+STYLES = {"PASS": "green", "FAIL": "bold red", "UNPROVEN": "yellow"}
+
+
+class ConsoleReporter:
+    """Tells steps with their time, parts of steps only when `verbose`, and progress where there is a terminal."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        # A descriptor of its own: what converters print is captured by redirecting the process's standard error.
+        stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
+        self._console = Console(file=stream, highlight=False, markup=False, soft_wrap=True)
+        self._verbose, self._steps, self._depth = verbose, 0, 0
+        self._notes: list[str] = []
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Announce a numbered step once it is done, with the seconds it took and the notes made meanwhile."""
+        self._steps += 1
+        start = time.perf_counter()
+        label = f"[{self._steps}] {title}"
+        self._depth += 1
+        try:
+            if self._console.is_terminal and not self._verbose:
+                self._console.print(f"{label} ...", end="\r")
+            yield
+        finally:
+            self._depth -= 1
+        self._console.print(f"{label:<52} {time.perf_counter() - start:6.1f} s")
+        self._flush()
+
+    @contextmanager
+    def part(self, title: str) -> Iterator[None]:
+        """Time a part of a step."""
+        start = time.perf_counter()
+        yield
+        if self._verbose:
+            self._console.print(f"      {title:<46} {time.perf_counter() - start:6.2f} s")
+
+    def track(self, items: Iterable[T], title: str) -> Iterator[T]:
+        """`items`, with a bar that disappears when they are through."""
+        columns = TextColumn(f"    {title}"), BarColumn(), MofNCompleteColumn()
+        with Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as bar:
+            yield from bar.track(items, total=len(items) if hasattr(items, "__len__") else None)
+
+    def note(self, text: str) -> None:
+        """A remark, shown below the step that is under way."""
+        self._notes.append(text)
+        if not self._depth:
+            self._flush()
+
+    def _flush(self) -> None:
+        for text in self._notes:
+            self._console.print(f"      {text}")
+        self._notes.clear()
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as the one JSON document of this command."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def print_text(*lines: str) -> None:
+    """Print `lines` as they are."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
+    """Print an aligned table; the first `left` columns and the last one are text, the others figures."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for i, column in enumerate(columns):
+        is_text = i < left or i == len(columns) - 1
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text or i < left)
+    for row in rows:
+        table.add_row(*row, style=None if row[-1] not in STYLES else STYLES[row[-1]])
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=PLAIN_WIDTH)
+    console.print(table)

@@ -1,0 +1,64 @@
+"""Files fetched once into the user's cache, each checked against its hash before it gets its name there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from edge_squeeze.errors import UsageError
+
+TIMEOUT_S = 30
+LARGEST_DOWNLOAD = 100 << 20
+
+
+def cache_folder() -> Path:
+    """Where fetched files are kept: $EDGE_SQUEEZE_CACHE, else edge-squeeze under the user's cache folder."""
+    if own := os.environ.get("EDGE_SQUEEZE_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-squeeze"
+
+
+def cached(url: str, sha256: str) -> Path:
+    """The file at `url`, from the cache or fetched into it; UsageError if it cannot be had or has another hash."""
+    path = cache_folder() / f"{sha256[:16]}-{url.rpartition('/')[2]}"
+    if path.is_file() and _digest(path.read_bytes()) == sha256:
+        return path
+    data = _fetch(url)
+    if (digest := _digest(data)) != sha256:
+        raise UsageError(f"{url} gave another file than expected: required sha256 {sha256}, got {digest}.")
+    try:
+        _store(path, data)
+    except OSError as error:
+        raise UsageError(f"The cache {path.parent} cannot be written ({error}). Set EDGE_SQUEEZE_CACHE.") from error
+    return path
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:  # noqa: S310 - our own https address
+            data: bytes = response.read(LARGEST_DOWNLOAD + 1)
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        raise UsageError(f"{url} could not be fetched: {error}.") from error
+    if len(data) > LARGEST_DOWNLOAD:
+        raise UsageError(f"{url} gave more than {LARGEST_DOWNLOAD >> 20} MB.")
+    return data
+
+
+def _store(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,60 @@
+"""What can go wrong, each kind tied to one exit code of the command line.
+
+    EdgeSqueezeError              1  a defect of this package
+    |-- UsageError                2  unusable input: argument, path, picture, weights file, calibration set
+    |-- ParityError               3  parity or golden check failed
+    |-- ConversionError           4  a readable model that could not be converted or run
+    `-- MissingDependencyError    5  a package is not installed; the message names the extra that brings it
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EdgeSqueezeError(Exception):
+    """Base of every error this package raises on purpose; its text is meant for the user."""
+
+    exit_code = 1
+
+
+class UsageError(EdgeSqueezeError):
+    """The user gave something that cannot be used."""
+
+    exit_code = 2
+
+
+class ParityError(EdgeSqueezeError):
+    """An artifact's outputs are too far from the original's, or from its golden scores."""
+
+    exit_code = 3
+
+
+class ConversionError(EdgeSqueezeError):
+    """A model that could be read could not be converted, or its file is not what its name says."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, log: str = "") -> None:
+        """Keep the converter's own output in `log`; the command line shows its end."""
+        super().__init__(message)
+        self.log = log
+
+
+class MissingDependencyError(EdgeSqueezeError):
+    """A package that this action needs is not installed."""
+
+    exit_code = 5
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        """Say which `extra` of this package installs `package`, needed for `purpose`."""
+        super().__init__(f'{purpose} needs {package}, which is not installed. Run: pip install "edge-squeeze[{extra}]"')
+
+
+def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:
+    """A UsageError for a name that is none of `choices`, with the nearest of them suggested."""
+    names = list(choices)
+    near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return UsageError(f"Unknown {kind}: {got!r}.{hint} Choices: {', '.join(names)}.")

@@ -1,0 +1,59 @@
+"""The original: the Keras float32 model with nothing baked in, which every artifact is held against."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edge_squeeze import model as networks
+from edge_squeeze import weights as weight_store
+from edge_squeeze.chatter import captured
+from edge_squeeze.errors import MissingDependencyError
+from edge_squeeze.manifest import WeightsRecord
+from edge_squeeze.preprocessing import Pixels, Preprocessing, caffe
+from edge_squeeze.runtimes import Scores, is_installed
+
+BATCH = 8  # pictures a time: larger ones gain nothing on two cores and cost memory
+
+
+@dataclass(frozen=True)
+class Original:
+    """A Keras model [N,H,W,3] normalised -> [N,classes], with its preprocessing and the record of its weights."""
+
+    arch: networks.Architecture
+    model: Any
+    preprocessing: Preprocessing
+    weights: WeightsRecord
+
+    def run(self, pixels: Pixels) -> Scores:
+        """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8, normalised outside the graph."""
+        batches = (self.preprocessing.normalise(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH))
+        return np.concatenate([np.asarray(self.model(batch, training=False), np.float32) for batch in batches])
+
+
+def preprocessing(arch: networks.Architecture) -> Preprocessing:
+    """The preprocessing that the weights of `arch` were trained with: Caffe's, for all that are published."""
+    return caffe(*arch.input_size)
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow and Keras without their chatter; MissingDependencyError if they are not installed."""
+    if not is_installed("tensorflow"):
+        raise MissingDependencyError("tensorflow", "export", "Building a Keras model")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with captured():
+        import keras  # noqa: F401, PLC0415
+        import tensorflow  # noqa: F401, PLC0415, ICN001
+
+
+def build(arch: networks.Architecture, weights: weight_store.Weights) -> Original:
+    """The original of `arch` with `weights` in it; UsageError lists the layers that do not match."""
+    load_tensorflow()
+    with captured():
+        model = networks.build(arch)
+    weight_store.assign(model, weights)
+    return Original(arch, model, preprocessing(arch), weights.record)

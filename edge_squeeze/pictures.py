@@ -1,0 +1,123 @@
+"""Pictures from files, from folders, and the photographs that come with scikit-image."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from edge_squeeze.errors import MissingDependencyError, UsageError
+from edge_squeeze.preprocessing import Pixels, Preprocessing
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+PHOTOGRAPHS = {
+    "astronaut": "astronaut.png",
+    "chelsea": "chelsea.png",
+    "coffee": "coffee.png",
+    "rocket": "rocket.jpg",
+    "motorcycle": "motorcycle_left.png",
+}
+SMALLEST_CROP = 0.5  # of the photograph's short side
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """Pictures made ready for a network, and where they came from."""
+
+    names: tuple[str, ...]
+    pixels: Pixels  # [N,H,W,3] raw RGB
+    description: str
+    photographs: bool  # crops of built-in photographs, not pictures of the user's
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def open_picture(path: Path) -> Image.Image:
+    """The picture as it is meant to be seen, in RGB: EXIF rotation applied, transparent parts on white.
+
+    UsageError if `path` is missing, is no picture, is truncated, or would unpack to an absurd size.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as opened:
+                return _to_rgb(ImageOps.exif_transpose(opened))
+    except FileNotFoundError as error:
+        raise UsageError(f"No such picture: {path}.") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UsageError(f"{path} is too large: {error}") from error
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+        raise UsageError(f"{path} is not a picture that can be read ({error}). Required: {_known()}.") from error
+
+
+def _known() -> str:
+    return "a whole JPEG, PNG, WebP, BMP, GIF or TIFF file"
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("I;16", "I;16L", "I;16B", "I"):  # 16-bit greyscale: PIL's own conversion clips it to white
+        values = np.asarray(picture, dtype=np.float64) / 257.0
+        return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8)).convert("RGB")
+    if "A" in picture.mode or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def list_pictures(path: Path) -> list[Path]:
+    """The picture files at `path`: itself, or all below the folder, sorted; UsageError if there are none."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UsageError(f"No such file or folder: {path}. Required: a picture, or a folder of pictures.")
+    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    if not found:
+        raise UsageError(f"No pictures in {path}. Required: files ending in {', '.join(SUFFIXES)}.")
+    return found
+
+
+def load_folder(path: Path, preprocessing: Preprocessing) -> PictureSet:
+    """Every picture at `path`, preprocessed; UsageError names the first that cannot be read."""
+    files = list_pictures(path)
+    pixels = np.stack([preprocessing.pixels(open_picture(file)) for file in files])
+    names = tuple(str(file.relative_to(path)) if path.is_dir() else file.name for file in files)
+    return PictureSet(names, pixels, f"{len(files)} pictures of {path}", photographs=False)
+
+
+def photograph(name: str) -> Image.Image:
+    """One of PHOTOGRAPHS, found as a data file of scikit-image without importing it."""
+    spec = importlib.util.find_spec("skimage")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingDependencyError("scikit-image", "export", "The built-in photographs")
+    return open_picture(Path(spec.submodule_search_locations[0]) / "data" / PHOTOGRAPHS[name])
+
+
+def photograph_crops(per_photograph: int, size: tuple[int, int], seed: int) -> PictureSet:
+    """Seeded crops of PHOTOGRAPHS, half of them mirrored, resized to `size` (height, width)."""
+    rng = np.random.default_rng(seed)
+    names, crops = [], []
+    for name in PHOTOGRAPHS:
+        picture = photograph(name)
+        names += [f"{name} crop {i + 1}" for i in range(per_photograph)]
+        crops += list(_crops(picture, per_photograph, size, rng))
+    description = f"{len(crops)} crops of {len(PHOTOGRAPHS)} scikit-image photographs (seed {seed})"
+    return PictureSet(tuple(names), np.stack(crops), description, photographs=True)
+
+
+def _crops(picture: Image.Image, count: int, size: tuple[int, int], rng: np.random.Generator) -> Iterator[Pixels]:
+    height, width = size
+    largest = min(picture.width / width, picture.height / height)
+    for _ in range(count):
+        scale = largest * rng.uniform(SMALLEST_CROP, 1.0)
+        box_width, box_height = width * scale, height * scale
+        left, top = rng.uniform(0, picture.width - box_width), rng.uniform(0, picture.height - box_height)
+        box = (left, top, left + box_width, top + box_height)
+        crop = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, box=box), dtype=np.uint8)
+        yield crop[:, ::-1] if rng.random() < 0.5 else crop  # noqa: PLR2004 - half of them

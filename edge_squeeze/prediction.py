@@ -1,0 +1,70 @@
+"""Classifies pictures with an artifact, told about it by nothing but its manifest."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from edge_squeeze.artifact import Artifact
+from edge_squeeze.labels import top_k
+from edge_squeeze.pictures import open_picture
+from edge_squeeze.preprocessing import Pixels
+from edge_squeeze.runtimes import RunOptions, open_runner
+
+Picture = str | Path | Image.Image | Pixels
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class and its score."""
+
+    label: str
+    index: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The best classes of one picture, best first, and what it took to find them."""
+
+    predictions: list[Prediction]
+    preprocess_ms: float  # decoding included, where the picture was a file
+    inference_ms: float
+
+
+class Classifier:
+    """An artifact, loaded into an engine."""
+
+    def __init__(self, artifact: Artifact, options: RunOptions) -> None:
+        """Load the model file, after checking its hash, and the labels."""
+        self.artifact = artifact
+        self.labels = artifact.labels()
+        self.runner = open_runner(artifact.model(), artifact.manifest.format, options)
+
+    def predict(self, picture: Picture, top: int = 5) -> list[Prediction]:
+        """The `top` best classes of a picture file, a PIL image or raw RGB pixels [H,W,3] uint8 of any size."""
+        return self.classify(picture, top).predictions
+
+    def classify(self, picture: Picture, top: int = 5) -> Classification:
+        """As `predict`, with the times."""
+        start = time.perf_counter()
+        pixels = self.artifact.manifest.preprocessing.pixels(_opened(picture))[None]
+        ready = time.perf_counter()
+        scores = self.runner.run(pixels)[0]
+        done = time.perf_counter()
+        best = [Prediction(self.labels[i], int(i), float(scores[i])) for i in top_k(scores, top)]
+        return Classification(best, (ready - start) * 1e3, (done - ready) * 1e3)
+
+    def warm_up(self, picture: Picture) -> None:
+        """Run once untimed: an engine's first inference allocates and packs, which is not its speed."""
+        self.classify(picture)
+
+
+def _opened(picture: Picture) -> Image.Image:
+    if isinstance(picture, str | Path):
+        return open_picture(Path(picture))
+    return Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture.convert("RGB")

@@ -1,0 +1,86 @@
+"""The one home of how a picture becomes what a network sees: as a value, as pixels, and as the network's own input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edge_squeeze.errors import UsageError
+
+Pixels = NDArray[np.uint8]
+MAX_RESIZED_PIXELS = 50_000_000  # a 1 x 100,000 picture would otherwise be blown up to gigabytes
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What an artifact does to raw RGB pixels by itself: reorder to `order`, then (channel - mean) * scale."""
+
+    order: str = "rgb"  # rgb | bgr
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # in the order named by `order`
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize the short side, crop the centre, pad; then the normalisation, which artifacts have baked in.
+
+    The long side becomes (long * short_side + short // 2) // short; the crop starts at (size - crop) // 2.
+    """
+
+    short_side: int
+    crop: tuple[int, int]  # height, width
+    filter: str = "bilinear"  # as PIL's Image.BILINEAR: antialiased when it shrinks
+    pad: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, bottom, left, right; after the crop
+    pad_value: tuple[int, int, int] = (0, 0, 0)  # red, green, blue
+    baked: Normalisation = field(default_factory=Normalisation)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the pixels the model sees."""
+        top, bottom, left, right = self.pad
+        return self.crop[0] + top + bottom, self.crop[1] + left + right
+
+    def pixels(self, picture: Image.Image) -> Pixels:
+        """The pixels [H,W,3] uint8 of an RGB `picture`, resized, cropped and padded; UsageError if it is a thread."""
+        resized = picture.resize(self._resized(picture.size), Image.Resampling.BILINEAR)
+        height, width = self.crop
+        left, top = (resized.width - width) // 2, (resized.height - height) // 2
+        cropped = np.asarray(resized.crop((left, top, left + width, top + height)), dtype=np.uint8)
+        return self._padded(cropped)
+
+    def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
+        """What the original network, with nothing baked in, must be given for raw RGB `pixels` [N,H,W,3]."""
+        channels = pixels[..., ::-1] if self.baked.order == "bgr" else pixels
+        mean, scale = np.float32(self.baked.mean), np.float32(self.baked.scale)
+        return np.ascontiguousarray((channels.astype(np.float32) - mean) * scale)
+
+    def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
+        short = min(size)
+        width, height = ((side * self.short_side + short // 2) // short for side in size)
+        if width * height > MAX_RESIZED_PIXELS:
+            raise UsageError(
+                f"A picture of {size[0]} x {size[1]} pixels would become {width} x {height}. Required: at most "
+                f"{MAX_RESIZED_PIXELS:,} pixels once its short side is {self.short_side}. Crop it first."
+            )
+        return width, height
+
+    def _padded(self, pixels: Pixels) -> Pixels:
+        if not any(self.pad):
+            return pixels
+        top, _, left, _ = self.pad
+        padded = np.empty((*self.size, 3), np.uint8)
+        padded[:] = self.pad_value
+        padded[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+        return padded
+
+
+def caffe(height: int, width: int) -> Preprocessing:
+    """Preprocessing of the weights trained in Caffe (both published ImageNet sets): 256 -> 227, BGR minus the mean.
+
+    Source: github.com/forresti/SqueezeNet, train_val.prototxt. Other input sizes keep the ratio of 256 to 227.
+    """
+    short_side = round(max(height, width) * 256 / 227)
+    return Preprocessing(short_side, (height, width), baked=Normalisation("bgr", (104.0, 117.0, 123.0)))

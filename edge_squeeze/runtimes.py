@@ -1,0 +1,176 @@
+"""Engines that run an artifact, behind one method: pixels in, scores out."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_squeeze.chatter import captured
+from edge_squeeze.errors import ConversionError, MissingDependencyError, UsageError, unknown
+from edge_squeeze.preprocessing import Pixels
+
+Scores = NDArray[np.float32]
+XNNPACK, BUILTIN, ONNXRUNTIME = "xnnpack", "builtin", "onnxruntime"
+DYNAMIC_BATCH = 8  # pictures a time where the file leaves the batch open
+
+
+@dataclass(frozen=True)
+class TFLiteRuntime:
+    """A package with a TensorFlow Lite interpreter."""
+
+    module: str
+    package: str
+    extra: str
+
+
+# In the order in which they are looked for.
+TFLITE_RUNTIMES = {
+    "litert": TFLiteRuntime("ai_edge_litert.interpreter", "ai-edge-litert", "litert"),
+    "tflite-runtime": TFLiteRuntime("tflite_runtime.interpreter", "tflite-runtime", "tflite-runtime"),
+    "tf.lite": TFLiteRuntime("tensorflow.lite.python.interpreter", "tensorflow", "export"),
+}
+
+
+class Runner(Protocol):
+    """An artifact, loaded. `kernels` names the family of kernels that computes: results agree within a family."""
+
+    runtime: str
+    version: str
+    kernels: str
+
+    def run(self, pixels: Pixels) -> Scores:
+        """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8, quantisation undone."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run an artifact: the runtime's name, or None for the first installed; a kernel family, or its default."""
+
+    threads: int = 1
+    runtime: str | None = None
+    kernels: str | None = None
+
+
+def open_runner(model: bytes, format_name: str, options: RunOptions = RunOptions()) -> Runner:  # noqa: B008 - frozen
+    """The Runner for the bytes of a .tflite or .onnx file; ConversionError if the engine refuses them."""
+    if options.threads < 1:
+        raise UsageError(f"threads must be at least 1, got {options.threads}.")
+    kind = {"tflite": TFLiteRunner, "onnx": OnnxRunner}[format_name]
+    try:
+        runner: Runner = kind(model, options)
+    except (ValueError, RuntimeError) as error:
+        raise ConversionError(f"The engine refuses this {format_name} file: {error}") from error
+    return runner
+
+
+def installed_tflite() -> str | None:
+    """The name of the first TensorFlow Lite runtime that is installed."""
+    return next((name for name, r in TFLITE_RUNTIMES.items() if is_installed(r.module.partition(".")[0])), None)
+
+
+def is_installed(package: str) -> bool:
+    """Can `package` be imported? Found out without importing it."""
+    return importlib.util.find_spec(package) is not None
+
+
+def _tflite_runtime(name: str | None) -> str:
+    if name is None:
+        found = installed_tflite()
+        if found is None:
+            raise MissingDependencyError("ai-edge-litert", "litert", "Running a .tflite file")
+        return found
+    if name not in TFLITE_RUNTIMES:
+        raise unknown("runtime of .tflite files", name, TFLITE_RUNTIMES)
+    runtime = TFLITE_RUNTIMES[name]
+    if not is_installed(runtime.module.partition(".")[0]):
+        raise MissingDependencyError(runtime.package, runtime.extra, f"--runtime {name}")
+    return name
+
+
+class TFLiteRunner:
+    """Runs a .tflite file with LiteRT, tflite-runtime or tf.lite."""
+
+    def __init__(self, model: bytes, options: RunOptions) -> None:
+        """Load `model`; ValueError or RuntimeError comes from the engine if it refuses the file."""
+        self.runtime = _tflite_runtime(options.runtime)
+        row = TFLITE_RUNTIMES[self.runtime]
+        self.version = importlib.metadata.version(row.package)
+        with captured():  # LiteRT announces its delegate on every load
+            engine = importlib.import_module(row.module)
+            resolver = engine.OpResolverType
+            chosen = resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES if options.kernels == BUILTIN else resolver.AUTO
+            self._interpreter = engine.Interpreter(
+                model_content=model, num_threads=options.threads, experimental_op_resolver_type=chosen
+            )
+            self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
+        self.kernels = options.kernels or self._default_kernels()
+
+    def _default_kernels(self) -> str:
+        """tflite-runtime 2.14 leaves quantised networks to the built-in kernels; the others give them to XNNPACK."""
+        quantised = self._input["dtype"] != np.float32
+        return BUILTIN if self.runtime == "tflite-runtime" and quantised else XNNPACK
+
+    def run(self, pixels: Pixels) -> Scores:
+        """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8."""
+        _check(pixels, tuple(self._input["shape"])[1:3])
+        return np.concatenate([self._run_one(picture[None]) for picture in pixels])
+
+    def _run_one(self, pixels: Pixels) -> Scores:
+        self._interpreter.set_tensor(self._input["index"], quantise(pixels, self._input))
+        self._interpreter.invoke()
+        raw = self._interpreter.get_tensor(self._output["index"])
+        scale, zero_point = self._output["quantization"]
+        return raw if raw.dtype == np.float32 else (raw.astype(np.float32) - zero_point) * np.float32(scale)
+
+
+def quantise(pixels: Pixels, details: dict[str, Any]) -> NDArray[Any]:
+    """Raw `pixels` as the input tensor described by `details` wants them: its dtype, scale and zero point applied."""
+    dtype, (scale, zero_point) = details["dtype"], details["quantization"]
+    if dtype == np.float32:
+        return pixels.astype(np.float32)
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(pixels / np.float64(scale)) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+class OnnxRunner:
+    """Runs an .onnx file with ONNX Runtime on the CPU."""
+
+    def __init__(self, model: bytes, options: RunOptions) -> None:
+        """Load `model`; RuntimeError comes from the engine if it refuses the file."""
+        if not is_installed("onnxruntime"):
+            raise MissingDependencyError("onnxruntime", "onnx", "Running an .onnx file")
+        if options.runtime not in (None, ONNXRUNTIME):
+            raise unknown("runtime of .onnx files", str(options.runtime), [ONNXRUNTIME])
+        import onnxruntime  # noqa: PLC0415 - heavy
+
+        self.runtime, self.version, self.kernels = ONNXRUNTIME, onnxruntime.__version__, ONNXRUNTIME
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads, settings.inter_op_num_threads = options.threads, 1
+        settings.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0]
+
+    def run(self, pixels: Pixels) -> Scores:
+        """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8."""
+        batch, *rest = self._input.shape
+        nchw = rest[0] == 3  # noqa: PLR2004 - colour channels
+        _check(pixels, tuple(rest[1:] if nchw else rest[:2]))
+        step = batch if isinstance(batch, int) else DYNAMIC_BATCH
+        tensor = pixels.transpose(0, 3, 1, 2) if nchw else pixels
+        tensor = np.ascontiguousarray(tensor, dtype=np.uint8 if "uint8" in self._input.type else np.float32)
+        parts = [self._session.run(None, {self._input.name: tensor[i : i + step]})[0] for i in range(0, len(tensor), step)]
+        return np.concatenate(parts).astype(np.float32)
+
+
+def _check(pixels: Pixels, size: tuple[int, ...]) -> None:
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (*size, 3):  # noqa: PLR2004
+        raise UsageError(f"Required: pixels [N,{size[0]},{size[1]},3] uint8. Got: {list(pixels.shape)} {pixels.dtype}.")

