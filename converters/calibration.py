@@ -16,7 +16,7 @@ from edge_squeeze.converters.options import Ranges
 from edge_squeeze.converters.to_tflite import measure_ranges
 from edge_squeeze.errors import UsageError
 from edge_squeeze.original import Original
-from edge_squeeze.pictures import PHOTOGRAPHS, PictureSet, list_pictures, load_folder, photograph_crops
+from edge_squeeze.pictures import PictureSet, list_pictures, load_folder, photograph_crops
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Reporter
 
@@ -24,7 +24,9 @@ SCHEMA_VERSION = 1
 CROPS_PER_PHOTOGRAPH = 20
 SEED = 1  # parity crops have another, so that no crop serves both
 ENOUGH = 50
-NOISE_RATIO = 0.8  # mean step between neighbours / standard deviation: 1.13 for white noise, 0.05 to 0.5 for photographs
+NOISE_RATIO = (
+    0.8  # mean step between neighbours / standard deviation: 1.13 for white noise, 0.05 to 0.5 for photographs
+)
 BLANK_DEVIATION = 2.0  # of 255
 FEW_PHOTOGRAPHS = (
     "calibrated on 5 photographs, which underestimate the ranges (agreement with float32 on 1,000 ImageNet pictures: "
@@ -32,10 +34,11 @@ FEW_PHOTOGRAPHS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CalibrationRecord:
     """The content of calibration.json."""
 
+    schema_version: int = SCHEMA_VERSION
     variant: str
     classes: int
     input_size: tuple[int, int]
@@ -48,7 +51,6 @@ class CalibrationRecord:
     preprocessing: Preprocessing
     lint: list[str]
     ranges: dict[str, tuple[float, float]]
-    schema_version: int = SCHEMA_VERSION
 
 
 def check_source(source: Path | None) -> None:
@@ -141,7 +143,8 @@ def _read(path: Path, original: Original) -> CalibrationRecord:
     got = {key: getattr(record, key) for key in wanted}
     if differing := [f"{key}: required {wanted[key]}, got {got[key]}" for key in wanted if wanted[key] != got[key]]:
         raise UsageError(f"{path} was made for another model. {'; '.join(differing)}. Calibrate with pictures.")
-    if bad := [name for name, (low, high) in record.ranges.items() if not (np.isfinite([low, high]).all() and low <= high)]:
+    if bad := [
+        name for name, (low, high) in record.ranges.items() if not (np.isfinite([low, high]).all() and low <= high)
+    ]:
         raise UsageError(f"{path}: the range of {bad[0]} is {record.ranges[bad[0]]}. Required: finite, smallest first.")
     return record
-

@@ -19,7 +19,7 @@ from edge_squeeze.converters.calibration import CalibrationRecord
 from edge_squeeze.converters.rewrites import FOLD_NORMALISATION, fold_normalisation
 from edge_squeeze.converters.targets import Order
 from edge_squeeze.inspection import FileTensor, Inspection, inspect
-from edge_squeeze.manifest import Graph, Manifest, ModelFile, ParityRecord, TensorSpec, to_json
+from edge_squeeze.manifest import Golden, Graph, Manifest, ModelFile, ParityRecord, TensorSpec, to_json
 from edge_squeeze.model import Architecture
 from edge_squeeze.original import Original
 from edge_squeeze.reporting import Reporter
@@ -143,7 +143,13 @@ def _files(manifest: Manifest, model: bytes, proof: Proof, record: CalibrationRe
 
 
 def _manifest(
-    request: Request, order: Order, original: Original, model: bytes, found: Inspection, gold: golden.Golden, proof: Proof
+    request: Request,
+    order: Order,
+    original: Original,
+    model: bytes,
+    found: Inspection,
+    gold: Golden,
+    proof: Proof,
 ) -> Manifest:
     target, options = order.target, order.options
     return Manifest(
@@ -185,5 +191,3 @@ def tool_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
-
-

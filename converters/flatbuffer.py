@@ -18,14 +18,14 @@ SCOPE = re.compile(r"^[^/;]+/([^/;]+)")  # model/layer/operation;...
 
 def unpack(data: bytes) -> Any:
     """The file as a tree of objects (`ModelT`), which can be changed."""
-    from tensorflow.lite.python import schema_py_generated as schema  # noqa: PLC0415 - heavy
+    from tensorflow.lite.python import schema_py_generated as schema
 
     return schema.ModelT.InitFromPackedBuf(data, 0)
 
 
 def pack(model: Any) -> bytes:
     """The bytes of a tree that `unpack` gave."""
-    import flatbuffers  # noqa: PLC0415 - comes with TensorFlow
+    import flatbuffers
 
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), IDENTIFIER)
@@ -34,7 +34,7 @@ def pack(model: Any) -> bytes:
 
 def name_ends(data: bytes, input_name: str, output_name: str) -> bytes:
     """`data` with its only input and output given names, in the tensors and in a signature."""
-    from tensorflow.lite.python import schema_py_generated as schema  # noqa: PLC0415 - heavy
+    from tensorflow.lite.python import schema_py_generated as schema
 
     model = unpack(data)
     graph = model.subgraphs[0]
@@ -84,7 +84,7 @@ def read_ranges(data: bytes, layers: Iterable[str]) -> dict[str, tuple[float, fl
 
 def write_ranges(data: bytes, ranges: Ranges, layers: Iterable[str]) -> bytes:
     """`data`, a float file, with `ranges` in it for a quantiser; ConversionError names the layers that have none."""
-    from tensorflow.lite.python import schema_py_generated as schema  # noqa: PLC0415 - heavy
+    from tensorflow.lite.python import schema_py_generated as schema
 
     model = unpack(data)
     tensors = layer_tensors(model, layers)

@@ -13,12 +13,12 @@ FOLD_NORMALISATION = "fold_normalisation"
 
 
 def fold_normalisation(model: Any, normalisation: Normalisation) -> Any:
-    """A copy of `model` that takes raw RGB pixels 0..255 [N,H,W,3] float32: reorder, mean and scale in its first kernel.
+    """A copy of `model` that takes raw RGB pixels 0..255 [N,H,W,3] float32: order, mean, scale in its first kernel.
 
     Exact only where the first layer is a convolution that pads with nothing: a padded zero would no longer be the
     mean colour. ConversionError otherwise.
     """
-    import keras  # noqa: PLC0415 - loads TensorFlow
+    import keras
 
     first = model.layers[1]
     if not isinstance(first, keras.layers.Conv2D) or first.padding != "valid" or not first.use_bias:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_squeeze.chatter import captured
+from edge_squeeze.chatter import converting
 from edge_squeeze.converters.options import ConvertOptions
 from edge_squeeze.converters.tracing import INPUT, signature, traceable
-from edge_squeeze.errors import ConversionError, MissingDependencyError
+from edge_squeeze.errors import MissingDependencyError
 from edge_squeeze.runtimes import is_installed
 
 BATCH = "batch"  # what the open dimension is called
@@ -20,10 +20,10 @@ def float32(model: Any, *, options: ConvertOptions) -> bytes:
 
 def float16(model: Any, *, options: ConvertOptions) -> bytes:
     """The file with float16 weights and arithmetic, its input and output as in float32."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: PLC0415 - heavy
-    from onnxruntime.transformers.onnx_model import OnnxModel  # noqa: PLC0415 - heavy
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
-    with captured():
+    with converting(f"ONNX Runtime could not make {model.name} float16"):
         # The casts are put in out of order, which onnx.checker refuses: sort.
         half = OnnxModel(convert_float_to_float16(_convert(model, options), keep_io_types=True))
         half.topological_sort()
@@ -34,19 +34,15 @@ def _convert(model: Any, options: ConvertOptions) -> Any:
     """Run tf2onnx; the result is an `onnx.ModelProto`."""
     if not is_installed("tf2onnx"):
         raise MissingDependencyError("tf2onnx", "export", "Exporting to ONNX")
-    with captured() as chatter:
-        try:
-            import tf2onnx  # noqa: PLC0415 - heavy
+    with converting(f"tf2onnx could not convert {model.name}"):
+        import tf2onnx
 
-            spec = signature(model, options.io or "float32", batch=None if options.dynamic_batch else 1)
-            nchw = [INPUT] if options.layout == "nchw" else None
-            proto, _ = tf2onnx.convert.from_function(
-                traceable(model), input_signature=[spec], opset=options.opset, inputs_as_nchw=nchw
-            )
-            return proto
-        except Exception as error:  # tf2onnx raises many kinds; the chatter says what it stumbled over
-            failure = error
-    raise ConversionError(f"tf2onnx could not convert {model.name}: {failure}", chatter.text) from failure
+        spec = signature(model, options.io or "float32", batch=None if options.dynamic_batch else 1)
+        nchw = [INPUT] if options.layout == "nchw" else None
+        proto, _ = tf2onnx.convert.from_function(
+            traceable(model), input_signature=[spec], opset=options.opset, inputs_as_nchw=nchw
+        )
+        return proto
 
 
 def _finished(proto: Any) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze.chatter import captured
+from edge_squeeze.chatter import converting
 from edge_squeeze.converters import flatbuffer
 from edge_squeeze.converters.options import ConvertOptions
 from edge_squeeze.converters.tracing import INPUT, OUTPUT, signature, traceable
@@ -24,7 +24,7 @@ def float32(model: Any, *, options: ConvertOptions) -> bytes:
 
 def float16(model: Any, *, options: ConvertOptions) -> bytes:
     """The file with float16 weights, half the size; CPUs expand them and compute in float32."""
-    import tensorflow as tf  # noqa: PLC0415 - heavy
+    import tensorflow as tf
 
     return _named(_convert(model, options.io or "float32", optimizations=["DEFAULT"], types=[tf.float16]))
 
@@ -46,14 +46,14 @@ def int8(model: Any, *, options: ConvertOptions) -> bytes:
 
 def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> dict[str, tuple[float, float]]:
     """The range of each layer's output over `pictures`, each [H,W,3], as TensorFlow's own calibrator sees it."""
-    from tensorflow.lite.python.optimize.calibrator import Calibrator  # noqa: PLC0415 - heavy
+    from tensorflow.lite.python.optimize.calibrator import Calibrator
 
     def feed() -> Iterator[list[np.ndarray[Any, Any]]]:
         for picture in pictures:
             yield [picture[None].astype(np.float32)]
 
     data = _convert(model, "float32")
-    with captured():
+    with converting("TensorFlow could not calibrate the model"):
         calibrated = bytes(Calibrator(data).calibrate(feed))
     ranges = flatbuffer.read_ranges(calibrated, [layer.name for layer in model.layers])
     return {**ranges, "input": PIXEL_RANGE}
@@ -65,31 +65,23 @@ def _named(data: bytes) -> bytes:
 
 def _convert(model: Any, io: str, optimizations: Iterable[str] = (), types: Iterable[Any] = ()) -> bytes:
     """Run TensorFlow's converter on a static batch of 1, with its built-in operators alone."""
-    import tensorflow as tf  # noqa: PLC0415 - heavy
+    import tensorflow as tf
 
-    with captured() as chatter:
-        try:
-            traced = traceable(model).get_concrete_function(signature(model, io, batch=1))
-            # None as the second argument: with a Keras 3 model there, the file silently lacks its weights.
-            converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], None)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-            converter.target_spec.supported_types = list(types)
-            converter.optimizations = [tf.lite.Optimize[name] for name in optimizations]
-            return bytes(converter.convert())
-        except Exception as error:  # the converter raises many kinds; the chatter says what it stumbled over
-            failure = error
-    raise ConversionError(f"TensorFlow could not convert {model.name} to TFLite: {failure}", chatter.text) from failure
+    with converting(f"TensorFlow could not convert {model.name} to TFLite"):
+        traced = traceable(model).get_concrete_function(signature(model, io, batch=1))
+        # None as the second argument: with a Keras 3 model there, the file silently lacks its weights.
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], None)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.target_spec.supported_types = list(types)
+        converter.optimizations = [tf.lite.Optimize[name] for name in optimizations]
+        return bytes(converter.convert())
 
 
 def _quantise(calibrated: bytes, io: str) -> bytes:
     """Run the second half of TensorFlow's post-training quantiser on a float file that has ranges in it."""
-    import tensorflow as tf  # noqa: PLC0415 - heavy
-    from tensorflow.lite.python.convert import mlir_quantize  # noqa: PLC0415 - heavy
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
 
     dtype = tf.as_dtype(io)
-    with captured() as chatter:
-        try:
-            return bytes(mlir_quantize(calibrated, input_data_type=dtype, output_data_type=dtype))
-        except Exception as error:  # as above
-            failure = error
-    raise ConversionError(f"TensorFlow could not quantise the model: {failure}", chatter.text) from failure
+    with converting("TensorFlow could not quantise the model"):
+        return bytes(mlir_quantize(calibrated, input_data_type=dtype, output_data_type=dtype))

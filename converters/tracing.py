@@ -9,7 +9,7 @@ INPUT, OUTPUT = "image", "probabilities"
 
 def traceable(model: Any) -> Any:
     """A `tf.function` of one picture tensor, cast to float32, that gives the model's scores under their name."""
-    import tensorflow as tf  # noqa: PLC0415 - heavy
+    import tensorflow as tf
 
     def classify(image: Any) -> dict[str, Any]:
         return {OUTPUT: model(tf.cast(image, tf.float32), training=False)}
@@ -19,6 +19,6 @@ def traceable(model: Any) -> Any:
 
 def signature(model: Any, io: str, batch: int | None) -> Any:
     """The `tf.TensorSpec` of the picture tensor: [batch,H,W,3], None leaving the batch open."""
-    import tensorflow as tf  # noqa: PLC0415 - heavy
+    import tensorflow as tf
 
     return tf.TensorSpec((batch, *model.input_shape[1:]), tf.as_dtype(io), name=INPUT)

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from edge_squeeze.errors import ConversionError, EdgeSqueezeError
+
 
 class Chatter:
     """What was printed while a `captured` block ran."""
@@ -50,3 +52,19 @@ def captured() -> Iterator[Chatter]:
                 os.close(descriptor)
             file.seek(0)
             chatter.text = file.read().decode("utf-8", "replace")
+
+
+@contextmanager
+def converting(what: str) -> Iterator[None]:
+    """`captured`, with whatever a converter raises turned into a ConversionError that keeps what it printed.
+
+    Converters raise exceptions of every kind; `what` names the step, as in "TensorFlow could not convert it".
+    """
+    chatter = Chatter()
+    try:
+        with captured() as chatter:
+            yield
+    except EdgeSqueezeError:
+        raise
+    except Exception as error:
+        raise ConversionError(f"{what}: {error}", chatter.text) from error

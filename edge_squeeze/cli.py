@@ -30,12 +30,16 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where the time goes and what converters print.")]
 Threads = Annotated[int, typer.Option(help="Threads of the engine.")]
-Runtime = Annotated[str | None, typer.Option(help="litert, tflite-runtime, tf.lite or onnxruntime; default: the first installed.")]
-Images = Annotated[Path | None, typer.Option(help="Pictures to prove parity on; default: crops of built-in photographs.")]
+Runtime = Annotated[
+    str | None, typer.Option(help="litert, tflite-runtime, tf.lite or onnxruntime; default: the first installed.")
+]
+Images = Annotated[
+    Path | None, typer.Option(help="Pictures to prove parity on; default: crops of built-in photographs.")
+]
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:  # noqa: FBT002
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
         sys.stdout.write(f"edge-squeeze {edge_squeeze.__version__}\n")
         raise typer.Exit
@@ -45,24 +49,31 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def export(
     variant: Annotated[str, typer.Argument(help="squeezenet1.0 or squeezenet1.1.")] = edge_squeeze.DEFAULT_VARIANT,
     format_: Annotated[str, typer.Option("--format", help="tflite, onnx or all; several with commas.")] = "tflite",
-    precision: Annotated[str, typer.Option(help="float32, float16, dynamic, int8 or all; several with commas.")] = "float32",
+    precision: Annotated[
+        str, typer.Option(help="float32, float16, dynamic, int8 or all; several with commas.")
+    ] = "float32",
     weights: Annotated[str, typer.Option(help="imagenet, random or a weights file.")] = "imagenet",
     seed: Annotated[int, typer.Option(help="Seed of --weights random.")] = 0,
     classes: Annotated[int | None, typer.Option(help="Number of classes; default: that of the weights.")] = None,
     input_size: Annotated[str | None, typer.Option(help="Side of the input in pixels, or HEIGHTxWIDTH.")] = None,
-    calibration: Annotated[Path | None, typer.Option(help="Pictures, or a calibration.json, that int8 learns its ranges from.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Pictures, or a calibration.json, that int8 learns its ranges from.")
+    ] = None,
     images: Images = None,
     out: Annotated[Path, typer.Option(help="Folder that receives a folder per artifact.")] = Path("out"),
-    io: Annotated[str | None, typer.Option(help="dtype of the pixels: uint8, int8, float32; default: uint8 for int8, else float32.")] = None,
+    io: Annotated[
+        str | None,
+        typer.Option(help="dtype of the pixels: uint8, int8, float32; default: uint8 for int8, else float32."),
+    ] = None,
     layout: Annotated[str, typer.Option(help="nhwc or nchw (ONNX).")] = "nhwc",
     opset: Annotated[int | None, typer.Option(help="ONNX operator set; default: 17.")] = None,
-    dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch open (ONNX).")] = False,  # noqa: FBT002
-    json_: Json = False,  # noqa: FBT002
-    verbose: Verbose = False,  # noqa: FBT002
+    dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch open (ONNX).")] = False,
+    json_: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Convert a network, prove each file against the original, and write an artifact folder for each."""
-    from edge_squeeze import summaries  # noqa: PLC0415 - rich
-    from edge_squeeze.console import ConsoleReporter  # noqa: PLC0415 - rich
+    from edge_squeeze import summaries
+    from edge_squeeze.console import ConsoleReporter
 
     chatter.visible(verbose)
     exported = edge_squeeze.export(
@@ -79,15 +90,17 @@ def export(
 def verify(
     artifact: Annotated[Path, typer.Argument(help="Folder that `export` left.")],
     images: Images = None,
-    original: Annotated[Path | None, typer.Option(help="Weights file of the original, if not where the artifact says.")] = None,
+    original: Annotated[
+        Path | None, typer.Option(help="Weights file of the original, if not where the artifact says.")
+    ] = None,
     runtime: Runtime = None,
     threads: Threads = 1,
-    json_: Json = False,  # noqa: FBT002
-    verbose: Verbose = False,  # noqa: FBT002
+    json_: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Check an artifact's golden files, and prove it against its original again."""
-    from edge_squeeze import summaries  # noqa: PLC0415 - rich
-    from edge_squeeze.console import ConsoleReporter  # noqa: PLC0415 - rich
+    from edge_squeeze import summaries
+    from edge_squeeze.console import ConsoleReporter
 
     chatter.visible(verbose)
     reporter = ConsoleReporter(verbose=verbose)
@@ -106,11 +119,11 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
     runtime: Runtime = None,
     threads: Threads = 1,
-    json_: Json = False,  # noqa: FBT002
+    json_: Json = False,
 ) -> None:
     """Show the best classes of pictures, with the time each took."""
-    from edge_squeeze import summaries  # noqa: PLC0415 - rich
-    from edge_squeeze.pictures import list_pictures  # noqa: PLC0415 - pillow
+    from edge_squeeze import summaries
+    from edge_squeeze.pictures import list_pictures
 
     files = [file for path in pictures for file in list_pictures(path)]
     classifier = edge_squeeze.load(artifact, runtime=runtime, threads=threads)
@@ -144,7 +157,9 @@ def main() -> None:
         sys.stderr.write("\nInterrupted.\n")
         sys.exit(INTERRUPTED)
     except Exception as error:  # whatever else escapes is a defect, and is told as one
-        message = f"Something that edge-squeeze did not foresee: {type(error).__name__}: {error}\nRun again with --debug."
+        message = (
+            f"Something that edge-squeeze did not foresee: {type(error).__name__}: {error}\nRun again with --debug."
+        )
         _fail(EdgeSqueezeError(message), EdgeSqueezeError.exit_code, debug=debug)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -57,7 +57,7 @@ class ConsoleReporter:
         """`items`, with a bar that disappears when they are through."""
         columns = TextColumn(f"    {title}"), BarColumn(), MofNCompleteColumn()
         with Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as bar:
-            yield from bar.track(items, total=len(items) if hasattr(items, "__len__") else None)
+            yield from bar.track(items, total=len(items) if isinstance(items, Sized) else None)
 
     def note(self, text: str) -> None:
         """A remark, shown below the step that is under way."""
@@ -88,7 +88,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int
         is_text = i < left or i == len(columns) - 1
         table.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text or i < left)
     for row in rows:
-        table.add_row(*row, style=None if row[-1] not in STYLES else STYLES[row[-1]])
+        table.add_row(*row, style=STYLES.get(row[-1]))
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=PLAIN_WIDTH)

@@ -1,10 +1,10 @@
 """What can go wrong, each kind tied to one exit code of the command line.
 
-    EdgeSqueezeError              1  a defect of this package
-    |-- UsageError                2  unusable input: argument, path, picture, weights file, calibration set
-    |-- ParityError               3  parity or golden check failed
-    |-- ConversionError           4  a readable model that could not be converted or run
-    `-- MissingDependencyError    5  a package is not installed; the message names the extra that brings it
+EdgeSqueezeError              1  a defect of this package
+|-- UsageError                2  unusable input: argument, path, picture, weights file, calibration set
+|-- ParityError               3  parity or golden check failed
+|-- ConversionError           4  a readable model that could not be converted or run
+`-- MissingDependencyError    5  a package is not installed; the message names the extra that brings it
 """
 
 from __future__ import annotations

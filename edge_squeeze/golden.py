@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from edge_squeeze.artifact import Artifact
 from edge_squeeze.errors import ConversionError, UsageError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,7 +57,7 @@ def _names(enumeration: type) -> dict[int, str]:
 
 
 def _tflite(data: bytes) -> Inspection:
-    import tflite  # noqa: PLC0415 - the schema, without an engine
+    import tflite
 
     if data[4:8] != b"TFL3":
         raise ValueError("bytes 4 to 8 are not TFL3")
@@ -73,7 +72,11 @@ def _tflite(data: bytes) -> Inspection:
     named = [kinds.get(numbers[o.OpcodeIndex()], str(numbers[o.OpcodeIndex()])) for o in operators]
     custom = [(c.CustomCode() or b"").decode("utf-8", "replace") for c in codes]
     layers = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-    kernels = [dtypes[_source(graph, operators, o.Inputs(1), named)] for o, kind in zip(operators, named, strict=True) if kind in layers]
+    kernels = [
+        dtypes[_source(operators, o.Inputs(1), named)]
+        for o, kind in zip(operators, named, strict=True)
+        if kind in layers
+    ]
     return Inspection(
         inputs=[_tflite_tensor(tensors[i], dtypes[i]) for i in graph.InputsAsNumpy()],
         outputs=[_tflite_tensor(tensors[i], dtypes[i]) for i in graph.OutputsAsNumpy()],
@@ -84,7 +87,7 @@ def _tflite(data: bytes) -> Inspection:
     )
 
 
-def _source(graph: Any, operators: list[Any], index: int, named: list[str]) -> int:
+def _source(operators: list[Any], index: int, named: list[str]) -> int:
     """The constant behind tensor `index`: itself, or what a DEQUANTIZE makes it from, as float16 files have it."""
     for operator, kind in zip(operators, named, strict=True):
         if kind == "DEQUANTIZE" and operator.Outputs(0) == index:
@@ -108,7 +111,7 @@ def _tflite_tensor(tensor: Any, dtype: str) -> FileTensor:
 def _onnx(data: bytes) -> Inspection:
     if not is_installed("onnx"):
         raise MissingDependencyError("onnx", "export", "Looking into an .onnx file")
-    import onnx  # noqa: PLC0415 - heavy
+    import onnx
 
     model = onnx.load_model_from_string(data)
     onnx.checker.check_model(model, full_check=True)
@@ -128,7 +131,7 @@ def _onnx(data: bytes) -> Inspection:
 
 
 def _onnx_dtype(code: int) -> str:
-    import onnx  # noqa: PLC0415 - heavy
+    import onnx
 
     return str(onnx.helper.tensor_dtype_to_np_dtype(code))
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from edge_squeeze.errors import UsageError
@@ -87,10 +87,11 @@ class Graph:
     opset: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The content of `model.json`; docs/artifact.md explains each key."""
 
+    schema_version: int = SCHEMA_VERSION
     name: str
     variant: str
     format: str
@@ -113,7 +114,6 @@ class Manifest:
     graph: Graph
     tools: dict[str, str]
     command: str
-    schema_version: int = field(default=SCHEMA_VERSION)
 
 
 def to_json(manifest: Manifest) -> str:
@@ -140,20 +140,30 @@ def decode(kind: Any, value: Any, where: str) -> Any:
     if kind is Any:
         return value
     if dataclasses.is_dataclass(kind):
-        return _decode_dataclass(typing.cast(type, kind), value, where)
+        return _decode_dataclass(typing.cast("type", kind), value, where)
+    if typing.get_origin(kind) is not None:
+        return _decode_generic(kind, value, where)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise _mismatch(kind.__name__, value, where)
+    return value
+
+
+def _mismatch(required: str, value: Any, where: str) -> UsageError:
+    return UsageError(f"{where} must be {required}, got {json.dumps(value)[:60]}.")
+
+
+def _decode_generic(kind: Any, value: Any, where: str) -> Any:
+    """A list, tuple or dict of something, or something | None."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
         return None if value is None else decode(arguments[0], value, where)
-    if origin in (list, tuple) and isinstance(value, list):
-        return _decode_sequence(origin, arguments, value, where)
     if origin is dict and isinstance(value, dict):
         return {key: decode(arguments[1], item, f"{where}: {key}") for key, item in value.items()}
-    if kind is float and type(value) is int:
-        return float(value)
-    if isinstance(kind, type) and type(value) is kind:
-        return value
-    name = getattr(kind, "__name__", kind) if origin is None else kind
-    raise UsageError(f"{where} must be {name}, got {json.dumps(value)[:60]}.")
+    if origin in (list, tuple) and isinstance(value, list):
+        return _decode_sequence(origin, arguments, value, where)
+    raise _mismatch("an object" if origin is dict else "a list", value, where)
 
 
 def _decode_sequence(origin: Any, arguments: tuple[Any, ...], value: list[Any], where: str) -> Any:
@@ -166,7 +176,7 @@ def _decode_sequence(origin: Any, arguments: tuple[Any, ...], value: list[Any], 
 
 def _decode_dataclass(kind: type, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
-        raise UsageError(f"{where} must be an object, got {json.dumps(value)[:60]}.")
+        raise _mismatch("an object", value, where)
     hints = typing.get_type_hints(kind)
     fields = dataclasses.fields(kind)
     required = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]

@@ -111,8 +111,8 @@ def architecture(
 
 def build(arch: Architecture) -> Any:
     """An uninitialised-by-us `keras.Model`: picture [N,H,W,3] float32, normalised -> probabilities [N,classes]."""
-    import keras  # noqa: PLC0415 - loads TensorFlow
-    from keras import layers  # noqa: PLC0415
+    import keras
+    from keras import layers
 
     inputs = x = keras.Input((*arch.input_size, 3), name="image")
     number = 0
@@ -129,13 +129,13 @@ def build(arch: Architecture) -> Any:
 
 
 def _stem(x: Any, conv: Conv, name: str) -> Any:
-    from keras import layers  # noqa: PLC0415
+    from keras import layers
 
     return layers.Conv2D(conv.filters, conv.kernel, conv.stride, activation="relu", name=name)(x)
 
 
 def _fire(x: Any, fire: Fire, name: str) -> Any:
-    from keras import layers  # noqa: PLC0415
+    from keras import layers
 
     squeezed = layers.Conv2D(fire.squeeze, 1, activation="relu", name=f"{name}_squeeze1x1")(x)
     left = layers.Conv2D(fire.expand1x1, 1, activation="relu", name=f"{name}_expand1x1")(squeezed)
@@ -149,7 +149,7 @@ def _pool(x: Any, pool: Pool, name: str) -> Any:
     Zero padding is exact after ReLU. Where both sides lack the one pixel that 'same' adds there too (window 3,
     stride 2, even sides), 'same' says it in one operator instead of two.
     """
-    from keras import layers  # noqa: PLC0415
+    from keras import layers
 
     lacking = [(pool.size - side) % pool.stride for side in x.shape[1:3]]
     if lacking == [1, 1] and (pool.size, pool.stride) == (3, 2):

@@ -46,8 +46,8 @@ def load_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with captured():
-        import keras  # noqa: F401, PLC0415
-        import tensorflow  # noqa: F401, PLC0415, ICN001
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401, ICN001
 
 
 def build(arch: networks.Architecture, weights: weight_store.Weights) -> Original:

@@ -67,7 +67,8 @@ def compare(original: Scores, artifact: Scores) -> Parity:
 def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cosine of the angle between the rows of `a` and `b` [N]; 0 where one of them is all zero."""
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.divide((a * b).sum(axis=1), lengths, out=np.zeros(len(a)), where=lengths != 0)
+    angles: NDArray[np.float64] = np.divide((a * b).sum(axis=1), lengths, out=np.zeros(len(a)), where=lengths != 0)
+    return angles
 
 
 def kl_divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -167,7 +168,9 @@ def to_dict(parity: Parity, names: Sequence[str]) -> dict[str, Any]:
     figures = asdict(parity)
     columns = figures.pop("per_picture")
     rows = zip(names, *columns.values(), strict=True)
-    figures["per_picture"] = [{"picture": row[0], **dict(zip(columns, map(finite, row[1:]), strict=True))} for row in rows]
+    figures["per_picture"] = [
+        {"picture": row[0], **dict(zip(columns, map(finite, row[1:]), strict=True))} for row in rows
+    ]
     return {key: finite(value) for key, value in figures.items()}
 
 

@@ -54,7 +54,7 @@ class Preprocessing:
     def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
         """What the original network, with nothing baked in, must be given for raw RGB `pixels` [N,H,W,3]."""
         channels = pixels[..., ::-1] if self.baked.order == "bgr" else pixels
-        mean, scale = np.float32(self.baked.mean), np.float32(self.baked.scale)
+        mean, scale = np.array(self.baked.mean, np.float32), np.array(self.baked.scale, np.float32)
         return np.ascontiguousarray((channels.astype(np.float32) - mean) * scale)
 
     def _resized(self, size: tuple[int, int]) -> tuple[int, int]:

@@ -58,16 +58,14 @@ class RunOptions:
     kernels: str | None = None
 
 
-def open_runner(model: bytes, format_name: str, options: RunOptions = RunOptions()) -> Runner:  # noqa: B008 - frozen
+def open_runner(model: bytes, format_name: str, options: RunOptions = RunOptions()) -> Runner:
     """The Runner for the bytes of a .tflite or .onnx file; ConversionError if the engine refuses them."""
     if options.threads < 1:
         raise UsageError(f"threads must be at least 1, got {options.threads}.")
-    kind = {"tflite": TFLiteRunner, "onnx": OnnxRunner}[format_name]
     try:
-        runner: Runner = kind(model, options)
+        return TFLiteRunner(model, options) if format_name == "tflite" else OnnxRunner(model, options)
     except (ValueError, RuntimeError) as error:
         raise ConversionError(f"The engine refuses this {format_name} file: {error}") from error
-    return runner
 
 
 def installed_tflite() -> str | None:
@@ -127,9 +125,7 @@ class TFLiteRunner:
     def _run_one(self, pixels: Pixels) -> Scores:
         self._interpreter.set_tensor(self._input["index"], quantise(pixels, self._input))
         self._interpreter.invoke()
-        raw = self._interpreter.get_tensor(self._output["index"])
-        scale, zero_point = self._output["quantization"]
-        return raw if raw.dtype == np.float32 else (raw.astype(np.float32) - zero_point) * np.float32(scale)
+        return dequantise(self._interpreter.get_tensor(self._output["index"]), self._output)
 
 
 def quantise(pixels: Pixels, details: dict[str, Any]) -> NDArray[Any]:
@@ -138,7 +134,14 @@ def quantise(pixels: Pixels, details: dict[str, Any]) -> NDArray[Any]:
     if dtype == np.float32:
         return pixels.astype(np.float32)
     limits = np.iinfo(dtype)
-    return np.clip(np.rint(pixels / np.float64(scale)) + zero_point, limits.min, limits.max).astype(dtype)
+    stored: NDArray[Any] = np.clip(np.rint(pixels / np.float64(scale)) + zero_point, limits.min, limits.max)
+    return stored.astype(dtype)
+
+
+def dequantise(raw: NDArray[Any], details: dict[str, Any]) -> Scores:
+    """The scores that the output tensor `raw`, described by `details`, stands for."""
+    scale, zero_point = details["quantization"]
+    return raw if raw.dtype == np.float32 else (raw.astype(np.float32) - zero_point) * np.float32(scale)
 
 
 class OnnxRunner:
@@ -150,7 +153,7 @@ class OnnxRunner:
             raise MissingDependencyError("onnxruntime", "onnx", "Running an .onnx file")
         if options.runtime not in (None, ONNXRUNTIME):
             raise unknown("runtime of .onnx files", str(options.runtime), [ONNXRUNTIME])
-        import onnxruntime  # noqa: PLC0415 - heavy
+        import onnxruntime
 
         self.runtime, self.version, self.kernels = ONNXRUNTIME, onnxruntime.__version__, ONNXRUNTIME
         settings = onnxruntime.SessionOptions()
@@ -167,7 +170,9 @@ class OnnxRunner:
         step = batch if isinstance(batch, int) else DYNAMIC_BATCH
         tensor = pixels.transpose(0, 3, 1, 2) if nchw else pixels
         tensor = np.ascontiguousarray(tensor, dtype=np.uint8 if "uint8" in self._input.type else np.float32)
-        parts = [self._session.run(None, {self._input.name: tensor[i : i + step]})[0] for i in range(0, len(tensor), step)]
+        parts = [
+            self._session.run(None, {self._input.name: tensor[i : i + step]})[0] for i in range(0, len(tensor), step)
+        ]
         return np.concatenate(parts).astype(np.float32)
 
 

@@ -28,7 +28,12 @@ def export(exported: Sequence[Exported], *, as_json: bool) -> None:
     columns = ("target", "MB", "x smaller", *PARITY_COLUMNS, "verdict")
     print_table(columns, [(_target(e), *_sizes(e), *_figures(e.proof), e.proof.verdict.upper()) for e in exported])
     for proof in _distinct(exported):
-        print_text("", f"Proven on {proof.pictures.description}: {proof.reason}." if proof.verdict == PASS else f"{proof.verdict}: {proof.reason}.")
+        print_text(
+            "",
+            f"Proven on {proof.pictures.description}: {proof.reason}."
+            if proof.verdict == PASS
+            else f"{proof.verdict}: {proof.reason}.",
+        )
     _print_failures(exported)
     folder = exported[0].folder
     print_text("", "Next:", f"  edge-squeeze predict {folder} PICTURE", f"  edge-squeeze verify {folder} --images DIR")
@@ -83,8 +88,8 @@ def verification(found: Verification, *, as_json: bool) -> None:
     gold = found.golden
     if as_json:
         golden = {**dataclasses.asdict(gold), "passed": gold.passed}
-        proof = None if found.proof is None else _proof(found.proof)
-        print_json({"passed": found.passed, "golden": golden, "proof": proof, "without_proof": found.without_proof})
+        parity = None if found.proof is None else _proof(found.proof)
+        print_json({"passed": found.passed, "golden": golden, "proof": parity, "without_proof": found.without_proof})
         return
     pixels = "equal" if gold.pixels_equal else "DIFFERENT"
     print_text(

@@ -58,9 +58,25 @@ class Proof:
     def to_dict(self) -> dict[str, Any]:
         """The content of parity.json."""
         figures = parity.to_dict(self.parity, self.pictures.names)
-        gates = [{**asdict(j.gate), "value": parity.finite(j.value), "passed": j.passed, "worst_picture": j.worst_picture} for j in self.judgements]
-        sets = [{"pictures": self.pictures.description, "photographs": self.pictures.photographs, "figures": figures, "gates": gates}]
-        return {"schema_version": 1, "verdict": self.verdict, "reason": self.reason, "runtime": self.runtime, "sets": sets}
+        gates = [
+            {**asdict(j.gate), "value": parity.finite(j.value), "passed": j.passed, "worst_picture": j.worst_picture}
+            for j in self.judgements
+        ]
+        sets = [
+            {
+                "pictures": self.pictures.description,
+                "photographs": self.pictures.photographs,
+                "figures": figures,
+                "gates": gates,
+            }
+        ]
+        return {
+            "schema_version": 1,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "runtime": self.runtime,
+            "sets": sets,
+        }
 
 
 @dataclass(frozen=True)
@@ -74,7 +90,7 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Did everything that was checked hold?"""
+        """Whether everything that was checked held."""
         return self.golden.passed and (self.proof is None or self.proof.verdict != FAIL)
 
 
@@ -106,7 +122,12 @@ def _verdict(reference: Reference, judgements: Sequence[Judgement]) -> tuple[str
 
 
 def verify(
-    artifact: Artifact, images: Path | None, original: Path | None, gates: GateSet, options: RunOptions, reporter: Reporter
+    artifact: Artifact,
+    images: Path | None,
+    original: Path | None,
+    gates: GateSet,
+    options: RunOptions,
+    reporter: Reporter,
 ) -> Verification:
     """Check the golden files of `artifact`, and its parity with its original if that can be had.
 

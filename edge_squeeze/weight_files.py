@@ -76,7 +76,7 @@ def _pair(pair: Any, where: str) -> tuple[NDArray[np.float32], NDArray[np.float3
 
 
 def _is_deep_compression(data: bytes) -> bool:
-    """Do the 26 entry counts of the header account for a file of this size, give or take a truncated end?"""
+    """Whether the header's 26 entry counts are possible ones: a truncated file is still recognised."""
     if len(data) < DEEP_COMPRESSION_HEADER:
         return False
     counts = np.frombuffer(data, "<u4", DEEP_COMPRESSION_LAYERS)

@@ -101,7 +101,9 @@ def _locate(published: Published, variant: str) -> Path:
         try:
             return download.cached(published.url, published.sha256)
         except UsageError as error:
-            raise UsageError(f"{error}\nOr give the file: --weights FILE (the ImageNet weights of {variant}).") from error
+            raise UsageError(
+                f"{error}\nOr give the file: --weights FILE (the ImageNet weights of {variant})."
+            ) from error
     package, _, rest = published.package_file.partition("/")
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -122,7 +124,9 @@ def _from_file(path: Path) -> Weights:
     digest = hashlib.sha256(data).hexdigest()
     for published in PUBLISHED.values():
         if published.sha256 == digest:
-            return Weights(layers, WeightsRecord("file", published.source, True, str(path), digest, None, published.licence))
+            return Weights(
+                layers, WeightsRecord("file", published.source, True, str(path), digest, None, published.licence)
+            )
     return Weights(layers, WeightsRecord("file", kind, trained=True, path=str(path), sha256=digest))
 
 
@@ -140,7 +144,9 @@ def assign(model: Any, weights: Weights) -> None:
         if required != received:
             problems.append(f"{name}: required {required}, got {received}")
     if problems:
-        raise UsageError(f"The weights ({weights.record.source}) do not fit {model.name}:\n  " + "\n  ".join(sorted(problems)))
+        raise UsageError(
+            f"The weights ({weights.record.source}) do not fit {model.name}:\n  " + "\n  ".join(sorted(problems))
+        )
     for name, layer in wanted.items():
         layer.set_weights(list(layers[name]))
 

@@ -1,0 +1,51 @@
+# demo and test do all their set-up themselves, into .venv; they need Python 3.11 or newer and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+TYPES := .venv/types/edge_squeeze
+
+.PHONY: demo test test-slow lint format bench clean
+
+demo: $(READY)
+	$(BIN)/edge-squeeze export --format all --precision float32,int8
+	@echo
+	$(BIN)/python -m edge_squeeze.benchmarks.timing out/squeezenet1.1-*/
+	@echo
+	$(BIN)/edge-squeeze predict out/squeezenet1.1-tflite-int8 out/squeezenet1.1-tflite-int8/golden/picture.png
+	@printf '\nNext, with pictures of your own:\n'
+	@echo '  $(BIN)/edge-squeeze predict out/squeezenet1.1-tflite-int8 PICTURE'
+	@echo '  $(BIN)/edge-squeeze export --precision int8 --calibration DIR --images OTHER_DIR'
+	@echo '  $(BIN)/edge-squeeze verify out/squeezenet1.1-tflite-int8 --images OTHER_DIR'
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: $(READY)
+	$(BIN)/python -m edge_squeeze.benchmarks.timing out/*/
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@# mypy wants a package's folders where its imports say they are
+	@rm -rf $(TYPES) && mkdir -p $(TYPES) && ln -s $(CURDIR)/edge_squeeze/* $(CURDIR)/converters $(CURDIR)/benchmarks $(TYPES)/
+	cd $(dir $(TYPES)) && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p edge_squeeze
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv out build *.egg-info
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is required, and none was found."; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python 3.11 or newer is required, got {v[0]}.{v[1]}. Try: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Python's venv is missing. On Debian: apt-get install python3-venv"; exit 1; }
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install -q -c constraints.txt uv || true
+	@PATH="$$PATH:$(BIN)"; if command -v uv >/dev/null; \
+	  then uv pip install -q --python $(BIN)/python -c constraints.txt -e ".[export,dev]"; \
+	  else $(BIN)/python -m pip install -q -c constraints.txt -e ".[export,dev]"; fi
+	@touch $@
