@@ -9,7 +9,7 @@ TYPES := .venv/types/edge_squeeze
 demo: $(READY)
 	$(BIN)/edge-squeeze export --format all --precision float32,int8
 	@echo
-	$(BIN)/python -m edge_squeeze.benchmarks.timing out/squeezenet1.1-*/
+	$(BIN)/python -m edge_squeeze.benchmarks.timing $(addprefix out/squeezenet1.1-,tflite-float32 tflite-int8 onnx-float32)
 	@echo
 	$(BIN)/edge-squeeze predict out/squeezenet1.1-tflite-int8 out/squeezenet1.1-tflite-int8/golden/picture.png
 	@printf '\nNext, with pictures of your own:\n'

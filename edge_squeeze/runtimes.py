@@ -131,8 +131,8 @@ class TFLiteRunner:
 def quantise(pixels: Pixels, details: dict[str, Any]) -> NDArray[Any]:
     """Raw `pixels` as the input tensor described by `details` wants them: its dtype, scale and zero point applied."""
     dtype, (scale, zero_point) = details["dtype"], details["quantization"]
-    if dtype == np.float32:
-        return pixels.astype(np.float32)
+    if scale == 0:  # not quantised: the graph itself casts
+        return pixels.astype(dtype)
     limits = np.iinfo(dtype)
     stored: NDArray[Any] = np.clip(np.rint(pixels / np.float64(scale)) + zero_point, limits.min, limits.max)
     return stored.astype(dtype)
@@ -141,7 +141,7 @@ def quantise(pixels: Pixels, details: dict[str, Any]) -> NDArray[Any]:
 def dequantise(raw: NDArray[Any], details: dict[str, Any]) -> Scores:
     """The scores that the output tensor `raw`, described by `details`, stands for."""
     scale, zero_point = details["quantization"]
-    return raw if raw.dtype == np.float32 else (raw.astype(np.float32) - zero_point) * np.float32(scale)
+    return raw.astype(np.float32) if scale == 0 else (raw.astype(np.float32) - zero_point) * np.float32(scale)
 
 
 class OnnxRunner:

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import edge_squeeze
+from edge_squeeze import model
+from edge_squeeze.errors import UsageError
+from edge_squeeze.original import load_tensorflow
+
+
+@pytest.fixture(autouse=True)
+def _tensorflow() -> None:
+    load_tensorflow()
+
+
+@pytest.mark.parametrize("variant", model.VARIANTS)
+def test_parameters_are_those_of_the_paper(variant: str) -> None:
+    assert model.build(model.architecture(variant)).count_params() == model.VARIANTS[variant].parameters
+
+
+@pytest.mark.parametrize(
+    ("variant", "pooled"),
+    [
+        ("squeezenet1.0", {"pool1": 55, "pool4": 27, "pool8": 13}),
+        ("squeezenet1.1", {"pool1": 56, "pool3": 28, "pool5": 14}),  # 28, not 27: Caffe counts the last window
+    ],
+)
+def test_pools_have_caffes_sizes_and_names(variant: str, pooled: dict[str, int]) -> None:
+    network = model.build(model.architecture(variant))
+    got = {n: network.get_layer(n).output.shape[1:3] for n in pooled}
+    assert got == {name: (side, side) for name, side in pooled.items()}
+
+
+def test_layers_have_the_names_of_the_caffe_file() -> None:
+    names = [layer.name for layer in model.build(model.architecture("squeezenet1.1")).layers]
+    assert names[:6] == ["image", "conv1", "pool1", "fire2_squeeze1x1", "fire2_expand1x1", "fire2_expand3x3"]
+    assert names[6] == "fire2_concat"
+    assert names[-4:] == ["drop9", "conv10", "pool10", "prob"]
+
+
+def ceil_mode(values: np.ndarray, size: int, stride: int) -> np.ndarray:
+    """Max pooling [H,W] as Caffe does it, window by window."""
+    rows, columns = (-(-(n - size) // stride) + 1 for n in values.shape)
+    window = [
+        [values[i * stride : i * stride + size, j * stride : j * stride + size].max() for j in range(columns)]
+        for i in range(rows)
+    ]
+    return np.array(window)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (9, 9), (8, 9), (9, 8), (2, 7)])
+@pytest.mark.parametrize("pool", [model.Pool(), model.Pool(2, 2), model.Pool(3, 3)])
+def test_pooling_is_caffes_ceil_mode(shape: tuple[int, int], pool: model.Pool) -> None:
+    import keras
+
+    inputs = keras.Input((*shape, 1))
+    network = keras.Model(inputs, model._pool(inputs, pool, "pool"))
+    values = np.random.default_rng(1).random(shape).astype(np.float32)
+    got = np.asarray(network(values[None, :, :, None]))[0, :, :, 0]
+    np.testing.assert_array_equal(got, ceil_mode(values, pool.size, pool.stride))
+
+
+def test_options_change_what_they_say() -> None:
+    network = edge_squeeze.build("squeezenet1.1", classes=7, input_size=(64, 96), dropout=0.25)
+    assert network.input_shape == (None, 64, 96, 3)
+    assert network.output_shape == (None, 7)
+    assert network.get_layer("drop9").rate == 0.25
+
+
+def test_probabilities_sum_to_one() -> None:
+    network = edge_squeeze.build("squeezenet1.1", classes=7, input_size=64)
+    scores = np.asarray(network(np.random.default_rng(0).normal(0, 50, (2, 64, 64, 3)).astype(np.float32)))
+    np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"variant": "squeezenet1.2"}, "Did you mean squeezenet1"),
+        ({"classes": 0}, "at least 1, got 0"),
+        ({"input_size": 16}, "32 to 4096 pixels, got 16 x 16"),
+        ({"dropout": 1.0}, r"\[0, 1\), got 1.0"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        edge_squeeze.build(**options)  # type: ignore[arg-type]
