@@ -32,12 +32,14 @@ def pack(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def name_ends(data: bytes, input_name: str, output_name: str) -> bytes:
-    """`data` with its only input and output given names, in the tensors and in a signature."""
+def name_tensors(data: bytes, input_name: str, output_name: str, layers: Iterable[str]) -> bytes:
+    """`data` with its only input and output named, also in a signature, and what a layer computes called like it."""
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = unpack(data)
     graph = model.subgraphs[0]
+    for name, tensor in layer_tensors(model, layers).items():
+        tensor.name = name.encode()
     maps = []
     for indices, name in ((graph.inputs, input_name), (graph.outputs, output_name)):
         end = schema.TensorMapT()

@@ -19,29 +19,28 @@ PIXEL_RANGE = (0.0, 255.0)  # whatever the pictures held: scale 1 and zero point
 
 def float32(model: Any, *, options: ConvertOptions) -> bytes:
     """The file with float32 weights and arithmetic; `model` takes raw pixels [N,H,W,3]."""
-    return _named(_convert(model, options.io or "float32"))
+    return _named(model, _convert(model, options.io or "float32"))
 
 
 def float16(model: Any, *, options: ConvertOptions) -> bytes:
     """The file with float16 weights, half the size; CPUs expand them and compute in float32."""
     import tensorflow as tf
 
-    return _named(_convert(model, options.io or "float32", optimizations=["DEFAULT"], types=[tf.float16]))
+    return _named(model, _convert(model, options.io or "float32", optimizations=["DEFAULT"], types=[tf.float16]))
 
 
 def dynamic(model: Any, *, options: ConvertOptions) -> bytes:
     """The file with int8 weights whose activations are quantised anew for each picture."""
-    return _named(_convert(model, options.io or "float32", optimizations=["DEFAULT"]))
+    return _named(model, _convert(model, options.io or "float32", optimizations=["DEFAULT"]))
 
 
 def int8(model: Any, *, options: ConvertOptions) -> bytes:
     """The full integer file; `options.ranges` must hold what `measure_ranges` gave."""
     if options.ranges is None:
         raise ConversionError("int8 needs calibration ranges.")
-    layers = [layer.name for layer in model.layers]
     ranges = {**options.ranges, "input": PIXEL_RANGE}
-    calibrated = flatbuffer.write_ranges(_convert(model, "float32"), ranges, layers)
-    return _named(_quantise(calibrated, options.io or "uint8"))
+    calibrated = flatbuffer.write_ranges(_convert(model, "float32"), ranges, _layers(model))
+    return _named(model, _quantise(calibrated, options.io or "uint8"))
 
 
 def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> dict[str, tuple[float, float]]:
@@ -55,12 +54,16 @@ def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> dict[str, tuple[fl
     data = _convert(model, "float32")
     with converting("TensorFlow could not calibrate the model"):
         calibrated = bytes(Calibrator(data).calibrate(feed))
-    ranges = flatbuffer.read_ranges(calibrated, [layer.name for layer in model.layers])
+    ranges = flatbuffer.read_ranges(calibrated, _layers(model))
     return {**ranges, "input": PIXEL_RANGE}
 
 
-def _named(data: bytes) -> bytes:
-    return flatbuffer.name_ends(data, INPUT, OUTPUT)
+def _named(model: Any, data: bytes) -> bytes:
+    return flatbuffer.name_tensors(data, INPUT, OUTPUT, _layers(model))
+
+
+def _layers(model: Any) -> list[str]:
+    return [layer.name for layer in model.layers]
 
 
 def _convert(model: Any, io: str, optimizations: Iterable[str] = (), types: Iterable[Any] = ()) -> bytes:

