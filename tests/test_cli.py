@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import edge_squeeze
+from edge_squeeze import artifact
+from edge_squeeze.converters.export import Exported
+from edge_squeeze.pictures import photograph
+
+CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+SMALL = ("--weights", "random", "--classes", "10", "--input-size", "64")
+
+
+def check_error(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    assert done.returncode == code, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_export_verify_predict(command_line: CommandLine, tmp_path: Path) -> None:
+    done = command_line("export", "--format", "tflite", "--precision", "int8")
+    assert done.returncode == 0, done.stderr
+    assert "PASS" in done.stdout
+    assert "underestimate the ranges" in done.stderr
+    assert "absl" not in done.stderr  # converters' chatter
+    folder = "out/squeezenet1.1-tflite-int8"
+    photograph("coffee").save(tmp_path / "coffee.jpg")
+    done = command_line("predict", folder, "coffee.jpg")
+    assert done.returncode == 0, done.stderr
+    assert "espresso (967)" in done.stdout
+    assert " ms" in done.stdout
+    done = command_line("verify", folder)
+    assert done.returncode == 0, done.stderr
+    assert "Golden files: PASS" in done.stdout
+    assert "Parity: PASS" in done.stdout
+
+
+def test_json_is_the_only_thing_on_standard_output(command_line: CommandLine, tmp_path: Path) -> None:
+    (made,) = json.loads(command_line("export", *SMALL, "--json").stdout)["artifacts"]
+    assert made["verdict"] == "unproven"
+    assert made["reason"] == "untrained weights"
+    checked = json.loads(command_line("verify", made["folder"], "--json").stdout)
+    assert checked["passed"]
+    assert checked["golden"]["pixels_equal"]
+    photograph("coffee").save(tmp_path / "coffee.png")
+    (classified,) = json.loads(command_line("predict", made["folder"], "coffee.png", "--top", 3, "--json").stdout)
+    assert len(classified["predictions"]) == 3
+
+
+def test_verbose_shows_where_the_time_goes(command_line: CommandLine) -> None:
+    done = command_line("export", *SMALL, "-v")
+    for part in ("import TensorFlow", "scores of the original", "convert", "prove", "golden files", "write"):
+        assert part in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("squeezenet1.3",), ("Unknown variant: 'squeezenet1.3'", "Did you mean squeezenet1.")),
+        (("--format", "tflight"), ("Unknown format: 'tflight'", "Did you mean tflite?")),
+        (("--precision", "int4"), ("Unknown precision: 'int4'", "Choices: float32")),
+        (("--format", "onnx", "--precision", "int8"), ("onnx has no int8", "Choices: float32, float16")),
+        (("--weights", "missing.pkl"), ("No such weights file: missing.pkl",)),
+        (("--classes", "10"), ("1000 classes, 10 were asked for",)),
+        (("--input-size", "big"), ("--input-size must be",)),
+        (("--precision", "int8", "--calibration", "missing"), ("No such file or folder: missing",)),
+        (("--precision", "int8", "--calibration", "empty"), ("No pictures in empty",)),
+        (("--images", "empty"), ("No pictures in empty",)),
+        (("--images", "broken"), ("a.jpg is not a picture",)),
+        (("--out", "file"), ("file is not a folder you may write to",)),
+        (("--weights", "truncated.pkl"), ("truncated.pkl is not a readable pickle",)),
+        (("--threads", "2"), ("No such option",)),
+    ],
+)
+def test_unusable_input_is_refused_with_one_message(
+    command_line: CommandLine, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.jpg").write_text("no picture")
+    (tmp_path / "file").touch()
+    (tmp_path / "truncated.pkl").write_bytes(b"\x80\x04\x95" + b"\0" * 50)
+    before = sorted(tmp_path.rglob("*"))
+    check_error(command_line("export", *arguments), 2, *words)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_of_the_users_is_not_overwritten(command_line: CommandLine, tmp_path: Path) -> None:
+    precious = tmp_path / "out" / "squeezenet1.1-tflite-float32" / "notes.txt"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("mine")
+    check_error(command_line("export"), 2, "is no artifact, so it will not be replaced")
+    assert precious.read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["verify", "predict"])
+def test_what_is_no_artifact_is_refused(command_line: CommandLine, tmp_path: Path, command: str) -> None:
+    photograph("coffee").save(tmp_path / "coffee.png")
+    rest = ["coffee.png"] if command == "predict" else []
+    check_error(command_line(command, "missing", *rest), 2, "No such artifact: missing")
+    check_error(command_line(command, ".", *rest), 2, "is no artifact")
+
+
+def test_pictures_that_are_none_are_refused(
+    command_line: CommandLine, tmp_path: Path, exported_11: dict[str, Exported]
+) -> None:
+    folder = exported_11["tflite-int8"].folder
+    (tmp_path / "a.jpg").write_text("no picture")
+    check_error(command_line("predict", folder, "missing.jpg"), 2, "missing.jpg")
+    check_error(command_line("predict", folder, "a.jpg"), 2, "a.jpg is not a picture")
+
+
+def test_a_failed_check_ends_with_3_and_a_changed_file_with_2(
+    command_line: CommandLine, tmp_path: Path, exported_11: dict[str, Exported]
+) -> None:
+    folder = Path(shutil.copytree(exported_11["tflite-float32"].folder, tmp_path / "copy"))
+    scores = folder / "golden" / "scores-xnnpack.f32"
+    scores.write_bytes(scores.read_bytes()[::-1])
+    done = command_line("verify", folder)
+    assert done.returncode == 3
+    assert "Golden files: FAIL" in done.stdout
+    model = folder / "squeezenet1.1-float32.tflite"
+    model.write_bytes(model.read_bytes()[:-1])
+    check_error(command_line("verify", folder), 2, "is not the file that was exported")
+
+
+def run_python(code: str, *arguments: str) -> str:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True).stdout
+
+
+WITHOUT_TENSORFLOW = """
+import runpy, sys
+for name in ("tensorflow", "keras", "tf2onnx", "onnx"):
+    sys.modules[name] = None  # importing it raises
+sys.argv = ["edge-squeeze", *sys.argv[1:]]
+try:
+    runpy.run_module("edge_squeeze", run_name="__main__")
+except SystemExit as end:
+    assert not end.code, end.code
+"""
+
+
+@pytest.mark.parametrize("command", [(), ("export",), ("verify",), ("predict",)])
+def test_help_loads_nothing_heavy(command: tuple[str, ...]) -> None:
+    heavy = ("numpy", "PIL", "rich", "tensorflow", "onnxruntime", "ai_edge_litert")
+    code = WITHOUT_TENSORFLOW + f"print('loaded', [name for name in {heavy} if sys.modules.get(name)])"
+    out = run_python(code, *command, "--help")
+    assert "Usage:" in out
+    assert out.endswith("loaded []\n")
+
+
+def test_predict_needs_no_tensorflow(tmp_path: Path, exported_11: dict[str, Exported]) -> None:
+    photograph("coffee").save(tmp_path / "coffee.png")
+    for name in ("tflite-int8", "onnx-float32"):
+        out = run_python(WITHOUT_TENSORFLOW, "predict", str(exported_11[name].folder), str(tmp_path / "coffee.png"))
+        assert "espresso" in out
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, edge_squeeze; print([m for m in ('numpy', 'tensorflow', 'keras') if m in sys.modules])"
+    assert run_python(code) == "[]\n"
+
+
+def test_debug_shows_the_traceback(command_line: CommandLine) -> None:
+    done = command_line("export", "squeezenet9", "--debug")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+
+
+def test_version(command_line: CommandLine) -> None:
+    assert command_line("--version").stdout == f"edge-squeeze {edge_squeeze.__version__}\n"
+
+
+@pytest.mark.parametrize("seconds", [0.5, 4, 7, 8, 9, 10])
+def test_a_killed_export_leaves_nothing_half_written(tmp_path: Path, seconds: float) -> None:
+    command = [sys.executable, "-m", "edge_squeeze", "export", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(seconds)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    for folder in tmp_path.glob("squeezenet*"):
+        whole = artifact.load(folder)
+        assert whole.model()
+        assert (folder / "parity.json").is_file()

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import edge_squeeze
+from edge_squeeze.converters.export import Exported
+from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.labels import top_k
+from edge_squeeze.pictures import photograph
+
+NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
+CATS = {"Egyptian cat", "tabby", "tiger cat"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("variant", ["exported_11", "exported_10"])
+def test_a_cat_is_a_cat_and_an_espresso_an_espresso(request: pytest.FixtureRequest, variant: str, name: str) -> None:
+    classifier = edge_squeeze.load(request.getfixturevalue(variant)[name].folder)
+    assert classifier.predict(photograph("chelsea"))[0].label in CATS
+    assert classifier.predict(photograph("coffee"))[0].label == "espresso"
+
+
+def test_files_arrays_and_pictures_give_the_same(exported_11: dict[str, Exported], tmp_path: object) -> None:
+    classifier = edge_squeeze.load(exported_11["tflite-float32"].folder)
+    picture = photograph("coffee")
+    picture.save(f"{tmp_path}/coffee.png")
+    a, b, c = (classifier.predict(p, top=3) for p in (picture, f"{tmp_path}/coffee.png", np.asarray(picture)))
+    assert a == b == c
+    assert len(a) == 3
+    assert a[0].score > a[1].score > a[2].score
+
+
+def test_equal_scores_keep_their_order() -> None:
+    assert top_k(np.float32([0.1, 0.4, 0.4, 0.1]), 4).tolist() == [1, 2, 0, 3]

