@@ -41,6 +41,7 @@ clean:
 	rm -rf .venv out build *.egg-info
 
 $(READY): pyproject.toml constraints.txt
+	@echo "Setting up .venv (once; downloads about 400 MB) ..."
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is required, and none was found."; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python 3.11 or newer is required, got {v[0]}.{v[1]}. Try: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Python's venv is missing. On Debian: apt-get install python3-venv"; exit 1; }

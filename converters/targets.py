@@ -43,12 +43,16 @@ class Target:
 
 
 SAME_ARITHMETIC = (
-    at_most("max_abs", 1e-5, "float32 sums in another order: 5e-6 measured, against 0.5 for a wrong mean"),
+    at_most("max_abs", 1e-5, "float32 sums in another order: 5e-6 measured; wrong channels or mean give 0.6 and more"),
     at_least("top1_agreement", 1.0, "two classes would have to be within 1e-5 of each other to swap"),
 )
 HALF_WEIGHTS = (
-    at_least("psnr_db", 40.0, "weights rounded to 11 bits: 75 to 95 dB measured"),
-    at_least("top1_agreement", 0.99, "rounding swaps two classes in less than 1 of 100 pictures"),
+    at_least("psnr_db", 60.0, "weights rounded to 11 bits: 82 to 94 dB measured; wrong channels or mean give 34 to 39"),
+    at_least("top1_agreement", 0.99, "1 of 500 pictures had two classes close enough to swap"),
+)
+HALF_WEIGHTS_SMOKE = (
+    HALF_WEIGHTS[0],
+    at_least("top1_agreement", 0.95, "one near tie among few pictures is no defect; the other gate sees those"),
 )
 FLOAT_GOLDEN = Tolerance(
     1e-4, "kernels of one family differ by 1e-6 between x86 and ARM; a wrong mean gives 0.1 and more"
@@ -57,34 +61,34 @@ FLOAT16_GOLDEN = Tolerance(5e-3, "half-precision kernels may round each sum: 0.0
 
 TARGETS = (
     Target("tflite", "float32", to_tflite.float32, "float32", SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN),
-    Target("tflite", "float16", to_tflite.float16, "float16", HALF_WEIGHTS, HALF_WEIGHTS, FLOAT_GOLDEN),
+    Target("tflite", "float16", to_tflite.float16, "float16", HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT_GOLDEN),
     Target(
         "tflite", "dynamic", to_tflite.dynamic, "int8",
         smoke_gates=(
-            at_least("cosine", 0.95, "as for int8, whose weights it has"),
-            at_least("top1_agreement", 0.70, "as for int8, whose weights it has"),
+            at_least("cosine", 0.97, "0.990 (1.0) and 0.999 (1.1) measured; wrong channels or mean: <= 0.79"),
+            at_least("top1_agreement", 0.80, "0.95 (1.0) and 0.97 (1.1) measured; wrong channels or mean: <= 0.60"),
         ),
         full_gates=(
-            at_least("cosine", 0.95, "as for int8, whose weights it has"),
-            at_least("top1_agreement", 0.88, "as for int8, whose weights it has"),
+            at_least("cosine", 0.97, "as for crops; a mean over more pictures only settles"),
+            at_least("top1_agreement", 0.88, "as for int8, whose weights it has; 0.94 and more measured"),
         ),
         golden=Tolerance(0.05, "activations are rounded anew per picture: 0.040 measured between kernel families"),
     ),
     Target(
         "tflite", "int8", to_tflite.int8, "int8",
         smoke_gates=(
-            at_least("cosine", 0.95, "0.961 (1.0) and 0.993 (1.1) measured; noise calibration gives up to 0.84"),
-            at_least("top1_agreement", 0.70, "0.80 (1.0) and 0.95 (1.1) measured; noise calibration gives up to 0.47"),
+            at_least("cosine", 0.95, "0.972 (1.0) and 0.996 (1.1) measured; noise, wrong channels or mean: <= 0.79"),
+            at_least("top1_agreement", 0.70, "0.78 (1.0) and 0.95 (1.1) measured; noise, wrong channels or mean: <= 0.60"),
         ),
         full_gates=(
             at_least("cosine", 0.95, "as for crops; a mean over more pictures only settles"),
-            at_least("top1_agreement", 0.88, "92 % (1.0) and 95 % (1.1) measured on 800 pictures"),
+            at_least("top1_agreement", 0.88, "0.92 (1.0) and 0.94 (1.1) measured, calibrated on 100 pictures; noise: <= 0.34"),
         ),
         golden=Tolerance(1.5 / 256, "one step of the int8 softmax between machines within a kernel family"),
         io="uint8", ios=("uint8", "int8", "float32"), quantizer="TensorFlow post-training (stock)",
     ),
     Target("onnx", "float32", to_onnx.float32, "float32", SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN),
-    Target("onnx", "float16", to_onnx.float16, "float16", HALF_WEIGHTS, HALF_WEIGHTS, FLOAT16_GOLDEN),
+    Target("onnx", "float16", to_onnx.float16, "float16", HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT16_GOLDEN),
 )  # fmt: skip
 FORMATS = tuple(dict.fromkeys(target.format for target in TARGETS))
 PRECISIONS = tuple(dict.fromkeys(target.precision for target in TARGETS))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,6 @@ PHOTOGRAPHS = {
     "rocket": "rocket.jpg",
     "motorcycle": "motorcycle_left.png",
 }
-SMALLEST_CROP = 0.35  # of the largest that fits: small crops show textures that widen the ranges int8 learns
 
 
 @dataclass(frozen=True)
@@ -99,25 +97,27 @@ def photograph(name: str) -> Image.Image:
     return open_picture(Path(spec.submodule_search_locations[0]) / "data" / PHOTOGRAPHS[name])
 
 
-def photograph_crops(per_photograph: int, size: tuple[int, int], seed: int) -> PictureSet:
-    """Seeded crops of PHOTOGRAPHS, half of them mirrored, resized to `size` (height, width)."""
+def photograph_crops(per_photograph: int, size: tuple[int, int], seed: int, smallest: float = 0.5) -> PictureSet:
+    """Seeded crops of PHOTOGRAPHS, half of them mirrored, resized to `size` (height, width).
+
+    Each has `smallest` to 1 times the sides of the largest crop that fits.
+    """
     rng = np.random.default_rng(seed)
     names, crops = [], []
     for name in PHOTOGRAPHS:
         picture = photograph(name)
         names += [f"{name} crop {i + 1}" for i in range(per_photograph)]
-        crops += list(_crops(picture, per_photograph, size, rng))
+        crops += [_crop(picture, size, smallest, rng) for _ in range(per_photograph)]
     description = f"{len(crops)} crops of {len(PHOTOGRAPHS)} scikit-image photographs (seed {seed})"
     return PictureSet(tuple(names), np.stack(crops), description, photographs=True)
 
 
-def _crops(picture: Image.Image, count: int, size: tuple[int, int], rng: np.random.Generator) -> Iterator[Pixels]:
+def _crop(picture: Image.Image, size: tuple[int, int], smallest: float, rng: np.random.Generator) -> Pixels:
     height, width = size
-    largest = min(picture.width / width, picture.height / height)
-    for _ in range(count):
-        scale = largest * rng.uniform(SMALLEST_CROP, 1.0)
-        box_width, box_height = width * scale, height * scale
-        left, top = rng.uniform(0, picture.width - box_width), rng.uniform(0, picture.height - box_height)
-        box = (left, top, left + box_width, top + box_height)
-        crop = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, box=box), dtype=np.uint8)
-        yield crop[:, ::-1] if rng.random() < 0.5 else crop  # noqa: PLR2004 - half of them
+    scale = min(picture.width / width, picture.height / height) * rng.uniform(smallest, 1.0)
+    left = rng.uniform(0, picture.width - width * scale)
+    top = rng.uniform(0, picture.height - height * scale)
+    box = (left, top, left + width * scale, top + height * scale)
+    crop = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, box=box), dtype=np.uint8)
+    mirrored = rng.integers(2) == 1
+    return crop[:, ::-1] if mirrored else crop

@@ -57,9 +57,7 @@ def exported_11(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]
 
 
 @pytest.fixture(scope="session")
-def exported_10(
-    tmp_path_factory: pytest.TempPathFactory, deep_compression_file: Path
-) -> dict[str, Exported]:
+def exported_10(tmp_path_factory: pytest.TempPathFactory, deep_compression_file: Path) -> dict[str, Exported]:
     """Every target of SqueezeNet 1.0 with its ImageNet weights, by name without the variant."""
     out = tmp_path_factory.mktemp("out-1.0")
     exported = edge_squeeze.export(

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"edge_squeeze": "edge_squeeze", "converters": "edge_squeeze.converters", "benchmarks": "edge_squeeze.benchmarks"}
+PACKAGES = {
+    "edge_squeeze": "edge_squeeze",
+    "converters": "edge_squeeze.converters",
+    "benchmarks": "edge_squeeze.benchmarks",
+}
 FILES = sorted(path.relative_to(ROOT) for folder in PACKAGES for path in (ROOT / folder).glob("*.py"))
 ROOTS = ("edge_squeeze/cli.py", "edge_squeeze/__init__.py", "edge_squeeze/__main__.py")
 TYPES_ONLY = "edge_squeeze/summaries.py"  # names the result of an export in its annotations

@@ -38,7 +38,9 @@ def test_ranges_in_two_steps_give_the_stock_quantisers_scores(original_11: Origi
     baked = rewrites.fold_normalisation(original_11.model, original_11.preprocessing.baked)
     ranges = to_tflite.measure_ranges(baked, CROPS.pixels)
     ours = to_tflite.int8(baked, options=ConvertOptions(ranges=ranges))
-    scores = [runtimes.open_runner(data, "tflite").run(CROPS.pixels) for data in (ours, stock_int8(baked, CROPS.pixels))]
+    scores = [
+        runtimes.open_runner(data, "tflite").run(CROPS.pixels) for data in (ours, stock_int8(baked, CROPS.pixels))
+    ]
     np.testing.assert_array_equal(*scores)
 
 

@@ -217,9 +217,7 @@ def without_mean(model: object, normalisation: object) -> object:
 
 
 @pytest.mark.parametrize("damage", [swapped_channels, without_mean])
-def test_wrong_preprocessing_fails_every_gate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: object
-) -> None:
+def test_wrong_preprocessing_fails_every_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: object) -> None:
     monkeypatch.setattr("edge_squeeze.converters.export.fold_normalisation", damage)
     for one in edge_squeeze.export(format="all", precision="all", out=tmp_path):
         assert one.proof.verdict == "fail", one.manifest.name

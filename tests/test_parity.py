@@ -70,7 +70,9 @@ def test_scores_that_are_not_finite_pass_no_gate(gate: parity.Gate, value: float
 
 
 def test_a_failed_gate_names_metric_limit_and_worst_picture() -> None:
-    judgements = parity.judge(parity.compare(A, B), [at_most("max_abs", 0.01, "why"), at_least("cosine", 0.5, "")], NAMES)
+    judgements = parity.judge(
+        parity.compare(A, B), [at_most("max_abs", 0.01, "why"), at_least("cosine", 0.5, "")], NAMES
+    )
     assert [judgement.passed for judgement in judgements] == [False, True]
     assert str(judgements[0]) == "max_abs is 0.2, required max_abs <= 0.01; worst picture: cup (why)"
 

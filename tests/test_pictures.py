@@ -132,7 +132,7 @@ def test_crops_follow_their_seed() -> None:
     assert first.photographs
 
 
-def test_a_folder_is_preprocessed(pictures: Path) -> None:  # noqa: F811 - the fixture
+def test_a_folder_is_preprocessed(pictures: Path) -> None:
     from edge_squeeze.pictures import load_folder
 
     loaded = load_folder(pictures, caffe(32, 32))

@@ -53,7 +53,8 @@ def test_kernel_families_differ_on_int8_and_are_told_apart(exported_11: dict[str
 
 @pytest.mark.parametrize("name", ["tflite-float32", "onnx-float32"])
 @pytest.mark.parametrize(
-    "pixels", [np.zeros((1, 224, 224, 3), np.uint8), np.zeros((1, 227, 227, 3), np.float32), np.zeros((227, 227, 3), np.uint8)]
+    "pixels",
+    [np.zeros((1, 224, 224, 3), np.uint8), np.zeros((1, 227, 227, 3), np.float32), np.zeros((227, 227, 3), np.uint8)],
 )
 def test_other_pixels_are_refused(exported_11: dict[str, Exported], name: str, pixels: np.ndarray) -> None:
     with pytest.raises(UsageError, match=r"Required: pixels \[N,227,227,3\] uint8"):

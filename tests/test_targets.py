@@ -28,7 +28,11 @@ def test_what_is_named_but_does_not_exist_is_refused_with_the_choices() -> None:
 
 @pytest.mark.parametrize(
     ("formats", "precisions", "message"),
-    [(["tflit"], ["float32"], "Did you mean tflite"), (["onnx"], ["fp32"], "Unknown precision"), ([], ["int8"], "Nothing")],
+    [
+        (["tflit"], ["float32"], "Did you mean tflite"),
+        (["onnx"], ["fp32"], "Unknown precision"),
+        ([], ["int8"], "Nothing"),
+    ],
 )
 def test_unknown_names_are_refused(formats: list[str], precisions: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):

@@ -74,7 +74,11 @@ def test_without_tensorflow_only_the_golden_files_are_checked(copy: Path, monkey
 
 def test_where_the_weights_are_gone_only_the_golden_files_are_checked(copy: Path) -> None:
     manifest = copy / "model.json"
-    text = manifest.read_text().replace('"kind": "imagenet"', '"kind": "file"').replace('"path": null', '"path": "gone.net"')
+    text = (
+        manifest.read_text()
+        .replace('"kind": "imagenet"', '"kind": "file"')
+        .replace('"path": null', '"path": "gone.net"')
+    )
     manifest.write_text(text)
     found = edge_squeeze.verify(copy)
     assert found.passed
