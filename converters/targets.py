@@ -78,11 +78,11 @@ TARGETS = (
         "tflite", "int8", to_tflite.int8, "int8",
         smoke_gates=(
             at_least("cosine", 0.95, "0.972 (1.0) and 0.996 (1.1) measured; noise, wrong channels or mean: <= 0.79"),
-            at_least("top1_agreement", 0.70, "0.78 (1.0) and 0.95 (1.1) measured; noise, wrong channels or mean: <= 0.60"),
+            at_least("top1_agreement", 0.70, "0.78 (1.0) and 0.95 (1.1) measured; wrong channels or mean: <= 0.60"),
         ),
         full_gates=(
             at_least("cosine", 0.95, "as for crops; a mean over more pictures only settles"),
-            at_least("top1_agreement", 0.88, "0.92 (1.0) and 0.94 (1.1) measured, calibrated on 100 pictures; noise: <= 0.34"),
+            at_least("top1_agreement", 0.88, "0.92 (1.0) and 0.94 (1.1) measured on 500 crops; noise: <= 0.34"),
         ),
         golden=Tolerance(1.5 / 256, "one step of the int8 softmax between machines within a kernel family"),
         io="uint8", ios=("uint8", "int8", "float32"), quantizer="TensorFlow post-training (stock)",

@@ -59,7 +59,7 @@ def test_ranges_are_named_after_layers_and_hold_what_the_layers_give(original_11
 def test_int8_without_ranges_is_refused(original_11: Original) -> None:
     with pytest.raises(ConversionError, match="needs calibration ranges"):
         to_tflite.int8(original_11.model, options=ConvertOptions())
-    with pytest.raises(ConversionError, match="no range for .*conv1"):
+    with pytest.raises(ConversionError, match=r"no range for .*conv1"):
         to_tflite.int8(original_11.model, options=ConvertOptions(ranges={"output": (0, 1)}))
 
 

@@ -59,7 +59,7 @@ def test_a_wrong_value_is_named(float32_11: Artifact, path: tuple[str, ...], val
 def test_a_missing_key_is_named(float32_11: Artifact) -> None:
     content = json.loads(manifest.to_json(float32_11.manifest))
     del content["file"]["sha256"]
-    with pytest.raises(UsageError, match="model.json: file lacks sha256"):
+    with pytest.raises(UsageError, match=r"model\.json: file lacks sha256"):
         manifest.from_json(json.dumps(content), "model.json")
 
 

@@ -22,7 +22,7 @@ def test_all_makes_every_target_and_notes_what_does_not_exist() -> None:
 
 
 def test_what_is_named_but_does_not_exist_is_refused_with_the_choices() -> None:
-    with pytest.raises(UsageError, match="onnx has no int8. Choices: float32, float16"):
+    with pytest.raises(UsageError, match=r"onnx has no int8\. Choices: float32, float16"):
         plan(["onnx"], ["float32", "int8"], DEFAULT)
 
 
