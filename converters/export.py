@@ -17,7 +17,7 @@ from edge_squeeze.artifact import CALIBRATION, LABELS, MANIFEST, PARITY
 from edge_squeeze.converters import calibration, conformance
 from edge_squeeze.converters.calibration import CalibrationRecord
 from edge_squeeze.converters.rewrites import FOLD_NORMALISATION, fold_normalisation
-from edge_squeeze.converters.targets import Order
+from edge_squeeze.converters.targets import FORMATS, Order
 from edge_squeeze.inspection import FileTensor, Inspection, inspect
 from edge_squeeze.manifest import Golden, Graph, Manifest, ModelFile, ParityRecord, TensorSpec, to_json
 from edge_squeeze.model import Architecture
@@ -26,7 +26,6 @@ from edge_squeeze.reporting import Reporter
 from edge_squeeze.verification import Proof, Reference, load_pictures, prove
 from edge_squeeze.weights import Weights
 
-SUFFIXES = {"tflite": ".tflite", "onnx": ".onnx"}
 TOOLS = ("edge-squeeze", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
 
 
@@ -48,7 +47,7 @@ class Request:
 
     def file_name(self, order: Order) -> str:
         """The model file's name."""
-        return f"{self.arch.variant}-{order.target.precision}{self.suffix(order)}{SUFFIXES[order.target.format]}"
+        return f"{self.arch.variant}-{order.target.precision}{self.suffix(order)}{FORMATS[order.target.format].suffix}"
 
     def suffix(self, order: Order) -> str:
         """What the options that are not the default add to a name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from edge_squeeze.errors import UsageError
@@ -34,14 +34,10 @@ class ConvertOptions:
         if self.opset not in OPSETS:
             raise UsageError(f"opset must be {OPSETS.start} to {OPSETS.stop - 1}, got {self.opset}.")
 
-    def for_format(self, format_name: str) -> tuple[ConvertOptions, list[str]]:
-        """These options as `format_name` knows them, and the flags of them that mean nothing to it."""
-        if format_name == "onnx":
-            return self, []
-        default = ConvertOptions()
-        given = {"layout": self.layout, "opset": self.opset, "dynamic_batch": self.dynamic_batch}
-        ignored = [name for name, value in given.items() if value != getattr(default, name)]
-        return replace(default, io=self.io, ranges=self.ranges), ignored
+    def without(self, fields: Iterable[str]) -> tuple[ConvertOptions, list[str]]:
+        """These options with `fields` at their defaults, and those of them that were not."""
+        defaults = {name: getattr(ConvertOptions(), name) for name in fields}
+        return replace(self, **defaults), [name for name, value in defaults.items() if getattr(self, name) != value]
 
     def suffix(self, default_io: str) -> str:
         """What the artifact's name says of options that are not the default: -nchw, -io-float32, ..."""

@@ -19,6 +19,17 @@ Converter = Callable[..., bytes]  # (baked Keras model, *, options: ConvertOptio
 
 
 @dataclass(frozen=True)
+class Format:
+    """A kind of file, and the fields of ConvertOptions that mean something to it alone."""
+
+    suffix: str
+    options: tuple[str, ...] = ()
+
+
+FORMATS = {"tflite": Format(".tflite"), "onnx": Format(".onnx", ("layout", "opset", "dynamic_batch"))}
+
+
+@dataclass(frozen=True)
 class Target:
     """One row of the table."""
 
@@ -90,7 +101,6 @@ TARGETS = (
     Target("onnx", "float32", to_onnx.float32, "float32", SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN),
     Target("onnx", "float16", to_onnx.float16, "float16", HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT16_GOLDEN),
 )  # fmt: skip
-FORMATS = tuple(dict.fromkeys(target.format for target in TARGETS))
 PRECISIONS = tuple(dict.fromkeys(target.precision for target in TARGETS))
 ALL = "all"
 
@@ -125,7 +135,7 @@ def plan(formats: Sequence[str], precisions: Sequence[str], options: ConvertOpti
     options.check()
     asked_all = ALL in formats or ALL in precisions
     orders, notes = [], []
-    for format_name in _expand("format", formats, FORMATS):
+    for format_name in _expand("format", formats, tuple(FORMATS)):
         for precision in _expand("precision", precisions, PRECISIONS):
             try:
                 order, ignored = _order(format_name, precision, options, strict=not asked_all)
@@ -143,10 +153,12 @@ def plan(formats: Sequence[str], precisions: Sequence[str], options: ConvertOpti
 
 def _order(format_name: str, precision: str, options: ConvertOptions, *, strict: bool) -> tuple[Order, list[str]]:
     target = find(format_name, precision)
-    own, ignored = options.for_format(format_name)
+    own, ignored = options.without(
+        field for name, row in FORMATS.items() if name != format_name for field in row.options
+    )
     if ignored and strict:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
-        raise UsageError(f"{flags} applies to onnx alone; {format_name} files are nhwc with a batch of 1.")
+        raise UsageError(f"{flags} does not apply to {format_name}. Leave it out, or ask for another format.")
     if own.io is not None and own.io not in target.ios:
         raise UsageError(f"{format_name} {precision} has no --io {own.io}. Choices: {', '.join(target.ios)}.")
     return Order(target, own), ignored

@@ -48,7 +48,7 @@ def test_options_that_are_not_the_default_show_in_the_name() -> None:
 
 def test_options_of_onnx_alone_are_refused_for_tflite_unless_all_was_asked() -> None:
     options = ConvertOptions(layout="nchw")
-    with pytest.raises(UsageError, match="--layout applies to onnx alone"):
+    with pytest.raises(UsageError, match="--layout does not apply to tflite"):
         plan(["tflite"], ["float32"], options)
     orders, notes = plan(["all"], ["float32"], options)
     assert names(orders) == ["tflite-float32", "onnx-float32-nchw"]
