@@ -18,10 +18,10 @@ demo: $(READY)
 	@echo '  $(BIN)/edge-squeeze verify out/squeezenet1.1-tflite-int8 --images OTHER_DIR'
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
 
 bench: $(READY)
 	$(BIN)/python -m edge_squeeze.benchmarks.timing out/*/

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze.chatter import captured
-from edge_squeeze.errors import ConversionError, MissingDependencyError, UsageError, unknown
+from edge_squeeze.errors import ConversionError, EdgeSqueezeError, MissingDependencyError, UsageError, unknown
 from edge_squeeze.preprocessing import Pixels
 
 Scores = NDArray[np.float32]
@@ -64,7 +64,9 @@ def open_runner(model: bytes, format_name: str, options: RunOptions = RunOptions
         raise UsageError(f"threads must be at least 1, got {options.threads}.")
     try:
         return TFLiteRunner(model, options) if format_name == "tflite" else OnnxRunner(model, options)
-    except (ValueError, RuntimeError) as error:
+    except EdgeSqueezeError:
+        raise
+    except Exception as error:  # ONNX Runtime's own exceptions derive from nothing more specific
         raise ConversionError(f"The engine refuses this {format_name} file: {error}") from error
 
 
@@ -96,7 +98,7 @@ class TFLiteRunner:
     """Runs a .tflite file with LiteRT, tflite-runtime or tf.lite."""
 
     def __init__(self, model: bytes, options: RunOptions) -> None:
-        """Load `model`; ValueError or RuntimeError comes from the engine if it refuses the file."""
+        """Load `model`; the engine raises what it likes if it refuses the file."""
         self.runtime = _tflite_runtime(options.runtime)
         row = TFLITE_RUNTIMES[self.runtime]
         self.version = importlib.metadata.version(row.package)
@@ -148,7 +150,7 @@ class OnnxRunner:
     """Runs an .onnx file with ONNX Runtime on the CPU."""
 
     def __init__(self, model: bytes, options: RunOptions) -> None:
-        """Load `model`; RuntimeError comes from the engine if it refuses the file."""
+        """Load `model`; the engine raises what it likes if it refuses the file."""
         if not is_installed("onnxruntime"):
             raise MissingDependencyError("onnxruntime", "onnx", "Running an .onnx file")
         if options.runtime not in (None, ONNXRUNTIME):

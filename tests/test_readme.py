@@ -1,0 +1,67 @@
+"""What the README tells a user to type works, and what its tables say is what the code's tables say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_squeeze.converters.targets import FORMATS, PRECISIONS, TARGETS
+from edge_squeeze.model import VARIANTS
+from edge_squeeze.pictures import PHOTOGRAPHS, photograph
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the pictures that the README speaks of; the commands leave theirs in it for the next."""
+    folder = tmp_path_factory.mktemp("readme")
+    for pictures, suffix in (("my-pictures", "jpg"), ("other-pictures", "png")):
+        (folder / pictures).mkdir()
+        for name in PHOTOGRAPHS:
+            photograph(name).save(folder / pictures / f"{name}.{suffix}")
+    photograph("chelsea").save(folder / "cat.jpg")
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_readme(home: Path, command: str) -> None:
+    program, *arguments = shlex.split(command)
+    assert program == "edge-squeeze"
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_squeeze", *arguments],
+        cwd=home, env={**os.environ, "COLUMNS": "120"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(COMMANDS) >= 6
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: f"{t.format}-{t.precision}")
+def test_every_target_is_in_the_tables(target: object) -> None:
+    name = f"{target.format} {target.precision}"  # type: ignore[attr-defined]
+    for variant in VARIANTS:
+        assert f"| {variant.removeprefix('squeezenet')} {name} |" in README
+    assert f"| {name} |" in (ROOT / "docs" / "formats.md").read_text()
+
+
+def test_help_names_every_choice() -> None:
+    command = [sys.executable, "-m", "edge_squeeze", "export", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert not [name for name in (*FORMATS, *PRECISIONS, *VARIANTS) if name not in text]
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        assert link.startswith("https://") or (path.parent / link).exists(), link
