@@ -116,6 +116,15 @@ def lint(pictures: PictureSet) -> list[str]:
     return findings + _finding("is there more than once", repeated)
 
 
+def overlap(record: CalibrationRecord, pictures: PictureSet) -> list[str]:
+    """What to say if some of `pictures`, which int8 is about to be judged on, are those it was calibrated on."""
+    known = {picture["sha256"] for picture in record.pictures}
+    shared = sum(digest in known for digest in hashes(pictures.pixels))
+    if not shared:
+        return []
+    return [f"{shared} of the {len(pictures)} pictures of the proof were calibrated on, which flatters int8"]
+
+
 def _finding(what: str, names: list[str]) -> list[str]:
     others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
     return [f"calibration picture {names[0]}{others} {what}"] if names else []

@@ -82,7 +82,7 @@ def export(request: Request, reporter: Reporter) -> list[Exported]:
     if quantised:
         with reporter.step("calibrate"):
             record = calibration.calibrate(reference.original, baked, request.calibration, reporter)
-            for finding in record.lint:
+            for finding in [*record.lint, *calibration.overlap(record, reference.pictures)]:
                 reporter.note(f"warning: {finding}")
     return [_export_one(request, order, reference, baked, record, reporter) for order in request.orders]
 

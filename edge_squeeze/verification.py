@@ -137,6 +137,8 @@ def verify(
         gold = golden.check(artifact, options)
     with reporter.step("original"):
         found, why_not = _find_original(artifact, original)
+        if found is not None and found.weights.sha256 != artifact.manifest.weights.sha256:
+            reporter.note(f"warning: {original} is not the weights file that the artifact records")
     if found is None:
         return Verification(artifact, gold, None, why_not)
     with reporter.step("parity"):

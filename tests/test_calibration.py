@@ -15,6 +15,7 @@ from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.options import ConvertOptions
 from edge_squeeze.converters.tracing import signature, traceable
 from edge_squeeze.errors import ConversionError, UsageError
+from edge_squeeze.manifest import decode
 from edge_squeeze.original import Original
 from edge_squeeze.pictures import PictureSet, photograph_crops
 
@@ -125,6 +126,16 @@ def test_lint_names_what_is_wrong(pixels: np.ndarray, finding: str) -> None:
 
 def test_lint_says_what_five_photographs_cost() -> None:
     assert "underestimate the ranges" in calibration.lint(as_set(CROPS.pixels, photographs=True))[0]
+
+
+def test_pictures_that_serve_twice_are_told(exported_11: dict[str, Exported]) -> None:
+    content = json.loads((exported_11["tflite-int8"].folder / "calibration.json").read_text())
+    record = decode(calibration.CalibrationRecord, content, "calibration.json")
+    assert calibration.overlap(record, CROPS) == []
+    photographs = photograph_crops(
+        calibration.CROPS_PER_PHOTOGRAPH, (227, 227), calibration.SEED, calibration.SMALLEST_CROP
+    )
+    assert calibration.overlap(record, photographs)[0].startswith("100 of the 100 pictures of the proof")
 
 
 def test_photographs_do_not_look_like_noise() -> None:
