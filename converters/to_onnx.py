@@ -33,7 +33,7 @@ def float16(model: Any, *, options: ConvertOptions) -> bytes:
 def _convert(model: Any, options: ConvertOptions) -> Any:
     """Run tf2onnx; the result is an `onnx.ModelProto`."""
     if not is_installed("tf2onnx"):
-        raise MissingDependencyError("tf2onnx", "export", "Exporting to ONNX")
+        raise MissingDependencyError("tf2onnx", "export", "exporting to ONNX")
     with converting(f"tf2onnx could not convert {model.name}"):
         import tf2onnx
 

@@ -49,7 +49,8 @@ class MissingDependencyError(EdgeSqueezeError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         """Say which `extra` of this package installs `package`, needed for `purpose`."""
-        super().__init__(f'{purpose} needs {package}, which is not installed. Run: pip install "edge-squeeze[{extra}]"')
+        command = f'pip install "edge-squeeze[{extra}]"'
+        super().__init__(f"{package} is not installed; it is needed for {purpose}. Run: {command}")
 
 
 def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:

@@ -110,7 +110,7 @@ def _tflite_tensor(tensor: Any, dtype: str) -> FileTensor:
 
 def _onnx(data: bytes) -> Inspection:
     if not is_installed("onnx"):
-        raise MissingDependencyError("onnx", "export", "Looking into an .onnx file")
+        raise MissingDependencyError("onnx", "export", "looking into an .onnx file")
     import onnx
 
     model = onnx.load_model_from_string(data)

@@ -42,7 +42,7 @@ def preprocessing(arch: networks.Architecture) -> Preprocessing:
 def load_tensorflow() -> None:
     """Import TensorFlow and Keras without their chatter; MissingDependencyError if they are not installed."""
     if not is_installed("tensorflow"):
-        raise MissingDependencyError("tensorflow", "export", "Building a Keras model")
+        raise MissingDependencyError("tensorflow", "export", "building a Keras model")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with captured():

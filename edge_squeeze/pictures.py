@@ -93,7 +93,7 @@ def photograph(name: str) -> Image.Image:
     """One of PHOTOGRAPHS, found as a data file of scikit-image without importing it."""
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
-        raise MissingDependencyError("scikit-image", "export", "The built-in photographs")
+        raise MissingDependencyError("scikit-image", "export", "the built-in photographs")
     return open_picture(Path(spec.submodule_search_locations[0]) / "data" / PHOTOGRAPHS[name])
 
 

@@ -84,7 +84,7 @@ def _tflite_runtime(name: str | None) -> str:
     if name is None:
         found = installed_tflite()
         if found is None:
-            raise MissingDependencyError("ai-edge-litert", "litert", "Running a .tflite file")
+            raise MissingDependencyError("ai-edge-litert", "litert", "running a .tflite file")
         return found
     if name not in TFLITE_RUNTIMES:
         raise unknown("runtime of .tflite files", name, TFLITE_RUNTIMES)
@@ -152,7 +152,7 @@ class OnnxRunner:
     def __init__(self, model: bytes, options: RunOptions) -> None:
         """Load `model`; the engine raises what it likes if it refuses the file."""
         if not is_installed("onnxruntime"):
-            raise MissingDependencyError("onnxruntime", "onnx", "Running an .onnx file")
+            raise MissingDependencyError("onnxruntime", "onnx", "running an .onnx file")
         if options.runtime not in (None, ONNXRUNTIME):
             raise unknown("runtime of .onnx files", str(options.runtime), [ONNXRUNTIME])
         import onnxruntime

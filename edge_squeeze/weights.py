@@ -107,7 +107,7 @@ def _locate(published: Published, variant: str) -> Path:
     package, _, rest = published.package_file.partition("/")
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise MissingDependencyError(package, "export", f"The ImageNet weights of {variant}")
+        raise MissingDependencyError(package, "export", f"the ImageNet weights of {variant}")
     return Path(spec.submodule_search_locations[0]) / rest
 
 
