@@ -114,7 +114,8 @@ def test_pictures_of_the_user_are_judged(exported_11: dict[str, Exported], pictu
     assert proof is not None
     assert len(proof.pictures) == 3
     assert proof.verdict == "pass"
-    assert "3 pictures of" in proof.reason
+    assert proof.reason == "every gate held"
+    assert "3 pictures of" in proof.pictures.description
 
 
 def test_untrained_weights_stay_unproven(tmp_path: Path) -> None:
