@@ -81,10 +81,14 @@ def main(arguments: Sequence[str]) -> None:
     if arguments[:1] == [LAUNCH]:
         print_text(json.dumps(launch(Path(arguments[1]))))
         return
+    if not arguments or "--help" in arguments:
+        sys.exit(__doc__)
     try:
         report([artifacts.load(Path(argument)) for argument in arguments])
     except EdgeSqueezeError as error:
         sys.exit(f"Error: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"Error: {error.stderr.strip().splitlines()[-1]}")
 
 
 if __name__ == "__main__":

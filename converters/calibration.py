@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze import manifest as manifests
-from edge_squeeze.converters.options import Ranges
 from edge_squeeze.converters.to_tflite import measure_ranges
 from edge_squeeze.errors import UsageError
+from edge_squeeze.manifest import WeightsRecord
+from edge_squeeze.model import Architecture
 from edge_squeeze.original import Original
-from edge_squeeze.pictures import PictureSet, list_pictures, load_folder, photograph_crops
+from edge_squeeze.pictures import PictureSet, load_folder, photograph_crops
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Reporter
 
@@ -29,10 +30,9 @@ NOISE_RATIO = (
     0.8  # mean step between neighbours / standard deviation: 1.13 for white noise, 0.05 to 0.5 for photographs
 )
 BLANK_DEVIATION = 2.0  # of 255
-FEW_PHOTOGRAPHS = (
-    "calibrated on 5 photographs, which underestimate the ranges (agreement with float32 on 1,000 ImageNet pictures: "
-    "89.4 % instead of 92.8 % for 1.0, 94.0 % instead of 94.4 % for 1.1): give --calibration DIR with 100 of yours"
-)
+LARGEST_VALUE = float(np.finfo(np.float32).max)
+# Agreement with float32 on 1,000 ImageNet pictures in percent: with the five photographs, with 100 ImageNet pictures.
+PHOTOGRAPHS_COST = {"squeezenet1.0": (89.4, 92.8), "squeezenet1.1": (94.0, 94.4)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,47 +54,46 @@ class CalibrationRecord:
     ranges: dict[str, tuple[float, float]]
 
 
-def check_source(source: Path | None) -> None:
-    """Raise UsageError now, before any work, if `source` is neither pictures nor a calibration.json."""
-    if source is not None and source.suffix != ".json":
-        list_pictures(source)
-    elif source is not None and not source.is_file():
-        raise UsageError(f"No such calibration file: {source}.")
+Source = PictureSet | CalibrationRecord
 
 
-def calibrate(original: Original, baked: Any, source: Path | None, reporter: Reporter) -> CalibrationRecord:
-    """The ranges of `baked`'s layers: read from a calibration.json, or measured on pictures or built-in crops."""
-    if source is not None and source.suffix == ".json":
-        return _read(source, original)
-    if source is None:
-        pictures = photograph_crops(CROPS_PER_PHOTOGRAPH, original.preprocessing.size, SEED, SMALLEST_CROP)
-    else:
-        pictures = load_folder(source, original.preprocessing)
-    ranges = measure_ranges(baked, reporter.track(pictures.pixels, "calibrate"))
-    return _record(original, pictures, ranges, seed=SEED if source is None else None)
+def load_source(path: Path | None, arch: Architecture, weights: WeightsRecord, preprocessing: Preprocessing) -> Source:
+    """What `path` holds: pictures, or the record of a calibration.json made for `arch` and `weights`.
+
+    Crops of the built-in photographs where it is None. UsageError for what cannot be used.
+    """
+    if path is None:
+        return photograph_crops(CROPS_PER_PHOTOGRAPH, preprocessing.size, SEED, SMALLEST_CROP)
+    if path.suffix == ".json":
+        return _read(path, _identity(arch, weights))
+    return load_folder(path, preprocessing)
 
 
-def _record(original: Original, pictures: PictureSet, ranges: Ranges, seed: int | None) -> CalibrationRecord:
+def calibrate(original: Original, baked: Any, source: Source, reporter: Reporter) -> CalibrationRecord:
+    """The ranges of `baked`'s layers: those of a record, or measured on pictures."""
+    if isinstance(source, CalibrationRecord):
+        return source
+    ranges = measure_ranges(baked, reporter.track(source.pixels, "calibrate"))
     return CalibrationRecord(
-        **_identity(original),
-        source=pictures.description,
-        seed=seed,
-        count=len(pictures),
-        pictures=[{"name": n, "sha256": h} for n, h in zip(pictures.names, hashes(pictures.pixels), strict=True)],
+        **_identity(original.arch, original.weights),
+        source=source.description,
+        seed=SEED if source.photographs else None,
+        count=len(source),
+        pictures=[{"name": n, "sha256": h} for n, h in zip(source.names, hashes(source.pixels), strict=True)],
         preprocessing=original.preprocessing,
-        lint=lint(pictures),
+        lint=lint(source, original.arch.variant if original.weights.trained else None),
         ranges={name: (low, high) for name, (low, high) in ranges.items()},
     )
 
 
-def _identity(original: Original) -> dict[str, Any]:
+def _identity(arch: Architecture, weights: WeightsRecord) -> dict[str, Any]:
     """What a calibration is only good for."""
     return {
-        "variant": original.arch.variant,
-        "classes": original.arch.classes,
-        "input_size": original.arch.input_size,
-        "weights_sha256": original.weights.sha256,
-        "weights_seed": original.weights.seed,
+        "variant": arch.variant,
+        "classes": arch.classes,
+        "input_size": arch.input_size,
+        "weights_sha256": weights.sha256,
+        "weights_seed": weights.seed,
     }
 
 
@@ -103,9 +102,9 @@ def hashes(pixels: Pixels) -> list[str]:
     return [hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest() for picture in pixels]
 
 
-def lint(pictures: PictureSet) -> list[str]:
-    """What is wrong with `pictures` [N,H,W,3] as a calibration set, in words; empty if nothing."""
-    findings = [FEW_PHOTOGRAPHS] if pictures.photographs else []
+def lint(pictures: PictureSet, variant: str | None = None) -> list[str]:
+    """What is wrong with `pictures` [N,H,W,3] as a calibration set for `variant`, in words; empty if nothing."""
+    findings = [_cost_of_photographs(variant)] if pictures.photographs else []
     if len(pictures) < ENOUGH:
         findings.append(f"calibrated on {len(pictures)} pictures, at least {ENOUGH} are wanted and 100 are better")
     named = list(zip(pictures.names, pictures.pixels, strict=True))
@@ -114,6 +113,16 @@ def lint(pictures: PictureSet) -> list[str]:
     counts = Counter(hashes(pictures.pixels))
     repeated = [n for n, h in zip(pictures.names, hashes(pictures.pixels), strict=True) if counts[h] > 1]
     return findings + _finding("is there more than once", repeated)
+
+
+def _cost_of_photographs(variant: str | None) -> str:
+    cost = ""
+    if variant in PHOTOGRAPHS_COST:
+        few, many = PHOTOGRAPHS_COST[variant]
+        cost = f" ({few} % agreement with float32 instead of {many} % on 1,000 ImageNet pictures)"
+    return (
+        f"calibrated on 5 photographs, which underestimate the ranges{cost}: give --calibration DIR with 100 of yours"
+    )
 
 
 def overlap(record: CalibrationRecord, pictures: PictureSet) -> list[str]:
@@ -141,7 +150,7 @@ def to_json(record: CalibrationRecord) -> str:
     return json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n"
 
 
-def _read(path: Path, original: Original) -> CalibrationRecord:
+def _read(path: Path, identity: dict[str, Any]) -> CalibrationRecord:
     """The record in `path`; UsageError if it cannot be read or was made for another network or other weights."""
     try:
         data = json.loads(path.read_text("utf-8"))
@@ -149,12 +158,13 @@ def _read(path: Path, original: Original) -> CalibrationRecord:
         raise UsageError(f"{path} is not a readable calibration file: {error}.") from error
     record = manifests.decode(CalibrationRecord, data, str(path))
     assert isinstance(record, CalibrationRecord)
-    wanted = {**_identity(original), "schema_version": SCHEMA_VERSION}
+    wanted = {**identity, "schema_version": SCHEMA_VERSION}
     got = {key: getattr(record, key) for key in wanted}
     if differing := [f"{key}: required {wanted[key]}, got {got[key]}" for key in wanted if wanted[key] != got[key]]:
         raise UsageError(f"{path} was made for another model. {'; '.join(differing)}. Calibrate with pictures.")
-    if bad := [
-        name for name, (low, high) in record.ranges.items() if not (np.isfinite([low, high]).all() and low <= high)
-    ]:
-        raise UsageError(f"{path}: the range of {bad[0]} is {record.ranges[bad[0]]}. Required: finite, smallest first.")
+    for name, (low, high) in record.ranges.items():
+        if not -LARGEST_VALUE <= low <= high <= LARGEST_VALUE:
+            raise UsageError(
+                f"{path}: the range of {name} is {low} to {high}. Required: finite float32, smallest first."
+            )
     return record

@@ -19,11 +19,11 @@ from edge_squeeze.converters.calibration import CalibrationRecord
 from edge_squeeze.converters.rewrites import FOLD_NORMALISATION, fold_normalisation
 from edge_squeeze.converters.targets import FORMATS, Order
 from edge_squeeze.inspection import FileTensor, Inspection, inspect
-from edge_squeeze.manifest import Golden, Graph, Manifest, ModelFile, ParityRecord, TensorSpec, to_json
+from edge_squeeze.manifest import Golden, Graph, LabelsFile, Manifest, ModelFile, ParityRecord, TensorSpec, to_json
 from edge_squeeze.model import Architecture
 from edge_squeeze.original import Original
 from edge_squeeze.reporting import Reporter
-from edge_squeeze.verification import Proof, Reference, load_pictures, prove
+from edge_squeeze.verification import Proof, Reference, load_pictures, prove, refer
 from edge_squeeze.weights import Weights
 
 TOOLS = ("edge-squeeze", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
@@ -52,9 +52,13 @@ class Request:
     def suffix(self, order: Order) -> str:
         """What the options that are not the default add to a name."""
         row, (height, width) = self.arch.row, self.arch.input_size
+        random = "" if self.weights.record.trained else "-random"
         size = "" if (height, width) == (row.input_size,) * 2 else f"-input-size-{height}"
         size += "" if height == width else f"x{width}"
-        return (f"-classes-{self.arch.classes}" if self.arch.classes != row.classes else "") + size + order.suffix
+        random = "" if self.weights.record.trained else "-random"
+        return (
+            random + (f"-classes-{self.arch.classes}" if self.arch.classes != row.classes else "") + size + order.suffix
+        )
 
 
 @dataclass(frozen=True)
@@ -73,18 +77,26 @@ def export(request: Request, reporter: Reporter) -> list[Exported]:
     """
     for order in request.orders:
         artifact.check_target(request.out / request.name(order))
-    quantised = any(order.target.quantizer for order in request.orders)
-    if quantised:
-        calibration.check_source(request.calibration)
+    source = _calibration_source(request, reporter)
     with reporter.step(f"load {request.arch.variant} ({request.weights.record.source})"):
         reference, baked = _prepare(request, reporter)
     record = None
-    if quantised:
+    if source is not None:
         with reporter.step("calibrate"):
-            record = calibration.calibrate(reference.original, baked, request.calibration, reporter)
+            record = calibration.calibrate(reference.original, baked, source, reporter)
             for finding in [*record.lint, *calibration.overlap(record, reference.pictures)]:
                 reporter.note(f"warning: {finding}")
     return [_export_one(request, order, reference, baked, record, reporter) for order in request.orders]
+
+
+def _calibration_source(request: Request, reporter: Reporter) -> calibration.Source | None:
+    """What to calibrate on, read before TensorFlow is loaded so that a broken picture is told at once."""
+    if any(order.target.quantizer for order in request.orders):
+        preprocessing = originals.preprocessing(request.arch)
+        return calibration.load_source(request.calibration, request.arch, request.weights.record, preprocessing)
+    if request.calibration is not None:
+        reporter.note("--calibration is not used: nothing here is quantised")
+    return None
 
 
 def _prepare(request: Request, reporter: Reporter) -> tuple[Reference, Any]:
@@ -96,7 +108,7 @@ def _prepare(request: Request, reporter: Reporter) -> tuple[Reference, Any]:
     with reporter.part("build the original"):
         original = originals.build(request.arch, request.weights)
     with reporter.part("scores of the original"):
-        reference = Reference(original, pictures, original.run(pictures.pixels))
+        reference = refer(original, pictures)
     with reporter.part("fold the preprocessing"):
         return reference, fold_normalisation(original.model, original.preprocessing.baked)
 
@@ -133,7 +145,7 @@ def _export_one(
 def _files(manifest: Manifest, model: bytes, proof: Proof, record: CalibrationRecord | None) -> dict[str, bytes]:
     texts = {
         MANIFEST: to_json(manifest),
-        LABELS: "".join(f"{name}\n" for name in labels.default(manifest.classes)),
+        LABELS: _labels(manifest.classes),
         PARITY: json.dumps(proof.to_dict(), indent=1, allow_nan=False) + "\n",
     }
     if record is not None:
@@ -162,7 +174,7 @@ def _manifest(
         parameters=original.model.count_params(),
         classes=request.arch.classes,
         input_size=request.arch.input_size,
-        labels=LABELS,
+        labels=LabelsFile(LABELS, hashlib.sha256(_labels(request.arch.classes).encode()).hexdigest()),
         input=_end(found.inputs[0], options.layout, "pixels"),
         output=_end(found.outputs[0], "nc", "probabilities"),
         preprocessing=original.preprocessing,
@@ -175,6 +187,10 @@ def _manifest(
         tools=tool_versions(),
         command=request.command,
     )
+
+
+def _labels(classes: int) -> str:
+    return "".join(f"{name}\n" for name in labels.default(classes))
 
 
 def _end(tensor: FileTensor, layout: str, content: str) -> TensorSpec:

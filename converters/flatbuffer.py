@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.converters.options import Ranges
-from edge_squeeze.errors import ConversionError
+from edge_squeeze.errors import UsageError
 
 IDENTIFIER = b"TFL3"
 SIGNATURE = b"serving_default"
@@ -85,13 +85,13 @@ def read_ranges(data: bytes, layers: Iterable[str]) -> dict[str, tuple[float, fl
 
 
 def write_ranges(data: bytes, ranges: Ranges, layers: Iterable[str]) -> bytes:
-    """`data`, a float file, with `ranges` in it for a quantiser; ConversionError names the layers that have none."""
+    """`data`, a float file, with `ranges` in it for a quantiser; UsageError names the layers that have none."""
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = unpack(data)
     tensors = layer_tensors(model, layers)
     if missing := [name for name in tensors if name not in ranges]:
-        raise ConversionError(f"The calibration has no range for {', '.join(missing)}. Calibrate with pictures.")
+        raise UsageError(f"The calibration has no range for {', '.join(missing)}. Calibrate with pictures.")
     for name, tensor in tensors.items():
         quantisation = schema.QuantizationParametersT()
         quantisation.min, quantisation.max = (np.array([value], np.float32) for value in ranges[name])

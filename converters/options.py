@@ -32,7 +32,7 @@ class ConvertOptions:
         if self.layout not in LAYOUTS:
             raise UsageError(f"layout must be {' or '.join(LAYOUTS)}, got {self.layout!r}.")
         if self.opset not in OPSETS:
-            raise UsageError(f"opset must be {OPSETS.start} to {OPSETS.stop - 1}, got {self.opset}.")
+            raise UsageError(f"opset must be a number from {OPSETS.start} to {OPSETS.stop - 1}, got {self.opset!r}.")
 
     def without(self, fields: Iterable[str]) -> tuple[ConvertOptions, list[str]]:
         """These options with `fields` at their defaults, and those of them that were not."""

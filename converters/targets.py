@@ -142,12 +142,12 @@ def plan(formats: Sequence[str], precisions: Sequence[str], options: ConvertOpti
             except UsageError as error:
                 if not asked_all:
                     raise
-                notes.append(f"left out {format_name} {precision}: {error}")
+                notes.append(f"left out: {error}")
                 continue
             orders.append(order)
             notes += [f"{format_name} {precision}: --{name.replace('_', '-')} does not apply" for name in ignored]
     if not orders:
-        raise UsageError(f"Nothing to export. {' '.join(notes)}")
+        raise UsageError(f"Nothing to export. {' '.join(notes)}".strip())
     return orders, list(dict.fromkeys(notes))
 
 
@@ -165,6 +165,8 @@ def _order(format_name: str, precision: str, options: ConvertOptions, *, strict:
 
 
 def _expand(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:
+    if not asked:
+        raise UsageError(f"No {kind} was named. Choices: {', '.join((*known, ALL))}.")
     for name in asked:
         if name not in (*known, ALL):
             raise unknown(kind, name, (*known, ALL))

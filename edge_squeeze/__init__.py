@@ -47,7 +47,7 @@ def build(
     from edge_squeeze import weights as store
 
     arch = model.architecture(variant, classes, input_size, dropout)
-    return original.build(arch, store.resolve(arch, weights or store.default(arch), seed)).model
+    return original.build(arch, store.resolve(arch, store.default(arch) if weights is None else weights, seed)).model
 
 
 def export(
@@ -85,7 +85,7 @@ def export(
     from edge_squeeze.reporting import Silent
 
     reporter = reporter or Silent()
-    options = ConvertOptions(io, layout, opset or DEFAULT_OPSET, dynamic_batch)
+    options = ConvertOptions(io, layout, DEFAULT_OPSET if opset is None else opset, dynamic_batch)
     orders, notes = targets.plan(_names(format), _names(precision), options)
     for note in notes:
         reporter.note(note)

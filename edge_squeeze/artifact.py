@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
+import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -29,12 +32,14 @@ class Artifact:
 
     def model(self) -> bytes:
         """The bytes of the model file; UsageError if they are not those of the manifest's sha256."""
-        data = self.read(self.manifest.file.name)
-        digest = hashlib.sha256(data).hexdigest()
-        if digest != self.manifest.file.sha256:
+        return self._checked(self.manifest.file.name, self.manifest.file.sha256)
+
+    def _checked(self, name: str, sha256: str) -> bytes:
+        data = self.read(name)
+        if (digest := hashlib.sha256(data).hexdigest()) != sha256:
             raise UsageError(
-                f"{self.folder / self.manifest.file.name} is not the file that was exported: required sha256 "
-                f"{self.manifest.file.sha256}, got {digest}. Export it again."
+                f"{self.folder / name} is not the file that was exported: required sha256 {sha256}, got {digest}. "
+                "Export it again."
             )
         return data
 
@@ -44,20 +49,23 @@ class Artifact:
 
     def path(self, name: str) -> Path:
         """Where the artifact's file `name` is; UsageError if it is missing or lies outside the folder."""
-        path = (self.folder / name).resolve()
+        try:
+            path = (self.folder / name).resolve()
+            found = path.is_file()
+        except (OSError, ValueError) as error:  # too long, or with a NUL in it
+            raise UsageError(f"{self.folder / MANIFEST} names no possible file: {name[:60]!r}.") from error
         if PurePosixPath(name).is_absolute() or not path.is_relative_to(self.folder.resolve()):
             raise UsageError(f"{self.folder / MANIFEST} names a file outside its folder: {name!r}.")
-        if not path.is_file():
-            raise UsageError(f"{self.folder} lacks {name}, which its {MANIFEST} names.")
+        if not found:
+            raise UsageError(f"{self.folder} lacks {name[:60]}, which its {MANIFEST} names.")
         return path
 
     def labels(self) -> list[str]:
-        """The class names; UsageError if there are not as many as classes."""
-        names = self.read(self.manifest.labels).decode("utf-8", "replace").splitlines()
+        """The class names; UsageError if the file has changed, or has not as many as classes."""
+        record = self.manifest.labels
+        names = self._checked(record.name, record.sha256).decode("utf-8", "replace").splitlines()
         if len(names) != self.manifest.classes:
-            raise UsageError(
-                f"{self.folder / self.manifest.labels}: required {self.manifest.classes} names, got {len(names)}."
-            )
+            raise UsageError(f"{self.folder / record.name}: required {self.manifest.classes} names, got {len(names)}.")
         return names
 
 
@@ -78,11 +86,23 @@ def load(folder: Path) -> Artifact:
 
 def check_target(folder: Path) -> None:
     """Raise UsageError now, before any work, if an artifact could not be written to `folder`."""
-    if folder.is_symlink() or (folder.exists() and not (folder / MANIFEST).is_file()):
+    if folder.is_symlink() or (folder.exists() and not _is_artifact(folder)):
         raise UsageError(f"{folder} exists and is no artifact, so it will not be replaced. Move it, or give --out.")
     parent = next(p for p in folder.absolute().parents if p.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UsageError(f"{folder} cannot be written: {parent} is not a folder you may write to. Give --out DIR.")
+    try:
+        tempfile.TemporaryDirectory(dir=parent).cleanup()
+    except OSError as error:
+        message = f"{folder} cannot be written: {parent} is not a folder you may write to. Give --out DIR."
+        raise UsageError(message) from error
+
+
+def _is_artifact(folder: Path) -> bool:
+    """Whether `folder` is one that `write` made: other tools have a model.json, too."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"schema_version", "variant", "precision", "golden"} <= content.keys()
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -93,7 +113,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     check_target(folder)
     temporary = folder.parent / TEMPORARY.format(name=folder.name, pid=os.getpid())
-    created = next((p for p in reversed(folder.absolute().parents) if not p.exists()), None)
+    made = [parent for parent in folder.absolute().parents if not parent.exists()]
     try:
         _remove_leftovers(folder)
         for name, data in files.items():
@@ -102,16 +122,18 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
             _write_durably(path, data)
         _put_in_place(temporary, folder)
     except OSError as error:
-        _forget(created)
-        raise UsageError(f"{folder} cannot be written: {error}. Free some space or give another --out DIR.") from error
+        shutil.rmtree(temporary, ignore_errors=True)
+        _remove_empty(made)
+        raise UsageError(f"{folder} cannot be written: {error}. Make room, or give another --out DIR.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _forget(created: Path | None) -> None:
-    """Remove the parents that were made for an artifact that could not be written."""
-    if created is not None:
-        shutil.rmtree(created, ignore_errors=True)
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove what was made for an artifact that could not be written, innermost first, as far as it is empty."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _write_durably(path: Path, data: bytes) -> None:

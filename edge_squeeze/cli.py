@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -16,7 +17,7 @@ from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
 
 EPILOG = "Any command: --debug shows the traceback of an error. Exit codes: docs/commands.md."
 PARITY_FAILED = 3
-INTERRUPTED = 130
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 LOG_LINES = 15
 app = typer.Typer(
     help="Export Keras SqueezeNets to TFLite and ONNX, with proof.",
@@ -128,7 +129,7 @@ def predict(
     files = [file for path in pictures for file in list_pictures(path)]
     classifier = edge_squeeze.load(artifact, runtime=runtime, threads=threads)
     classifier.warm_up(files[0])
-    summaries.predictions(classifier, [(file, classifier.classify(file, top)) for file in files], as_json=json_)
+    summaries.predictions(classifier, ((file, classifier.classify(file, top)) for file in files), as_json=json_)
 
 
 def _input_size(text: str | None) -> int | tuple[int, int] | None:
@@ -147,15 +148,17 @@ def _command() -> str:
 
 def main() -> None:
     """Run the command line of this process; never returns."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us as it ends any other tool
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
         app()
     except EdgeSqueezeError as error:
         _fail(error, error.exit_code, debug=debug)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted.\n")
-        sys.exit(INTERRUPTED)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            sys.stderr.write("\nInterrupted. Nothing half-written was left behind.\n")
+        raise
     except Exception as error:  # whatever else escapes is a defect, and is told as one
         message = (
             f"Something that edge-squeeze did not foresee: {type(error).__name__}: {error}\nRun again with --debug."

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 T = TypeVar("T")
-PLAIN_WIDTH = 160  # a pipe has no width to respect
+TABLE_WIDTH = 200  # a narrow terminal wraps a line; rich would drop columns, the verdict first
 STYLES = {"PASS": "green", "FAIL": "bold red", "UNPROVEN": "yellow"}
 
 
@@ -42,7 +42,7 @@ class ConsoleReporter:
             yield
         finally:
             self._depth -= 1
-        self._console.print(f"{label:<52} {time.perf_counter() - start:6.1f} s")
+        self._console.print(f"{label:<64} {time.perf_counter() - start:6.1f} s")
         self._flush()
 
     @contextmanager
@@ -51,7 +51,7 @@ class ConsoleReporter:
         start = time.perf_counter()
         yield
         if self._verbose:
-            self._console.print(f"      {title:<46} {time.perf_counter() - start:6.2f} s")
+            self._console.print(f"      {title:<58} {time.perf_counter() - start:6.2f} s")
 
     def track(self, items: Iterable[T], title: str) -> Iterator[T]:
         """`items`, with a bar that disappears when they are through."""
@@ -89,7 +89,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int
         table.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text or i < left)
     for row in rows:
         table.add_row(*row, style=STYLES.get(row[-1]))
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=PLAIN_WIDTH)
-    console.print(table)
+    console = Console(highlight=False, markup=False, width=TABLE_WIDTH)
+    with console.capture() as capture:
+        console.print(table)
+    print_text(*(line.rstrip() for line in capture.get().splitlines()))

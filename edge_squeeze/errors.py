@@ -1,8 +1,9 @@
 """What can go wrong, each kind tied to one exit code of the command line.
 
+A failed proof is no error but a result: the command line ends with 3 for it.
+
 EdgeSqueezeError              1  a defect of this package
 |-- UsageError                2  unusable input: argument, path, picture, weights file, calibration set
-|-- ParityError               3  parity or golden check failed
 |-- ConversionError           4  a readable model that could not be converted or run
 `-- MissingDependencyError    5  a package is not installed; the message names the extra that brings it
 """
@@ -23,12 +24,6 @@ class UsageError(EdgeSqueezeError):
     """The user gave something that cannot be used."""
 
     exit_code = 2
-
-
-class ParityError(EdgeSqueezeError):
-    """An artifact's outputs are too far from the original's, or from its golden scores."""
-
-    exit_code = 3
 
 
 class ConversionError(EdgeSqueezeError):

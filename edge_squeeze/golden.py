@@ -69,10 +69,11 @@ def check(artifact: Artifact, options: RunOptions) -> GoldenCheck:
     equal = pixels.tobytes() == artifact.read(manifest.golden.pixels)
     runner = open_runner(artifact.model(), manifest.format, options)
     entry = _entry(manifest.golden.scores, runner.kernels)
-    expected = np.frombuffer(artifact.read(entry.file), "<f4")
     scores = runner.run(pixels[None])[0]
-    if expected.shape != scores.shape:
-        raise UsageError(f"{entry.file}: required {scores.size} float32 scores, got {expected.size}.")
+    data = artifact.read(entry.file)
+    if len(data) != scores.nbytes:
+        raise UsageError(f"{entry.file}: required {scores.size} float32 scores, got {len(data)} bytes.")
+    expected = np.frombuffer(data, "<f4")
     difference = float(np.abs(scores - expected).max())
     return GoldenCheck(runner.runtime, runner.kernels, equal, difference, entry.tolerance)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from edge_squeeze.errors import ConversionError, MissingDependencyError
@@ -34,7 +34,6 @@ class Inspection:
     tensor_types: dict[str, int]  # dtype -> how many tensors, constants included
     weight_types: dict[str, int]  # dtype -> how many kernels of convolutions and dense layers
     opset: int | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
 
     @property
     def transposes(self) -> int:
@@ -126,7 +125,6 @@ def _onnx(data: bytes) -> Inspection:
         tensor_types=dict(Counter(constants.values())),
         weight_types=dict(Counter(kernels)),
         opset=next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")),
-        metadata={entry.key: entry.value for entry in model.metadata_props},
     )
 
 

@@ -25,6 +25,14 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
+class LabelsFile:
+    """The file of class names."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class WeightsRecord:
     """Where the weights came from: enough to find them again, and to know whether they are the same."""
 
@@ -102,7 +110,7 @@ class Manifest:
     parameters: int
     classes: int
     input_size: tuple[int, int]
-    labels: str
+    labels: LabelsFile
     input: TensorSpec
     output: TensorSpec
     preprocessing: Preprocessing
@@ -132,6 +140,9 @@ def from_json(text: str, where: str) -> Manifest:
         raise UsageError(f"{where}: this version reads schema_version {SCHEMA_VERSION}, got {version!r}.")
     manifest = decode(Manifest, data, where)
     assert isinstance(manifest, Manifest)
+    size, pixels = manifest.input_size, manifest.preprocessing.size
+    if size != pixels:
+        raise UsageError(f"{where}: input_size is {size}, but preprocessing gives {pixels}.")
     return manifest
 
 
@@ -183,4 +194,8 @@ def _decode_dataclass(kind: type, value: Any, where: str) -> Any:
     if missing := [name for name in required if name not in value]:
         raise UsageError(f"{where} lacks {', '.join(missing)}.")
     known = [f.name for f in fields if f.name in value]
-    return kind(**{name: decode(hints[name], value[name], f"{where}: {name}") for name in known})
+    decoded = {name: decode(hints[name], value[name], f"{where}: {name}") for name in known}
+    try:
+        return kind(**decoded)
+    except UsageError as error:  # a type that checks its own values
+        raise UsageError(f"{where}: {error}") from error

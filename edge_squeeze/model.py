@@ -66,9 +66,9 @@ VARIANTS = {
         parameters=1_235_496,
     ),
 }  # fmt: skip
-DEFAULT_VARIANT = "squeezenet1.1"
 SMALLEST_INPUT = 32  # below this a pool of 1.0 has nothing left to pool
 LARGEST_INPUT = 4096
+CLASSES = range(2, 100_001)
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,12 @@ def architecture(
     dropout = row.dropout if dropout is None else dropout
     size = row.input_size if input_size is None else input_size
     height, width = (size, size) if isinstance(size, int) else size
-    if classes < 1:
-        raise UsageError(f"classes must be at least 1, got {classes}.")
+    if type(classes) is not int or classes not in CLASSES:
+        raise UsageError(f"classes must be a whole number from 2 to 100,000, got {classes!r}.")
     if not 0 <= dropout < 1:
         raise UsageError(f"dropout must be in [0, 1), got {dropout}.")
+    if type(height) is not int or type(width) is not int:
+        raise UsageError(f"input size must be a whole number of pixels, or two of them, got {size!r}.")
     if min(height, width) < SMALLEST_INPUT or max(height, width) > LARGEST_INPUT:
         raise UsageError(f"input size must be {SMALLEST_INPUT} to {LARGEST_INPUT} pixels, got {height} x {width}.")
     return Architecture(variant, classes, (height, width), dropout)

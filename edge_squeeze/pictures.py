@@ -14,6 +14,8 @@ from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+KNOWN = "a whole JPEG, PNG, WebP, BMP, GIF or TIFF file"
+WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
     "chelsea": "chelsea.png",
@@ -43,26 +45,29 @@ def open_picture(path: Path) -> Image.Image:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # phones take 108 megapixels
             with Image.open(path) as opened:
-                return _to_rgb(ImageOps.exif_transpose(opened))
+                return as_rgb(opened)
     except FileNotFoundError as error:
         raise UsageError(f"No such picture: {path}.") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise UsageError(f"{path} is too large: {error}") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
-        raise UsageError(f"{path} is not a picture that can be read ({error}). Required: {_known()}.") from error
+        raise UsageError(f"{path} is not a picture that can be read ({error}). Required: {KNOWN}.") from error
 
 
-def _known() -> str:
-    return "a whole JPEG, PNG, WebP, BMP, GIF or TIFF file"
+def as_rgb(picture: Image.Image) -> Image.Image:
+    """`picture` as it is meant to be seen, in RGB: EXIF rotation applied, transparent parts on white.
 
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode in ("I;16", "I;16L", "I;16B", "I"):  # 16-bit greyscale: PIL's own conversion clips it to white
+    ValueError for pictures whose numbers have no agreed range (32-bit integers and floats).
+    """
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"its values are of mode {picture.mode}, whose range is not known")
+    if picture.mode.startswith("I;16"):  # PIL's own conversion clips it to white
         values = np.asarray(picture, dtype=np.float64) / 257.0
         return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8)).convert("RGB")
-    if "A" in picture.mode or "transparency" in picture.info:
+    if picture.mode in WITH_ALPHA or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(white, picture).convert("RGB")
@@ -75,7 +80,8 @@ def list_pictures(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UsageError(f"No such file or folder: {path}. Required: a picture, or a folder of pictures.")
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    named = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    found = sorted(p for p in named if p.is_file())
     if not found:
         raise UsageError(f"No pictures in {path}. Required: files ending in {', '.join(SUFFIXES)}.")
     return found
@@ -86,7 +92,9 @@ def load_folder(path: Path, preprocessing: Preprocessing) -> PictureSet:
     files = list_pictures(path)
     pixels = np.stack([preprocessing.pixels(open_picture(file)) for file in files])
     names = tuple(str(file.relative_to(path)) if path.is_dir() else file.name for file in files)
-    return PictureSet(names, pixels, f"{len(files)} pictures of {path}", photographs=False)
+    return PictureSet(
+        names, pixels, f"{len(files)} picture{'s' if len(files) > 1 else ''} of {path}", photographs=False
+    )
 
 
 def photograph(name: str) -> Image.Image:

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from edge_squeeze.artifact import Artifact
+from edge_squeeze.errors import UsageError
 from edge_squeeze.labels import top_k
-from edge_squeeze.pictures import open_picture
+from edge_squeeze.pictures import as_rgb, open_picture
 from edge_squeeze.preprocessing import Pixels
 from edge_squeeze.runtimes import RunOptions, open_runner
 
@@ -51,6 +52,8 @@ class Classifier:
 
     def classify(self, picture: Picture, top: int = 5) -> Classification:
         """As `predict`, with the times."""
+        if top < 1:
+            raise UsageError(f"top must be at least 1, got {top}.")
         start = time.perf_counter()
         pixels = self.artifact.manifest.preprocessing.pixels(_opened(picture))[None]
         ready = time.perf_counter()
@@ -67,4 +70,10 @@ class Classifier:
 def _opened(picture: Picture) -> Image.Image:
     if isinstance(picture, str | Path):
         return open_picture(Path(picture))
-    return Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture.convert("RGB")
+    if isinstance(picture, Image.Image):
+        return as_rgb(picture)
+    array = np.asarray(picture)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:  # noqa: PLR2004 - RGB
+        got = f"{list(array.shape)} {array.dtype}"
+        raise UsageError(f"Required: a file, a PIL image or pixels [H,W,3] uint8. Got: {got}.")
+    return Image.fromarray(array)

@@ -11,6 +11,8 @@ from PIL import Image
 from edge_squeeze.errors import UsageError
 
 Pixels = NDArray[np.uint8]
+ORDERS = ("rgb", "bgr")
+LARGEST_SIDE = 8192
 MAX_RESIZED_PIXELS = 50_000_000  # a 1 x 100,000 picture would otherwise be blown up to gigabytes
 
 
@@ -21,6 +23,12 @@ class Normalisation:
     order: str = "rgb"  # rgb | bgr
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # in the order named by `order`
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise UsageError(f"order must be one of {', '.join(ORDERS)}, got {self.order!r}.")
+        if not np.isfinite([*self.mean, *self.scale]).all():
+            raise UsageError(f"mean and scale must be finite, got {self.mean} and {self.scale}.")
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,18 @@ class Preprocessing:
     pad: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, bottom, left, right; after the crop
     pad_value: tuple[int, int, int] = (0, 0, 0)  # red, green, blue
     baked: Normalisation = field(default_factory=Normalisation)
+
+    def __post_init__(self) -> None:
+        if self.filter != "bilinear":
+            raise UsageError(f"filter must be bilinear, got {self.filter!r}.")
+        if not 1 <= min(self.crop) <= max(self.crop) <= self.short_side <= LARGEST_SIDE:
+            raise UsageError(
+                f"required: 1 <= crop <= short_side <= {LARGEST_SIDE}, got {self.crop}, {self.short_side}."
+            )
+        if not all(0 <= side <= LARGEST_SIDE for side in self.pad):
+            raise UsageError(f"pad must be 0 to {LARGEST_SIDE} on each side, got {self.pad}.")
+        if not all(0 <= channel <= 255 for channel in self.pad_value):  # noqa: PLR2004 - uint8
+            raise UsageError(f"pad_value must be 0 to 255, got {self.pad_value}.")
 
     @property
     def size(self) -> tuple[int, int]:

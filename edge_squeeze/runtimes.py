@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ from edge_squeeze.preprocessing import Pixels
 
 Scores = NDArray[np.float32]
 XNNPACK, BUILTIN, ONNXRUNTIME = "xnnpack", "builtin", "onnxruntime"
+THREADS = range(1, 257)  # engines crash or hang on absurd numbers
+LONGEST_MESSAGE = 500  # some engines quote the whole model
 DYNAMIC_BATCH = 8  # pictures a time where the file leaves the batch open
 
 
@@ -60,14 +63,18 @@ class RunOptions:
 
 def open_runner(model: bytes, format_name: str, options: RunOptions = RunOptions()) -> Runner:
     """The Runner for the bytes of a .tflite or .onnx file; ConversionError if the engine refuses them."""
-    if options.threads < 1:
-        raise UsageError(f"threads must be at least 1, got {options.threads}.")
+    if options.threads not in THREADS:
+        raise UsageError(f"threads must be {THREADS.start} to {THREADS.stop - 1}, got {options.threads}.")
+    kinds: dict[str, Callable[[bytes, RunOptions], Runner]] = {"tflite": TFLiteRunner, "onnx": OnnxRunner}
+    if format_name not in kinds:
+        raise unknown("format", format_name, kinds)
     try:
-        return TFLiteRunner(model, options) if format_name == "tflite" else OnnxRunner(model, options)
+        return kinds[format_name](model, options)
     except EdgeSqueezeError:
         raise
     except Exception as error:  # ONNX Runtime's own exceptions derive from nothing more specific
-        raise ConversionError(f"The engine refuses this {format_name} file: {error}") from error
+        message = str(error)[:LONGEST_MESSAGE]
+        raise ConversionError(f"The engine refuses this {format_name} file: {message}") from error
 
 
 def installed_tflite() -> str | None:

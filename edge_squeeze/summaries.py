@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_squeeze.artifact import PARITY
 from edge_squeeze.console import print_json, print_table, print_text
-from edge_squeeze.parity import FAIL, PASS
+from edge_squeeze.parity import FAIL, PASS, finite
 from edge_squeeze.prediction import Classification, Classifier
 from edge_squeeze.verification import Proof, Verification
 
 if TYPE_CHECKING:
     from edge_squeeze.converters.export import Exported
 
-PARITY_COLUMNS = ("max|d|", "PSNR dB", "cosine", "top-1 agreement (95 %)")
+PARITY_COLUMNS = ("max|d|", "PSNR", "cosine", "same top-1 (95 %)")
 FLOAT32_BYTES = 4
 
 
@@ -25,18 +26,25 @@ def export(exported: Sequence[Exported], *, as_json: bool) -> None:
         print_json({"artifacts": [{"folder": str(e.folder), **_size(e), **_proof(e.proof)} for e in exported]})
         return
     print_text("")
-    columns = ("target", "MB", "x smaller", *PARITY_COLUMNS, "verdict")
+    columns = ("target", "MB", "smaller", *PARITY_COLUMNS, "verdict")
     print_table(columns, [(_target(e), *_sizes(e), *_figures(e.proof), e.proof.verdict.upper()) for e in exported])
-    for proof in _distinct(exported):
+    for proof in {(e.proof.verdict, e.proof.reason): e.proof for e in exported if e.proof.verdict != FAIL}.values():
+        words = f"Proven on {proof.pictures.description}" if proof.verdict == PASS else proof.verdict
+        print_text("", f"{words}: {proof.reason}.")
+    failed = [one for one in exported if one.proof.verdict == FAIL]
+    for one in failed:
+        print_text("", *(f"FAIL {one.folder}: {failure}" for failure in one.proof.failures))
+    _print_next(next((one for one in exported if one not in failed), None), failed)
+
+
+def _print_next(good: Exported | None, failed: Sequence[Exported]) -> None:
+    print_text("", "Next:")
+    if failed:
         print_text(
-            "",
-            f"Proven on {proof.pictures.description}: {proof.reason}."
-            if proof.verdict == PASS
-            else f"{proof.verdict}: {proof.reason}.",
+            f"  see {failed[0].folder / PARITY} for every picture; what failed was kept as evidence, not for use"
         )
-    _print_failures(exported)
-    folder = exported[0].folder
-    print_text("", "Next:", f"  edge-squeeze predict {folder} PICTURE", f"  edge-squeeze verify {folder} --images DIR")
+    if good is not None:
+        print_text(f"  edge-squeeze predict {good.folder} PICTURE", f"  edge-squeeze verify {good.folder} --images DIR")
 
 
 def _target(exported: Exported) -> str:
@@ -50,29 +58,17 @@ def _size(exported: Exported) -> dict[str, Any]:
 def _sizes(exported: Exported) -> tuple[str, str]:
     """Megabytes, and how many times smaller that is than the weights as float32."""
     size = exported.manifest.file.size_bytes
-    return f"{size / 1e6:.2f}", f"{exported.manifest.parameters * FLOAT32_BYTES / size:.2f}"
+    return f"{size / 1e6:.2f}", f"{exported.manifest.parameters * FLOAT32_BYTES / size:.1f}x"
 
 
 def _figures(proof: Proof) -> tuple[str, str, str, str]:
     figures, (low, high) = proof.parity, proof.parity.top1_interval
-    agreement = f"{figures.top1_agreement:.1%} ({low:.0%} to {high:.0%})"
-    return f"{figures.max_abs:.1e}", f"{figures.psnr_db:.1f}", f"{figures.cosine:.5f}", agreement
-
-
-def _distinct(exported: Sequence[Exported]) -> list[Proof]:
-    """One proof for each thing there is to say below the table."""
-    return list({(e.proof.verdict, e.proof.reason): e.proof for e in exported if e.proof.verdict != FAIL}.values())
-
-
-def _print_failures(exported: Sequence[Exported]) -> None:
-    for one in exported:
-        for failure in one.proof.failures if one.proof.verdict == FAIL else []:
-            print_text(f"FAIL {one.folder}: {failure}")
+    agreement = f"{figures.top1_agreement:.1%} ({low * 100:.0f}-{high * 100:.0f})"
+    return f"{figures.max_abs:.1e}", f"{figures.psnr_db:.0f} dB", f"{figures.cosine:.5f}", agreement
 
 
 def _proof(proof: Proof) -> dict[str, Any]:
-    figures = dataclasses.asdict(proof.parity)
-    del figures["per_picture"]
+    figures = {key: finite(value) for key, value in dataclasses.asdict(proof.parity).items() if key != "per_picture"}
     return {
         "verdict": proof.verdict,
         "reason": proof.reason,
@@ -106,13 +102,15 @@ def verification(found: Verification, *, as_json: bool) -> None:
     print_text(*proof.failures, *([f"{proof.reason}."] if proof.verdict != FAIL else []))
 
 
-def predictions(classifier: Classifier, found: Sequence[tuple[Path, Classification]], *, as_json: bool) -> None:
-    """Print the classes that `edge-squeeze predict` found."""
+def predictions(classifier: Classifier, found: Iterable[tuple[Path, Classification]], *, as_json: bool) -> None:
+    """Print the classes that `edge-squeeze predict` found, picture by picture as they come."""
     if as_json:
         print_json([{"picture": str(file), **dataclasses.asdict(one)} for file, one in found])
         return
-    runner = classifier.runner
-    print_text(f"{classifier.artifact.manifest.name} with {runner.runtime} {runner.version} ({runner.kernels} kernels)")
+    manifest, runner = classifier.artifact.manifest, classifier.runner
+    print_text(f"{manifest.name} with {runner.runtime} {runner.version} ({runner.kernels} kernels)")
+    if manifest.parity.verdict != PASS:
+        print_text(f"Do not trust this: parity {manifest.parity.verdict}: {manifest.parity.reason}.")
     for file, one in found:
         print_text("", f"{file}  (preprocess {one.preprocess_ms:.1f} ms, inference {one.inference_ms:.1f} ms)")
         print_text(*(f"  {p.score:6.1%}  {p.label} ({p.index})" for p in one.predictions))

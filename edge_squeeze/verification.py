@@ -13,10 +13,10 @@ from edge_squeeze import golden, parity, weights
 from edge_squeeze import model as networks
 from edge_squeeze import original as originals
 from edge_squeeze.artifact import Artifact
-from edge_squeeze.errors import EdgeSqueezeError
+from edge_squeeze.errors import EdgeSqueezeError, UsageError
 from edge_squeeze.golden import GoldenCheck
 from edge_squeeze.original import Original
-from edge_squeeze.parity import FAIL, PASS, UNPROVEN, Gate, Judgement, Parity
+from edge_squeeze.parity import ENOUGH_PICTURES, FAIL, PASS, UNPROVEN, Gate, Judgement, Parity
 from edge_squeeze.pictures import PictureSet, load_folder, photograph_crops
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.reporting import Reporter
@@ -27,10 +27,9 @@ SEED = 3  # calibration crops have another
 CHUNK = 4  # pictures between two moves of the progress bar
 UNTRAINED = "untrained weights"
 ALL_HELD = "every gate held"
-SMOKE_TEST = (
-    "every gate held, but crops of built-in photographs are a smoke test: "
-    "give --images DIR with 100 pictures of yours for more"
-)
+SMOKE_TEST = "every gate held, but it is a smoke test: give --images DIR with 100 pictures of yours for more"
+CONSTANT = "the original gives the same scores for every picture, so there is nothing to compare"
+SMALLEST_SPREAD = 1e-3  # of a class' probability over the pictures; real weights on real pictures: 0.5 and more
 GateSet = Callable[[PictureSet], Sequence[Gate]]
 
 
@@ -116,13 +115,26 @@ def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter:
     return Proof(reference.pictures, figures, judgements, verdict, reason, f"{runner.runtime} {runner.version}")
 
 
+def refer(original: Original, pictures: PictureSet) -> Reference:
+    """The reference that `original` is on `pictures`; UsageError if its weights give scores that are no numbers."""
+    scores = original.run(pictures.pixels)
+    finite = np.isfinite(scores).all(axis=1)
+    if not finite.all():
+        name = pictures.names[int(finite.argmin())]
+        raise UsageError(f"The original's scores of {name} are not finite numbers: its weights are broken.")
+    return Reference(original, pictures, scores)
+
+
 def _verdict(reference: Reference, judgements: Sequence[Judgement]) -> tuple[str, str]:
     if not reference.original.weights.trained:
         return UNPROVEN, UNTRAINED
+    if np.ptp(reference.scores, axis=0).max() < SMALLEST_SPREAD:
+        return UNPROVEN, CONSTANT
     failures = [str(judgement) for judgement in judgements if not judgement.passed]
     if failures:
         return FAIL, "; ".join(failures)
-    return PASS, SMOKE_TEST if reference.pictures.photographs else ALL_HELD
+    few = reference.pictures.photographs or len(reference.pictures) < ENOUGH_PICTURES
+    return PASS, SMOKE_TEST if few else ALL_HELD
 
 
 def verify(
@@ -138,16 +150,17 @@ def verify(
     Raises UsageError for an artifact, picture or `original` that cannot be used.
     """
     with reporter.step("golden files"):
+        artifact.labels()
         gold = golden.check(artifact, options)
     with reporter.step("original"):
         found, why_not = _find_original(artifact, original)
         if found is not None and found.weights.sha256 != artifact.manifest.weights.sha256:
             reporter.note(f"warning: {original} is not the weights file that the artifact records")
     if found is None:
-        return Verification(artifact, gold, None, why_not)
+        return Verification(artifact, gold, None, f"{why_not}{' (--images is not used)' if images else ''}")
     with reporter.step("parity"):
         pictures = load_pictures(images, artifact.manifest.preprocessing)
-        reference = Reference(found, pictures, found.run(pictures.pixels))
+        reference = refer(found, pictures)
         runner = open_runner(artifact.model(), artifact.manifest.format, options)
         proof = prove(reference, runner, gates(pictures), reporter)
     return Verification(artifact, gold, proof, None)

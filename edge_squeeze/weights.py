@@ -61,6 +61,8 @@ def default(arch: Architecture) -> str:
 
 def resolve(arch: Architecture, weights: str | Path, seed: int = 0) -> Weights:
     """The weights that `weights` names: imagenet, random, or a file. UsageError if they cannot be had."""
+    if seed < 0:
+        raise UsageError(f"seed must not be negative, got {seed}.")
     if weights == RANDOM:
         return Weights(None, WeightsRecord(RANDOM, "random initialisation", trained=False, seed=seed))
     if weights == IMAGENET:
@@ -102,7 +104,7 @@ def _locate(published: Published, variant: str) -> Path:
             return download.cached(published.url, published.sha256)
         except UsageError as error:
             raise UsageError(
-                f"{error}\nOr give the file: --weights FILE (the ImageNet weights of {variant})."
+                f"{error}\nOr give the file: --weights FILE when exporting, --original FILE when verifying."
             ) from error
     package, _, rest = published.package_file.partition("/")
     spec = importlib.util.find_spec(package)
@@ -113,7 +115,7 @@ def _locate(published: Published, variant: str) -> Path:
 
 def _from_file(path: Path) -> Weights:
     if not path.is_file():
-        raise UsageError(f"No such weights file: {path}. Required: imagenet, random, or a file.")
+        raise UsageError(f"No such weights file: {path}.")
     if path.stat().st_size > weight_files.LARGEST_FILE:
         raise UsageError(f"{path} has {path.stat().st_size:,} bytes; a weights file of ours has far below 1 GB.")
     try:
@@ -143,6 +145,8 @@ def assign(model: Any, weights: Weights) -> None:
         received = [array.shape for array in layers[name]]
         if required != received:
             problems.append(f"{name}: required {required}, got {received}")
+        elif not all(np.isfinite(array).all() for array in layers[name]):
+            problems.append(f"{name}: required finite numbers, got NaN or infinity")
     if problems:
         raise UsageError(
             f"The weights ({weights.record.source}) do not fit {model.name}:\n  " + "\n  ".join(sorted(problems))

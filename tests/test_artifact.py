@@ -13,8 +13,9 @@ import pytest
 from edge_squeeze import artifact
 from edge_squeeze.errors import UsageError
 
-OLD = {"model.json": b"old", "golden/a": b"old"}
-NEW = {"model.json": b"new", "golden/b": b"new"}
+OURS = b'{"schema_version": 1, "variant": "", "precision": "", "golden": {}, "n": %d}'
+OLD = {"model.json": OURS % 1, "golden/a": b"old"}
+NEW = {"model.json": OURS % 2, "golden/b": b"new"}
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -38,10 +39,12 @@ def test_without_exchange_it_is_replaced_too(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_folder_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "precious.txt").write_text("mine")
-    with pytest.raises(UsageError, match="is no artifact, so it will not be replaced"):
-        artifact.write(tmp_path, NEW)
-    assert content(tmp_path) == {"precious.txt": b"mine"}
+    for theirs in ({"precious.txt": b"mine"}, {"model.json": b'{"format": "layers-model"}', "notes": b"mine"}):
+        for name, data in theirs.items():
+            (tmp_path / name).write_bytes(data)
+        with pytest.raises(UsageError, match="is no artifact, so it will not be replaced"):
+            artifact.write(tmp_path, NEW)
+        assert theirs.items() <= content(tmp_path).items()
 
 
 def test_a_full_disk_leaves_the_old_one_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +64,22 @@ def test_a_full_disk_leaves_the_old_one_and_nothing_else(tmp_path: Path, monkeyp
     assert [p.name for p in tmp_path.iterdir()] == ["artifact"]
 
 
+def test_a_failed_write_spares_what_another_export_left_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = artifact._write_durably
+
+    def other_first(path: Path, data: bytes) -> None:
+        monkeypatch.setattr(artifact, "_write_durably", write)
+        artifact.write(tmp_path / "out" / "other", OLD)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(artifact, "_write_durably", other_first)
+    with pytest.raises(UsageError):
+        artifact.write(tmp_path / "out" / "artifact", NEW)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["other"]
+
+
 def test_leftovers_of_a_killed_export_are_removed_but_not_those_of_a_running_one(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
@@ -77,7 +96,7 @@ import sys
 from pathlib import Path
 from edge_squeeze import artifact
 for i in range(10_000):
-    data = b"%d" % i * 1000
+    data = b'{"schema_version": 1, "variant": "", "precision": "", "golden": %d}' % i
     artifact.write(Path(sys.argv[1]), {"model.json": data, **{f"golden/{n}": data for n in range(5)}})
     print(i, flush=True)
 """
@@ -125,11 +144,14 @@ def test_files_outside_the_folder_are_not_read(copy: artifact.Artifact, tmp_path
     for name in ("../secret", str(tmp_path / "secret"), "link"):
         with pytest.raises(UsageError, match="outside its folder"):
             copy.read(name)
+    for name in ("a\0b", "a" * 5000, "\ud800"):
+        with pytest.raises(UsageError, match=r"names no possible file|lacks"):
+            copy.read(name)
 
 
 def test_missing_files_and_wrong_labels_are_named(copy: artifact.Artifact) -> None:
     (copy.folder / "labels.txt").write_text("one\ntwo\n")
-    with pytest.raises(UsageError, match="required 1000 names, got 2"):
+    with pytest.raises(UsageError, match=r"labels\.txt is not the file that was exported"):
         copy.labels()
     (copy.folder / "labels.txt").unlink()
     with pytest.raises(UsageError, match=r"lacks labels\.txt"):

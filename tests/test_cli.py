@@ -81,6 +81,10 @@ def test_verbose_shows_where_the_time_goes(command_line: CommandLine) -> None:
         (("--out", "file"), ("file is not a folder you may write to",)),
         (("--weights", "truncated.pkl"), ("truncated.pkl is not a readable pickle",)),
         (("--threads", "2"), ("No such option",)),
+        (("--weights", "random", "--seed", "-1"), ("seed must not be negative",)),
+        (("--weights", "random", "--classes", "1000000000"), ("classes must be a whole number from 2",)),
+        (("--format", ","), ("No format was named",)),
+        (("--opset", "0", "--format", "onnx"), ("opset must be a number from 13 to 18, got 0",)),
     ],
 )
 def test_unusable_input_is_refused_with_one_message(
@@ -176,6 +180,32 @@ def test_debug_shows_the_traceback(command_line: CommandLine) -> None:
     done = command_line("export", "squeezenet9", "--debug")
     assert done.returncode == 2
     assert "Traceback" in done.stderr
+
+
+def test_an_interrupted_export_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge_squeeze", "export"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert "Interrupted" in stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_untrained_artifacts_say_so_when_they_predict(command_line: CommandLine, tmp_path: Path) -> None:
+    photograph("coffee").save(tmp_path / "coffee.png")
+    assert command_line("export", *SMALL).returncode == 0
+    (folder,) = (tmp_path / "out").iterdir()
+    assert folder.name == "squeezenet1.1-tflite-float32-random-classes-10-input-size-64"
+    done = command_line("predict", folder, "coffee.png")
+    assert "Do not trust this: parity unproven: untrained weights" in done.stdout
+
+
+def test_a_narrow_terminal_loses_no_column(command_line: CommandLine) -> None:
+    done = command_line("export", *SMALL, COLUMNS="40")
+    assert "verdict" in done.stdout
+    assert "UNPROVEN" in done.stdout
 
 
 def test_version(command_line: CommandLine) -> None:

@@ -148,7 +148,7 @@ def test_what_a_layer_computes_is_called_like_it(exported_11: dict[str, Exported
 
 def test_random_weights_are_never_called_proven(tmp_path: Path) -> None:
     (one,) = edge_squeeze.export(weights="random", seed=3, classes=10, input_size=64, out=tmp_path)
-    assert one.manifest.name == "squeezenet1.1-tflite-float32-classes-10-input-size-64"
+    assert one.manifest.name == "squeezenet1.1-tflite-float32-random-classes-10-input-size-64"
     assert (one.proof.verdict, one.proof.reason) == ("unproven", "untrained weights")
     assert one.manifest.parity.verdict == "unproven"
     assert one.manifest.weights.seed == 3

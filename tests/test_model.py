@@ -78,7 +78,9 @@ def test_probabilities_sum_to_one() -> None:
     ("options", "message"),
     [
         ({"variant": "squeezenet1.2"}, "Did you mean squeezenet1"),
-        ({"classes": 0}, "at least 1, got 0"),
+        ({"classes": 0}, "from 2 to 100,000, got 0"),
+        ({"classes": True}, "whole number from 2 to 100,000, got True"),
+        ({"input_size": "64"}, "two of them"),
         ({"input_size": 16}, "32 to 4096 pixels, got 16 x 16"),
         ({"dropout": 1.0}, r"\[0, 1\), got 1.0"),
     ],

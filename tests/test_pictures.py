@@ -99,15 +99,23 @@ def test_what_is_no_picture_is_named(tmp_path: Path, write: object) -> None:
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (100, 100)).save(tmp_path / "bomb.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
     with pytest.raises(UsageError, match="too large"):
         pictures.open_picture(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_values_without_an_agreed_range_are_refused(tmp_path: Path, mode: str) -> None:
+    Image.new(mode, (8, 8), 1).save(tmp_path / "picture.tiff")
+    with pytest.raises(UsageError, match="whose range is not known"):
+        pictures.open_picture(tmp_path / "picture.tiff")
 
 
 def test_folders_are_searched_below_and_in_order(tmp_path: Path) -> None:
     for name in ("b/2.png", "a/1.JPG", "3.webp", "labels.csv", ".hidden.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
     found = [str(path.relative_to(tmp_path)) for path in pictures.list_pictures(tmp_path)]
     assert found == ["3.webp", "a/1.JPG", "b/2.png"]
 

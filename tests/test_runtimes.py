@@ -73,6 +73,13 @@ def test_unknown_runtimes_are_refused(format_name: str) -> None:
         open_runner(b"", format_name, RunOptions(runtime="litrt"))
     with pytest.raises(UsageError, match="threads"):
         open_runner(b"", format_name, RunOptions(threads=0))
+    with pytest.raises(UsageError, match="threads must be 1 to 256"):
+        open_runner(b"", format_name, RunOptions(threads=100_000))
+
+
+def test_unknown_formats_are_refused() -> None:
+    with pytest.raises(UsageError, match="Unknown format: 'coreml'"):
+        open_runner(b"", "coreml")
 
 
 def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from edge_squeeze import artifact, runtimes, verification
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.targets import TARGETS
 from edge_squeeze.errors import UsageError
+from edge_squeeze.original import Original
 
 NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
 
@@ -51,7 +54,7 @@ def test_other_scores_fail_the_golden_check(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("scores-xnnpack.f32", b"1234", "required 1000 float32 scores, got 1"),
+        ("scores-xnnpack.f32", b"1234567", "required 1000 float32 scores, got 7 bytes"),
         ("picture.png", b"no picture", "is not a picture"),
         ("pixels.rgb", None, "lacks golden/pixels.rgb"),
     ],
@@ -114,8 +117,54 @@ def test_pictures_of_the_user_are_judged(exported_11: dict[str, Exported], pictu
     assert proof is not None
     assert len(proof.pictures) == 3
     assert proof.verdict == "pass"
-    assert proof.reason == "every gate held"
+    assert "smoke test" in proof.reason
     assert "3 pictures of" in proof.pictures.description
+
+
+def write_weights(path: Path, original: Original, change: Callable[[dict[str, list[np.ndarray]]], None]) -> None:
+    """A pickle of the original's weights, changed."""
+    layers = {layer.name: layer.get_weights() for layer in original.model.layers if layer.weights}
+    change(layers)
+    path.write_bytes(pickle.dumps(layers))
+
+
+def all_zero(layers: dict[str, list[np.ndarray]]) -> None:
+    for name, pair in layers.items():
+        layers[name] = [np.zeros_like(array) for array in pair]
+
+
+def test_an_original_that_always_says_the_same_proves_nothing(tmp_path: Path, original_11: Original) -> None:
+    write_weights(tmp_path / "zero.pkl", original_11, all_zero)
+    (one,) = edge_squeeze.export(weights=tmp_path / "zero.pkl", out=tmp_path / "out")
+    assert one.proof.verdict == "unproven"
+    assert "the same scores for every picture" in one.proof.reason
+
+
+def test_one_picture_proves_nothing(exported_11: dict[str, Exported], pictures: Path) -> None:
+    proof = edge_squeeze.verify(exported_11["tflite-float32"].folder, images=pictures / "0.png").proof
+    assert proof is not None
+    assert proof.verdict == "unproven"
+
+
+def with_nan(layers: dict[str, list[np.ndarray]]) -> None:
+    layers["fire2_expand1x1"][0][0, 0, 0, 0] = np.nan
+
+
+def overflowing(layers: dict[str, list[np.ndarray]]) -> None:
+    for pair in layers.values():
+        pair[0] *= 1e12
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [(with_nan, "fire2_expand1x1: required finite"), (overflowing, "are not finite numbers")]
+)
+def test_broken_weights_are_refused(
+    tmp_path: Path, original_11: Original, change: Callable[[dict[str, list[np.ndarray]]], None], message: str
+) -> None:
+    write_weights(tmp_path / "broken.pkl", original_11, change)
+    with pytest.raises(UsageError, match=message):
+        edge_squeeze.export(weights=tmp_path / "broken.pkl", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_untrained_weights_stay_unproven(tmp_path: Path) -> None:
