@@ -52,13 +52,14 @@ class Request:
     def suffix(self, order: Order) -> str:
         """What the options that are not the default add to a name."""
         row, (height, width) = self.arch.row, self.arch.input_size
-        random = "" if self.weights.record.trained else "-random"
-        size = "" if (height, width) == (row.input_size,) * 2 else f"-input-size-{height}"
-        size += "" if height == width else f"x{width}"
-        random = "" if self.weights.record.trained else "-random"
-        return (
-            random + (f"-classes-{self.arch.classes}" if self.arch.classes != row.classes else "") + size + order.suffix
-        )
+        parts = [
+            not self.weights.record.trained and "-random",
+            self.arch.classes != row.classes and f"-classes-{self.arch.classes}",
+            (height, width) != (row.input_size,) * 2 and f"-input-size-{height}",
+            height != width and f"x{width}",
+            order.suffix,
+        ]
+        return "".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
