@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_squeeze import artifact, golden, labels, runtimes
-from edge_squeeze import original as originals
+from edge_squeeze import artifact, golden, labels, original as originals, runtimes
 from edge_squeeze.artifact import CALIBRATION, LABELS, MANIFEST, PARITY
 from edge_squeeze.converters import calibration, conformance
 from edge_squeeze.converters.calibration import CalibrationRecord

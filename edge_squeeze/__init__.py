@@ -43,8 +43,7 @@ def build(
 
     Raises UsageError for what cannot be built or loaded, MissingDependencyError without TensorFlow.
     """
-    from edge_squeeze import model, original
-    from edge_squeeze import weights as store
+    from edge_squeeze import model, original, weights as store
 
     arch = model.architecture(variant, classes, input_size, dropout)
     return original.build(arch, store.resolve(arch, store.default(arch) if weights is None else weights, seed)).model
@@ -71,16 +70,13 @@ def export(
 ) -> list[Exported]:
     """The artifacts written below `out`, one for each format and precision, each with the proof of its parity.
 
-    A failed proof is told by `exported.proof.verdict`, not raised. `calibration` is a folder of pictures or a
-    calibration.json, for int8; `images` is a folder of pictures for the proof; both default to crops of built-in
-    photographs. `io` is the dtype of the pixels (uint8, int8, float32).
+    A failed proof is told by `.proof.verdict` of each, not raised. `calibration` (pictures or a calibration.json, for
+    int8) and `images` (for the proof) default to crops of built-in photographs. `io` is the pixels' dtype.
 
     Raises UsageError, ConversionError or MissingDependencyError.
     """
-    from edge_squeeze import model
-    from edge_squeeze import weights as store
-    from edge_squeeze.converters import export as exporter
-    from edge_squeeze.converters import targets
+    from edge_squeeze import model, weights as store
+    from edge_squeeze.converters import export as exporter, targets
     from edge_squeeze.converters.options import DEFAULT_OPSET, ConvertOptions
     from edge_squeeze.reporting import Silent
 
@@ -110,8 +106,7 @@ def verify(
     the result says whether everything held. Raises UsageError for what cannot be read, ConversionError where the
     engine refuses the file.
     """
-    from edge_squeeze import artifact as artifacts
-    from edge_squeeze import verification
+    from edge_squeeze import artifact as artifacts, verification
     from edge_squeeze.converters import targets
     from edge_squeeze.reporting import Silent
     from edge_squeeze.runtimes import RunOptions

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze import model as networks
-from edge_squeeze import weights as weight_store
+from edge_squeeze import model as networks, weights as weight_store
 from edge_squeeze.chatter import captured
 from edge_squeeze.errors import MissingDependencyError
 from edge_squeeze.manifest import WeightsRecord

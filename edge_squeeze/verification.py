@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze import golden, parity, weights
-from edge_squeeze import model as networks
-from edge_squeeze import original as originals
+from edge_squeeze import golden, model as networks, original as originals, parity, weights
 from edge_squeeze.artifact import Artifact
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
 from edge_squeeze.golden import GoldenCheck
