@@ -182,15 +182,20 @@ def test_debug_shows_the_traceback(command_line: CommandLine) -> None:
     assert "Traceback" in done.stderr
 
 
-def test_an_interrupted_export_says_so_and_leaves_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "edge_squeeze", "export"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    time.sleep(3)
+def test_an_interrupted_export_says_so_and_leaves_whole_artifacts_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge_squeeze", "export", "--format", "all", "--precision", "all"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("[1]"):
+            break
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode == 130
     assert "Interrupted" in stderr
-    assert not list(tmp_path.iterdir())
+    assert "Traceback" not in stderr
+    assert not list((tmp_path / "out").glob(".*"))
+    check_whole(tmp_path / "out")
 
 
 def test_untrained_artifacts_say_so_when_they_predict(command_line: CommandLine, tmp_path: Path) -> None:
@@ -221,7 +226,12 @@ def test_an_export_killed_while_it_writes_leaves_nothing_half_written(tmp_path: 
     time.sleep(milliseconds / 1000)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    for folder in (tmp_path / "out").glob("squeezenet*"):
+    check_whole(tmp_path / "out")
+
+
+def check_whole(out: Path) -> None:
+    for folder in out.glob("squeezenet*"):
         whole = artifact.load(folder)
         assert whole.model()
+        assert whole.labels()
         assert (folder / "parity.json").is_file()
