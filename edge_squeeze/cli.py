@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -17,7 +17,7 @@ from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
 
 EPILOG = "Any command: --debug shows the traceback of an error. Exit codes: docs/commands.md."
 PARITY_FAILED = 3
-INTERRUPTED = 130  # what typer makes of Ctrl-C
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 LOG_LINES = 15
 app = typer.Typer(
     help="Export Keras SqueezeNets to TFLite and ONNX, with proof.",
@@ -146,30 +146,44 @@ def _command() -> str:
     return shlex.join(["edge-squeeze", *sys.argv[1:]])
 
 
+class _Interrupts:
+    """Remembers Ctrl-C: native code that is interrupted raises an error of its own in place of KeyboardInterrupt."""
+
+    seen = False
+
+    def __call__(self, *_: object) -> None:
+        self.seen = True
+        raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line of this process; never returns."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us as it ends any other tool
+    interrupts = _Interrupts()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else a shell wants it ignored
+        signal.signal(signal.SIGINT, interrupts)
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
         app()
-    except EdgeSqueezeError as error:
-        _fail(error, error.exit_code, debug=debug)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
+    except (Exception, SystemExit) as error:
+        if interrupts.seen:
             sys.stderr.write("\nInterrupted. Nothing half-written was left behind.\n")
-        raise
-    except Exception as error:  # whatever else escapes is a defect, and is told as one
-        message = (
-            f"Something that edge-squeeze did not foresee: {type(error).__name__}: {error}\nRun again with --debug."
-        )
-        _fail(EdgeSqueezeError(message), EdgeSqueezeError.exit_code, debug=debug)
+            sys.exit(INTERRUPTED)
+        _end(error, debug=debug)
 
 
-def _fail(error: EdgeSqueezeError, code: int, *, debug: bool) -> Any:
+def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
+    """End the process as `error` demands."""
+    if isinstance(error, SystemExit):
+        raise error
     if debug:
-        traceback.print_exc()
+        traceback.print_exception(error)
     if isinstance(error, ConversionError) and error.log:
         sys.stderr.write("".join(f"  | {line}\n" for line in error.log.splitlines()[-LOG_LINES:]))
-    sys.stderr.write(f"Error: {error}\n")
-    sys.exit(code)
+    if isinstance(error, EdgeSqueezeError):
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(error.exit_code)
+    what = f"{type(error).__name__}: {error}"  # whatever else escapes is a defect, and is told as one
+    sys.stderr.write(f"Error: Something that edge-squeeze did not foresee: {what}\nRun again with --debug.\n")
+    sys.exit(EdgeSqueezeError.exit_code)

@@ -182,13 +182,15 @@ def test_debug_shows_the_traceback(command_line: CommandLine) -> None:
     assert "Traceback" in done.stderr
 
 
-def test_an_interrupted_export_says_so_and_leaves_whole_artifacts_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 1.5, 4.5])  # while it calibrates, again, while it converts
+def test_an_interrupted_export_says_so_and_leaves_whole_artifacts_alone(tmp_path: Path, seconds: float) -> None:
     command = [sys.executable, "-m", "edge_squeeze", "export", "--format", "all", "--precision", "all"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("[1]"):
             break
+    time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode == 130
