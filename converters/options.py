@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from edge_squeeze.errors import UsageError
 
-# The newest that ONNX Runtime 1.31, its web build, OpenVINO 2026 and OpenCV 4 and 5 all read; tf2onnx goes to 18.
+# Read by ONNX Runtime 1.31, its web build, OpenVINO 2026, OpenCV 4 and 5 in every option tried (docs/formats.md).
+# 18, the newest that tf2onnx writes, was only tried in float32.
 DEFAULT_OPSET = 17
 OPSETS = range(13, 19)
 LAYOUTS = ("nhwc", "nchw")

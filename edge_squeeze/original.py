@@ -15,7 +15,7 @@ from edge_squeeze.manifest import WeightsRecord
 from edge_squeeze.preprocessing import Pixels, Preprocessing, caffe
 from edge_squeeze.runtimes import Scores, is_installed
 
-BATCH = 8  # pictures a time: larger ones gain nothing on two cores and cost memory
+BATCH = 8  # pictures a time: 32 take a quarter less time on two cores, but four times the memory
 
 
 @dataclass(frozen=True)
