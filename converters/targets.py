@@ -85,7 +85,7 @@ TARGETS = (
             at_least("cosine", 0.97, "as for crops; a mean over more pictures only settles"),
             at_least("top1_agreement", 0.88, "as for int8, whose weights it has; 0.94 and more measured"),
         ),
-        golden=Tolerance(0.05, "an allowance, since activations are rounded anew per picture; not measured across machines"),
+        golden=Tolerance(0.05, "an allowance: activations are rounded anew per picture; other machines not measured"),
     ),
     Target(
         "tflite", "int8", to_tflite.int8, "int8",
@@ -97,7 +97,7 @@ TARGETS = (
             at_least("cosine", 0.95, "as for crops; a mean over more pictures only settles"),
             at_least("top1_agreement", 0.88, "0.92 (1.0) and 0.94 (1.1) measured on 500 crops; noise: <= 0.34"),
         ),
-        golden=Tolerance(1.5 / 256, "a step of the int8 softmax; tflite-runtime and LiteRT: 0 within a family on x86, ARM not measured"),
+        golden=Tolerance(1.5 / 256, "a step of the int8 softmax; 0 measured within a family on x86, ARM not"),
         io="uint8", ios=("uint8", "int8", "float32"), quantizer="TensorFlow post-training (stock)",
     ),
     Target("onnx", "float32", to_onnx.float32, "float32", SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN),
