@@ -22,9 +22,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-squeeze"
 
 
+def cached_path(url: str, sha256: str) -> Path:
+    """Where the file at `url` is kept once it has been fetched."""
+    return cache_folder() / f"{sha256[:16]}-{url.rpartition('/')[2]}"
+
+
 def cached(url: str, sha256: str) -> Path:
     """The file at `url`, from the cache or fetched into it; UsageError if it cannot be had or has another hash."""
-    path = cache_folder() / f"{sha256[:16]}-{url.rpartition('/')[2]}"
+    path = cached_path(url, sha256)
     if path.is_file() and _digest(path.read_bytes()) == sha256:
         return path
     data = _fetch(url)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from edge_squeeze.chatter import captured
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, MissingDependencyError, UsageError, unknown
 from edge_squeeze.preprocessing import Pixels
+from edge_squeeze.scores import Scores
 
-Scores = NDArray[np.float32]
 XNNPACK, BUILTIN, ONNXRUNTIME = "xnnpack", "builtin", "onnxruntime"
 THREADS = range(1, 257)  # engines crash or hang on absurd numbers
 LONGEST_MESSAGE = 500  # some engines quote the whole model
@@ -68,13 +69,19 @@ def open_runner(model: bytes, format_name: str, options: RunOptions = RunOptions
     kinds: dict[str, Callable[[bytes, RunOptions], Runner]] = {"tflite": TFLiteRunner, "onnx": OnnxRunner}
     if format_name not in kinds:
         raise unknown("format", format_name, kinds)
-    try:
+    with _telling(f"The engine refuses this {format_name} file"):
         return kinds[format_name](model, options)
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[None]:
+    """Turn whatever an engine raises into a ConversionError: ONNX Runtime's exceptions are of no narrower kind."""
+    try:
+        yield
     except EdgeSqueezeError:
         raise
-    except Exception as error:  # ONNX Runtime's own exceptions derive from nothing more specific
-        message = str(error)[:LONGEST_MESSAGE]
-        raise ConversionError(f"The engine refuses this {format_name} file: {message}") from error
+    except Exception as error:
+        raise ConversionError(f"{what}: {str(error)[:LONGEST_MESSAGE]}") from error
 
 
 def installed_tflite() -> str | None:
@@ -122,19 +129,30 @@ class TFLiteRunner:
         self.kernels = options.kernels or self._default_kernels()
 
     def _default_kernels(self) -> str:
-        """tflite-runtime 2.14 leaves quantised networks to the built-in kernels; the others give them to XNNPACK."""
-        quantised = self._input["dtype"] != np.float32
-        return BUILTIN if self.runtime == "tflite-runtime" and quantised else XNNPACK
+        """What computes the convolutions where nobody has chosen: any tensor with scales is a quantised network's."""
+        scales = [tensor["quantization_parameters"]["scales"] for tensor in self._interpreter.get_tensor_details()]
+        return default_kernels(self.runtime, quantised=any(len(of_tensor) for of_tensor in scales))
 
     def run(self, pixels: Pixels) -> Scores:
         """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8."""
         _check(pixels, tuple(self._input["shape"])[1:3])
-        return np.concatenate([self._run_one(picture[None]) for picture in pixels])
+        with _telling(f"{self.runtime} could not run this file"):
+            return np.concatenate([self._run_one(picture[None]) for picture in pixels])
 
     def _run_one(self, pixels: Pixels) -> Scores:
         self._interpreter.set_tensor(self._input["index"], quantise(pixels, self._input))
         self._interpreter.invoke()
         return dequantise(self._interpreter.get_tensor(self._output["index"]), self._output)
+
+
+def default_kernels(runtime: str, *, quantised: bool) -> str:
+    """The kernel family that `runtime` computes the convolutions of a network with.
+
+    tflite-runtime 2.14 gives XNNPACK no convolution with int8 weights, be the pixels and scores float32 or not.
+    """
+    if runtime == ONNXRUNTIME:
+        return ONNXRUNTIME
+    return BUILTIN if quantised and runtime == "tflite-runtime" else XNNPACK
 
 
 def quantise(pixels: Pixels, details: dict[str, Any]) -> NDArray[Any]:
@@ -179,10 +197,10 @@ class OnnxRunner:
         step = batch if isinstance(batch, int) else DYNAMIC_BATCH
         tensor = pixels.transpose(0, 3, 1, 2) if nchw else pixels
         tensor = np.ascontiguousarray(tensor, dtype=np.uint8 if "uint8" in self._input.type else np.float32)
-        parts = [
-            self._session.run(None, {self._input.name: tensor[i : i + step]})[0] for i in range(0, len(tensor), step)
-        ]
-        return np.concatenate(parts).astype(np.float32)
+        batches = [{self._input.name: tensor[i : i + step]} for i in range(0, len(tensor), step)]
+        with _telling(f"{self.runtime} could not run this file"):
+            scores: Scores = np.concatenate([self._session.run(None, batch)[0] for batch in batches])
+            return scores.astype(np.float32)
 
 
 def _check(pixels: Pixels, size: tuple[int, ...]) -> None:

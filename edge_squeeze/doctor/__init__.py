@@ -1,0 +1,1 @@
+"""What `edge-squeeze doctor` finds out: what this installation can do on this machine, and what helps."""

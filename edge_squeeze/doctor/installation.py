@@ -1,0 +1,141 @@
+"""What is installed here, what this package's own metadata require of it, and whether it can be imported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+OWN_NAME = "edge-squeeze"
+OK, MISSING, TOO_OLD, TOO_NEW = "ok", "missing", "too old", "too new"
+LOAD_TIMEOUT_S = 60  # TensorFlow takes 4 s on an idle x86 core, far more on a board's memory card
+LONGEST_REASON = 200
+LINE = re.compile(r"\s*([\w.-]+)\s*(?:\[[^]]*\])?\s*\(?([^;()]*)\)?\s*(?:;(.*))?")
+EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
+SPECIFIER = re.compile(r"\s*(>=|<=|==|~=|>|<)\s*(\S+)\s*")
+RAISED = re.compile(r"[\w.]*(Error|Exception|Exit)\b")
+# How a version may compare with the one that stands behind the operator.
+ADMITTED = {">=": (0, 1), ">": (1,), "==": (0,), "<=": (-1, 0), "<": (-1,), "~=": (0, 1)}
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A package that this one needs, always or for one of its extras, in versions that fit `specifiers`."""
+
+    package: str
+    specifiers: str
+    extra: str | None
+
+
+def read_requirements(lines: Iterable[str]) -> list[Requirement]:
+    """The requirements that lines of metadata state; of their markers only the extra is looked at."""
+    found = []
+    for line in lines:
+        if match := LINE.fullmatch(line):
+            extra = EXTRA.search(match[3] or "")
+            found.append(Requirement(match[1].lower(), match[2].strip(), extra[1] if extra else None))
+    return found
+
+
+def own_requirements() -> list[Requirement]:
+    """What the own package requires; nothing where it runs without having been installed."""
+    try:
+        return read_requirements(importlib.metadata.requires(OWN_NAME) or [])
+    except importlib.metadata.PackageNotFoundError:
+        return []
+
+
+def release(version: str) -> tuple[int, ...]:
+    """The leading numbers of `version`: (2, 21, 0) for 2.21.0rc1; () if it starts with none."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
+
+
+def judge(version: str, specifiers: str) -> str:
+    """OK, TOO_OLD or TOO_NEW: whether `version` fits `specifiers`, as in ">=2.21,<2.22".
+
+    Only the numbers of the release are compared: a pre-release counts as its release, local parts are not looked
+    at, "~=" only asks for the minimum, and "!=", "===" and wildcards are not understood and hold.
+    """
+    for specifier in specifiers.split(","):
+        match = SPECIFIER.fullmatch(specifier)
+        if match is None or match[2].endswith("*"):
+            continue
+        order = _compare(release(version), release(match[2]))
+        if order not in ADMITTED[match[1]]:
+            return TOO_OLD if order < 0 or match[1] == ">" else TOO_NEW
+    return OK
+
+
+def _compare(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    length = max(len(one), len(other))
+    left, right = (numbers + (0,) * (length - len(numbers)) for numbers in (one, other))
+    return (left > right) - (left < right)
+
+
+def version_of(package: str) -> str | None:
+    """The installed version of `package`, or of one that brings its module under another name (tensorflow-cpu)."""
+    names = [package]
+    if importlib.util.find_spec(module := package.replace("-", "_")) is not None:
+        names += importlib.metadata.packages_distributions().get(module, [])
+    for name in names:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def folder_of(module: str) -> Path | None:
+    """The folder that `module` is installed in, found without importing it."""
+    spec = importlib.util.find_spec(module)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def why_not_loadable(module: str) -> str | None:
+    """Why `module` cannot be imported, or None if it can: tried in a process of its own, since it may crash."""
+    command = [sys.executable, "-P", "-c", f"import {module}"]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=LOAD_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        return f"not there after {LOAD_TIMEOUT_S} s"
+    except OSError as error:
+        return f"Python cannot be started to try it: {error.strerror}"
+    return told_by(done.returncode, done.stderr.decode("utf-8", "replace"))
+
+
+def told_by(exit_code: int, printed: str) -> str | None:
+    """Why an import that ended so failed, in one line; None if it did not."""
+    if exit_code == 0:
+        return None
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    raised = [line for line in lines if RAISED.match(line)]
+    said = ((raised or lines)[-1:] or [""])[0][:LONGEST_REASON]
+    if exit_code > 0:
+        return said or f"exit code {exit_code}"
+    if -exit_code == signal.SIGILL:
+        return "ended by SIGILL: it was built for a processor with more instructions than this one has"
+    name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
+    return f"ended by {name}" + (f": {said}" if said else "")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Where the answers about this installation come from; tests give others."""
+
+    requirements: list[Requirement]
+    version_of: Callable[[str], str | None] = version_of
+    folder_of: Callable[[str], Path | None] = folder_of
+    why_not_loadable: Callable[[str], str | None] = why_not_loadable
+
+    def names(self, extra: str | None) -> list[str]:
+        """The packages that `extra` asks for, or (None) that are always needed."""
+        return [one.package for one in self.requirements if one.extra == extra]

@@ -1,0 +1,103 @@
+"""What to do about what the doctor found: the command that helps, or why none does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_squeeze.doctor.diagnosis import Engine, Package, Problem
+from edge_squeeze.doctor.installation import MISSING, OK, release
+from edge_squeeze.doctor.machine import MUSL, Machine
+
+EXPORTING_MACHINES = ("x86_64", "aarch64")
+
+
+@dataclass(frozen=True)
+class Wheels:
+    """For which machines a package publishes Linux wheels, all of them for glibc, and up to which Python."""
+
+    machines: tuple[str, ...]
+    newest_python: tuple[int, int] | None = None  # None: not known to end
+
+
+# Of the versions that are required: TensorFlow 2.21, LiteRT 2.3, ONNX Runtime 1.31, tflite-runtime 2.14.
+WHEELS = {
+    "tensorflow": Wheels(EXPORTING_MACHINES, (3, 13)),
+    "ai-edge-litert": Wheels(EXPORTING_MACHINES),
+    "onnxruntime": Wheels(EXPORTING_MACHINES),
+    "tflite-runtime": Wheels((*EXPORTING_MACHINES, "armv7l"), (3, 11)),
+}
+# The extras that bring an engine, in the order in which they are recommended.
+EXTRAS = {"tflite": {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}, "onnx": {"onnx": "onnxruntime"}}
+
+
+def install(extra: str) -> str:
+    """The command that brings what `extra` needs, in the versions that it needs ("": the base)."""
+    return f'pip install "edge-squeeze[{extra}]"' if extra else "pip install edge-squeeze"
+
+
+def no_wheels(package: str, machine: Machine) -> str | None:
+    """Why pip finds no wheel of `package` for `machine`, and where it does; None if it should, or nothing is known."""
+    wheels = WHEELS.get(package)
+    if wheels is None or machine.system != "Linux":
+        return None
+    if machine.machine not in wheels.machines:
+        return f"{package} has no wheels for {machine.machine}, only for {' and '.join(wheels.machines)}."
+    if machine.libc == MUSL:
+        return f"{package} has no wheels for musl, only for glibc (Debian, Ubuntu)."
+    newest, here = wheels.newest_python, release(machine.python)[:2]
+    if newest is not None and here > newest:
+        number = ".".join(map(str, newest))
+        return f"{package} has no wheels for Python {'.'.join(map(str, here))}: use Python {number} at the newest."
+    return None
+
+
+def for_base(packages: Sequence[Package]) -> list[Problem]:
+    """The problems of the packages that every job needs."""
+    return _for_packages(packages, None, install(""))
+
+
+def for_export(packages: Sequence[Package], machine: Machine) -> list[Problem]:
+    """The problems of the packages that exporting needs."""
+    reasons = [why for package in packages if package.state != OK and (why := no_wheels(package.name, machine))]
+    return _for_packages(packages, reasons[0] if reasons else None, None if reasons else install("export"))
+
+
+def _for_packages(packages: Sequence[Package], advice: str | None, command: str | None) -> list[Problem]:
+    missing = [package.name for package in packages if package.state == MISSING]
+    faults = [f"missing: {', '.join(missing)}"] if missing else []
+    faults += [package.fault for package in packages if package.fault and package.state != MISSING]
+    return [Problem(fault, advice, command) for fault in faults]
+
+
+def for_no_engine(format_name: str, machine: Machine) -> Problem:
+    """The problem that no engine for `format_name` is installed."""
+    what = f"no engine for .{format_name} files is installed"
+    extra = _best_extra(format_name, machine)
+    if extra:
+        return Problem(what, None, install(extra))
+    reasons = [no_wheels(package, machine) for package in EXTRAS[format_name].values()]
+    return Problem(what, " ".join(filter(None, reasons)))
+
+
+def _best_extra(format_name: str, machine: Machine) -> str | None:
+    extras = EXTRAS[format_name].items()
+    return next((extra for extra, package in extras if no_wheels(package, machine) is None), None)
+
+
+def for_engine(engine: Engine, extra: str, others: Sequence[Engine]) -> list[Problem]:
+    """The problems of the `engine` that would be used, with the name of one of the `others` that works."""
+    working = next((other.name for other in others if other.usable), None)
+    advice = f"--runtime {working} works meanwhile." if working else None
+    wrong_version = any(package.state != OK for package in engine.packages)
+    return [Problem(fault, advice, install(extra) if wrong_version else reload(engine)) for fault in engine.faults]
+
+
+def reload(engine: Engine) -> str | None:
+    """The command that may make a damaged `engine` load; None where it is the processor that cannot run it."""
+    return None if "SIGILL" in (engine.not_loadable or "") else reinstall(engine.packages[0].name)
+
+
+def reinstall(package: str) -> str:
+    """The command that replaces a damaged `package` by the same version."""
+    return f"pip install --force-reinstall --no-deps {package}"

@@ -1,0 +1,26 @@
+"""What a network's numbers mean: probabilities, logits that a softmax makes such, or classes scored one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float32]
+PROBABILITIES, LOGITS, SCORES = "probabilities", "logits", "scores"
+ROUNDING = 1e-3  # how far probabilities may be from a sum of one: 1,000 float32 classes stay within 1e-6
+
+
+def content(scores: Scores) -> str:
+    """What `scores` [N,classes] of a float32 network over several pictures are, told by their values."""
+    if scores.min() < 0 or scores.max() > 1 + ROUNDING:
+        return LOGITS
+    return PROBABILITIES if np.abs(scores.sum(axis=1) - 1).max() <= ROUNDING else SCORES
+
+
+def comparable(scores: Scores, kind: str) -> Scores:
+    """`scores` [N,classes] on a scale of 0 to 1: logits go through a softmax, the others stay."""
+    if kind != LOGITS:
+        return scores
+    powers = np.exp(scores.astype(np.float64) - scores.max(axis=-1, keepdims=True))
+    probabilities: Scores = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return probabilities

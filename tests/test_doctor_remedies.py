@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge_squeeze.doctor import remedies
+from edge_squeeze.doctor.diagnosis import Engine, Package
+from edge_squeeze.doctor.machine import Cpu, Machine
+
+PC = Machine("3.12.1", "python", "Linux", "x86_64", "glibc 2.36", Cpu(None, 1, None, None), None, [])
+PI_32 = replace(PC, machine="armv7l", python="3.11.2")
+MUSL = replace(PC, libc="musl")
+MAC = replace(PC, system="Darwin", machine="arm64", libc=None, python="3.14.0")
+
+
+@pytest.mark.parametrize(
+    ("package", "machine", "told"),
+    [
+        ("tensorflow", PC, None),
+        ("tensorflow", replace(PC, python="3.14.0rc1"), "Python 3.14: use Python 3.13 at the newest"),
+        ("tensorflow", PI_32, "for armv7l, only for x86_64 and aarch64"),
+        ("ai-edge-litert", replace(PC, machine="aarch64"), None),
+        ("ai-edge-litert", MUSL, "for musl, only for glibc"),
+        ("onnxruntime", replace(PC, machine="riscv64"), "for riscv64"),
+        ("tflite-runtime", PC, "Python 3.12: use Python 3.11 at the newest"),
+        ("tflite-runtime", PI_32, None),
+        ("tflite-runtime", replace(PI_32, machine="armv6l"), "for armv6l"),
+        ("pillow", MUSL, None),
+        ("tensorflow", MAC, None),  # nothing is claimed about other systems than Linux
+        ("tflite-runtime", MAC, None),
+    ],
+)
+def test_no_wheels_are_told_with_where_there_are_some(package: str, machine: Machine, told: str | None) -> None:
+    found = remedies.no_wheels(package, machine)
+    assert found is None if told is None else told in str(found)
+
+
+@pytest.mark.parametrize(
+    ("format_name", "machine", "extra"),
+    [
+        ("tflite", PC, "litert"),
+        ("tflite", PI_32, "tflite-runtime"),
+        ("tflite", MUSL, None),
+        ("tflite", replace(PI_32, python="3.13.0"), None),
+        ("onnx", PC, "onnx"),
+        ("onnx", PI_32, None),
+        ("tflite", MAC, "litert"),
+    ],
+)
+def test_the_engine_that_is_recommended_can_be_had(format_name: str, machine: Machine, extra: str | None) -> None:
+    problem = remedies.for_no_engine(format_name, machine)
+    assert problem.command == (f'pip install "edge-squeeze[{extra}]"' if extra else None)
+    assert (problem.advice is None) == (extra is not None)
+
+
+def engine(name: str, state: str = "ok", not_loadable: str | None = None) -> Engine:
+    own = Package(name, "1.0", ">=1", state, "")
+    return Engine(name, "tflite", "1.0", [own], not_loadable, state == "ok" and not not_loadable, "xnnpack", "xnnpack")
+
+
+@pytest.mark.parametrize(
+    ("used", "command"),
+    [
+        (engine("litert"), None),
+        (engine("litert", "too old"), 'pip install "edge-squeeze[litert]"'),
+        (engine("litert", not_loadable="ImportError: no"), "pip install --force-reinstall --no-deps litert"),
+        (engine("litert", not_loadable="ended by SIGILL: no"), None),
+    ],
+)
+def test_what_helps_depends_on_what_is_wrong(used: Engine, command: str | None) -> None:
+    problems = remedies.for_engine(used, "litert", [engine("broken", not_loadable="no"), engine("other")])
+    assert [problem.command for problem in problems] == ([] if used.usable else [command])
+    assert {problem.advice for problem in problems} <= {"--runtime other works meanwhile."}
