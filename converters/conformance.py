@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from edge_squeeze.converters.targets import Order
-from edge_squeeze.converters.tracing import INPUT, OUTPUT
+from edge_squeeze.converters.targets import Order, Target
+from edge_squeeze.converters.tracing import INPUT
 from edge_squeeze.errors import ConversionError
-from edge_squeeze.inspection import Inspection
+from edge_squeeze.inspection.inspector import Inspection
+from edge_squeeze.inspection.layers import Kernel
 
 FLOATS = ("float32", "float16")
+SMALLEST_QUANTISED = 1024  # numbers: TensorFlow's dynamic range leaves smaller kernels as they are
 
 
 def check(found: Inspection, order: Order, size: tuple[int, int], classes: int) -> None:
@@ -23,7 +25,7 @@ def _ends(found: Inspection, order: Order, size: tuple[int, int], classes: int) 
     picture = (batch, 3, *size) if options.layout == "nchw" else (batch, *size, 3)
     io = options.io or target.io
     scores = io if target.quantizer else "float32"
-    wanted = [(INPUT, picture, io), (OUTPUT, (batch, classes), scores)]
+    wanted = [(INPUT, picture, io), (options.output, (batch, classes), scores)]
     got = [(end.name, end.shape, end.dtype) for end in (*found.inputs, *found.outputs)]
     problems = [f"required {w}, got {g}" for w, g in zip(wanted, got, strict=False) if w != g]
     if len(got) != len(wanted):
@@ -38,10 +40,21 @@ def _content(found: Inspection, order: Order) -> list[str]:
     target, problems = order.target, []
     if found.custom_operators:
         problems.append(f"operators that a plain runtime lacks: {', '.join(found.custom_operators)}")
-    if set(found.weight_types) != {target.weights}:
+    if not found.kernels or _wrong_kernels(found, target):
         problems.append(f"every kernel must be {target.weights}, got {found.weight_types}")
     floats = {name: n for name, n in found.tensor_types.items() if name in FLOATS}
     allowed = 2 if order.options.io == "float32" else 0  # the input and the output
     if target.quantizer and sum(floats.values()) > allowed:
         problems.append(f"a full integer file has no float tensors beside its ends, got {floats}")
     return problems
+
+
+def _wrong_kernels(found: Inspection, target: Target) -> list[Kernel]:
+    """The kernels stored as something else than the target's name says."""
+    is_dynamic = target.weights == "int8" and target.quantizer is None
+    return [
+        kernel
+        for kernel in found.kernels
+        if kernel.dtype != target.weights
+        and not (is_dynamic and kernel.dtype == "float32" and kernel.elements < SMALLEST_QUANTISED)
+    ]

@@ -1,0 +1,1 @@
+"""What a .tflite or .onnx file really holds, read from its bytes without any engine."""

@@ -1,0 +1,154 @@
+"""What a model file really holds, read from its bytes without any engine and without TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_squeeze.errors import ConversionError, EdgeSqueezeError, MissingDependencyError, UsageError, unknown
+from edge_squeeze.inspection import layers as file_layers, onnx_file, tflite_file
+from edge_squeeze.inspection.arithmetic import Arithmetic
+from edge_squeeze.inspection.graph import FileGraph, Shape
+from edge_squeeze.inspection.layers import Kernel
+
+READERS: dict[str, Callable[[bytes], FileGraph]] = {"tflite": tflite_file.read, "onnx": onnx_file.read}
+DEFLATE_LEVEL = 9
+DEFLATE_STEP = 1 << 20  # bytes at a time: a file as long again in memory would be too much for a board
+TRANSPOSES = ("TRANSPOSE", "Transpose")
+LONGEST_REASON = 300
+FIRST_ONNX_FIELD = b"\x08"  # ir_version, with which every writer begins
+
+
+@dataclass(frozen=True)
+class FileTensor:
+    """An input or output as the file declares it; None in `shape` stands for an open dimension."""
+
+    name: str
+    shape: Shape | None  # None: the file gives none
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """The content of a model file."""
+
+    format: str
+    size_bytes: int
+    deflated_bytes: int  # zlib's level 9, about what a download or an app package makes of it
+    sha256: str
+    inputs: list[FileTensor]
+    outputs: list[FileTensor]
+    operators: dict[str, int]  # kind -> how many, branches and loop bodies included
+    custom_operators: list[str]  # Flex and custom ones, and those of non-standard ONNX domains
+    tensor_types: dict[str, int]  # dtype -> how many tensors, constants included
+    kernels: list[Kernel]  # convolutions and dense layers
+    parameters: int  # numbers in weights: see file_layers.parameters
+    macs: int | None  # multiply-accumulates of the kernels for one picture
+    macs_unknown: str | None  # why `macs` is None
+    has_integers: bool  # whether any operator computes in integers throughout
+    float_fallbacks: dict[str, int]  # where it has: kind -> operators that compute in floats
+    float_islands: int  # see file_arithmetic.Arithmetic.islands
+    opset: int | None
+    elsewhere: list[str]  # other files that hold constants; they were not opened
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def transposes(self) -> int:
+        """Transpose operators, each of which moves a whole tensor for nothing."""
+        return sum(self.operators.get(kind, 0) for kind in TRANSPOSES)
+
+    @property
+    def weight_types(self) -> dict[str, int]:
+        """The dtype that weights are stored as -> how many kernels of convolutions and dense layers."""
+        return dict(Counter(kernel.dtype for kernel in self.kernels))
+
+    @property
+    def convolutions(self) -> dict[str, int]:
+        """int8, hybrid, float32 ... -> how many convolutions and dense layers compute so."""
+        return dict(Counter(kernel.arithmetic for kernel in self.kernels))
+
+
+def recognise(data: bytes, name: str) -> str:
+    """The format of a model file, by its content: "tflite" or "onnx"; UsageError if it is neither.
+
+    MissingDependencyError if only protobuf could tell.
+    """
+    if tflite_file.is_tflite(data):
+        return "tflite"
+    if _is_onnx(data, name):
+        return "onnx"
+    raise UsageError(
+        f"{name} is no model file that can be looked into. Required: a .tflite file, which has TFL3 as its bytes 4 to "
+        f"8, or an .onnx file with operators in it. Got: {len(data):,} bytes starting with {data[:8]!r}."
+    )
+
+
+def _is_onnx(data: bytes, name: str) -> bool:
+    try:
+        onnx_file.parse(data)
+    except MissingDependencyError:
+        if data[:1] == FIRST_ONNX_FIELD or name.endswith(".onnx"):
+            raise
+        return False
+    except Exception:  # protobuf's own error, whose class is not known without it
+        return False
+    return True
+
+
+def inspect(model: bytes, format_name: str) -> Inspection:
+    """What is in the bytes of a .tflite or .onnx file.
+
+    ConversionError if they are not such a file or a damaged one, MissingDependencyError without protobuf for .onnx.
+    """
+    if format_name not in READERS:
+        raise unknown("format", format_name, READERS)
+    try:
+        return _inspection(model, format_name, READERS[format_name](model))
+    except EdgeSqueezeError:
+        raise
+    except Exception as error:  # both parsers raise whatever a damaged file makes them run into
+        reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        raise ConversionError(f"This is not a readable {format_name} file: {reason[:LONGEST_REASON]}.") from error
+
+
+def _inspection(model: bytes, format_name: str, graph: FileGraph) -> Inspection:
+    kernels, computes = file_layers.kernels(graph), Arithmetic(graph)
+    macs, macs_unknown = file_layers.total_macs(kernels)
+    return Inspection(
+        format=format_name,
+        size_bytes=len(model),
+        deflated_bytes=_deflated(model),
+        sha256=hashlib.sha256(model).hexdigest(),
+        inputs=[_end(graph, index) for index in graph.inputs],
+        outputs=[_end(graph, index) for index in graph.outputs],
+        operators=dict(Counter(operator.kind for operator in graph.operators)),
+        custom_operators=sorted({operator.kind for operator in graph.operators if operator.custom}),
+        tensor_types=dict(Counter(tensor.dtype for tensor in graph.tensors)),
+        kernels=kernels,
+        parameters=file_layers.parameters(graph),
+        macs=macs,
+        macs_unknown=macs_unknown,
+        has_integers=computes.has_integers,
+        float_fallbacks=computes.fallbacks(),
+        float_islands=computes.islands(),
+        opset=graph.opset,
+        elsewhere=graph.elsewhere,
+        metadata=graph.metadata,
+    )
+
+
+def _end(graph: FileGraph, index: int) -> FileTensor:
+    tensor = graph.tensors[index]
+    return FileTensor(tensor.name, tensor.shape, tensor.dtype, tensor.scale, tensor.zero_point)
+
+
+def _deflated(model: bytes) -> int:
+    deflater, view = zlib.compressobj(DEFLATE_LEVEL), memoryview(model)
+    parts = (deflater.compress(view[i : i + DEFLATE_STEP]) for i in range(0, len(model), DEFLATE_STEP))
+    return sum(len(part) for part in parts) + len(deflater.flush())

@@ -1,0 +1,213 @@
+"""What `edge-squeeze inspect` says: finds the file, looks into it, and tells what is in it and what matters of that."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from edge_squeeze import artifact
+from edge_squeeze.artifact import MANIFEST
+from edge_squeeze.console import print_json, print_table, print_text
+from edge_squeeze.errors import UsageError
+from edge_squeeze.inspection.arithmetic import HYBRID
+from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect, recognise
+from edge_squeeze.inspection.layers import COMPUTED, Kernel
+from edge_squeeze.manifest import Manifest
+from edge_squeeze.parity import PASS
+
+LARGEST_FILE = 1 << 31  # neither format goes beyond in one file
+WIDTH, INDENT = 118, 22
+LONGEST_NAME, LONGEST_VALUE, MOST_TEXT = 60, 300, 1000
+MILLION = 1_000_000
+MOST_ENDS = 12
+NEEDS_UNSIGNED = ("Conv", "MatMul")  # ONNX Runtime's x86 kernels for these want uint8 activations
+
+
+def run(path: Path) -> tuple[str, Inspection, Manifest | None]:
+    """The model file at `path`, what is in it, and the manifest of the artifact that it belongs to, if any.
+
+    `path` is a .tflite or .onnx file or an artifact's folder. UsageError if it is neither, ConversionError for a
+    damaged file, MissingDependencyError for an .onnx file without protobuf. A changed file is no error here.
+    """
+    file, manifest = _find(path)
+    try:
+        if (size := file.stat().st_size) > LARGEST_FILE:
+            raise UsageError(
+                f"{file} is too large to look into: required at most {LARGEST_FILE:,} bytes, got {size:,}."
+            )
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error}.") from error
+    return str(file), inspect(data, recognise(data, str(file))), manifest
+
+
+def _find(path: Path) -> tuple[Path, Manifest | None]:
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except OSError as error:  # too long
+        raise UsageError(f"{path} cannot be read: {error}.") from error
+    if is_folder or path.name == MANIFEST:
+        loaded = artifact.load(path)
+        return loaded.path(loaded.manifest.file.name), loaded.manifest
+    if not is_file:
+        raise UsageError(f"No such file: {path}. Required: a .tflite or .onnx file, or an artifact's folder.")
+    try:
+        manifest = artifact.load(path).manifest
+    except UsageError:  # the file lies in no artifact
+        return path, None
+    return path, manifest if manifest.file.name == path.name else None
+
+
+def show(path_shown: str, found: Inspection, manifest: Manifest | None, *, as_json: bool) -> None:
+    """Print what was found in the file, with what its artifact says of it."""
+    if as_json:
+        print_json(_document(path_shown, found, manifest))
+        return
+    print_text(path_shown, *_heading(found, manifest), "")
+    print_table(("", "name", "shape", "dtype", "scale, zero point"), _ends(found), left=4)
+    if found.kernels:
+        print_text("")
+        columns = ("layers", "weights", "compute in", "count", "numbers", "MACs", "")
+        print_table(columns, _layers(found.kernels), left=3)
+    print_text("", *_facts(found), "", f"{summary(found)}.")
+    print_text(*(f"warning: {_plain(warning, LONGEST_VALUE)}." for warning in warnings(found, manifest)))
+
+
+def _document(path_shown: str, found: Inspection, manifest: Manifest | None) -> dict[str, Any]:
+    made = None
+    if manifest is not None:
+        parity = dataclasses.asdict(manifest.parity)
+        made = {"name": manifest.name, "sha256_matches": _is_same(found, manifest), "parity": parity}
+    return {
+        "path": path_shown,
+        **dataclasses.asdict(found),
+        "weight_types": found.weight_types,
+        "convolutions": found.convolutions,
+        "transposes": found.transposes,
+        "artifact": made,
+        "summary": summary(found),
+        "warnings": list(warnings(found, manifest)),
+    }
+
+
+def _is_same(found: Inspection, manifest: Manifest) -> bool:
+    return found.sha256 == manifest.file.sha256
+
+
+def _heading(found: Inspection, manifest: Manifest | None) -> Iterator[str]:
+    yield f"{found.format}, {found.size_bytes:,} bytes, {found.deflated_bytes:,} deflated"
+    macs = "an unknown number of" if found.macs is None else _count(found.macs)
+    yield f"{found.parameters:,} parameters, {macs} multiply-accumulates (MACs) for one picture"
+    if manifest is not None:
+        same = "the file that was exported" if _is_same(found, manifest) else "CHANGED since it was exported"
+        yield f"artifact {_plain(manifest.name)}: {same}, parity {manifest.parity.verdict.upper()}"
+
+
+def _ends(found: Inspection) -> Iterator[tuple[str, ...]]:
+    for side, ends in (("input", found.inputs), ("output", found.outputs)):
+        for end in ends[:MOST_ENDS]:
+            quantised = "" if end.scale is None else f"{end.scale:.6g}, {end.zero_point}"
+            yield side, _plain(end.name), _shape(end), _plain(end.dtype), quantised
+        if len(ends) > MOST_ENDS:
+            yield side, f"and {len(ends) - MOST_ENDS:,} more", "", "", ""
+
+
+def _shape(end: FileTensor) -> str:
+    if end.shape is None:
+        return "not given"
+    return " x ".join("?" if side is None else str(side) for side in end.shape) or "one number"
+
+
+def _layers(kernels: Iterable[Kernel]) -> Iterator[tuple[str, ...]]:
+    groups: dict[tuple[str, str, str], list[Kernel]] = {}
+    for kernel in kernels:
+        groups.setdefault((kernel.operator, kernel.dtype, kernel.arithmetic), []).append(kernel)
+    for names, group in groups.items():
+        macs = [kernel.macs for kernel in group if kernel.macs is not None]
+        shown = _count(sum(macs)) if len(macs) == len(group) else "?"
+        yield *map(_plain, names), str(len(group)), f"{sum(kernel.elements for kernel in group):,}", shown, ""
+
+
+def _count(macs: int) -> str:
+    return f"{macs:,}" if macs < MILLION else f"{macs / MILLION:,.1f} M"
+
+
+def _facts(found: Inspection) -> Iterator[str]:
+    """Aligned lines of what else the file says, without what goes without saying."""
+    facts = {"operators": found.operators, "tensors": found.tensor_types, **found.metadata}
+    for name, value in facts.items():
+        if not value or (name, value) == ("subgraphs", 1):
+            continue
+        lines = textwrap.wrap(_plain(_text(value), MOST_TEXT).replace(" ", "\0").replace(",\0", ", "), WIDTH - INDENT)
+        for i, line in enumerate(lines):
+            yield f"{name.replace('_', ' ') if i == 0 else '':<{INDENT}}" + line.replace("\0", " ")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name or 'ai.onnx'} {number}" for name, number in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _plain(text: str, longest: int = LONGEST_NAME) -> str:
+    """Text of a file that may be anybody's, without what a terminal would obey."""
+    cut = text if len(text) <= longest else f"{text[: longest - 3]}..."
+    return "".join(character if character.isprintable() else "?" for character in cut)
+
+
+def summary(found: Inspection) -> str:
+    """One sentence on what matters, without its full stop."""
+    parts = [*_arithmetic(found.kernels)]
+    if found.has_integers:
+        floats = _plain(_text(found.float_fallbacks), LONGEST_VALUE)
+        parts.append(f"float fallbacks: {floats}" if floats else "no float fallbacks")
+    custom = ", ".join(found.custom_operators)
+    parts.append(f"custom operators: {_plain(custom, LONGEST_VALUE)}" if custom else "no Flex or custom operators")
+    parts.append(f"{found.transposes or 'no'} transpose{'' if found.transposes == 1 else 's'}")
+    return "; ".join(parts)
+
+
+def _arithmetic(kernels: list[Kernel]) -> Iterator[str]:
+    if not kernels:
+        yield "no convolutions or dense layers"
+    for arithmetic in dict.fromkeys(kernel.arithmetic for kernel in kernels):
+        group = [kernel for kernel in kernels if kernel.arithmetic == arithmetic]
+        number = f"{len(group)} of {len(kernels)} convolutions and dense layers"
+        stored = "/".join(dict.fromkeys(kernel.dtype for kernel in group))
+        how = "computed, not stored" if stored == COMPUTED else f"stored as {stored}"
+        if arithmetic == HYBRID:
+            yield f"{number} have {stored} weights and round float activations anew for each picture"
+        else:
+            yield f"{number} compute in {arithmetic}{'' if stored == arithmetic else f' (weights {how})'}"
+
+
+def warnings(found: Inspection, manifest: Manifest | None) -> Iterator[str]:
+    """What speaks against using the file, or was left open, each without its full stop."""
+    if manifest is not None and not _is_same(found, manifest):
+        yield f"the file was changed: {MANIFEST} says sha256 {manifest.file.sha256[:64]}, this has {found.sha256}"
+    if manifest is not None and manifest.parity.verdict != PASS:
+        yield f"do not trust it: parity {manifest.parity.verdict}: {manifest.parity.reason}"
+    if found.float_fallbacks or found.float_islands:
+        floats = _text(found.float_fallbacks) or "no computing operator"
+        yield (
+            f"it is integer only in part: {floats} in float; islands of floats between integers, which numbers are "
+            f"converted for there and back: {found.float_islands}"
+        )
+    if signed := sum(_is_slow_on_x86(kernel) for kernel in found.kernels):
+        yield (
+            f"{signed} layers between dequantisations take int8: ONNX Runtime leaves most of those in float on x86 "
+            "unless session.qdqisint8allowed is set; with uint8 it computes in int8 there, too"
+        )
+    if found.custom_operators:
+        yield f"a plain runtime lacks {', '.join(found.custom_operators)}"
+    if found.elsewhere:
+        yield f"some constants are in other files, which were not opened: {', '.join(found.elsewhere)}"
+    if found.macs_unknown:
+        yield f"multiply-accumulates are unknown: {found.macs_unknown}"
+
+
+def _is_slow_on_x86(kernel: Kernel) -> bool:
+    return kernel.operator in NEEDS_UNSIGNED and (kernel.arithmetic, kernel.activations) == ("int8", "int8")

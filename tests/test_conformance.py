@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from edge_squeeze.converters import conformance, targets
+from edge_squeeze.converters.export import Exported
+from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.errors import ConversionError
+from edge_squeeze.inspection.inspector import Inspection, inspect
+
+
+def found(exported: dict[str, Exported], name: str) -> Inspection:
+    one = exported[name]
+    return inspect((one.folder / one.manifest.file.name).read_bytes(), one.manifest.format)
+
+
+def with_float_kernel(one: Inspection, elements: int) -> Inspection:
+    """`one`, its first kernel now stored as that many float32 numbers."""
+    first = dataclasses.replace(one.kernels[0], dtype="float32", elements=elements)
+    return dataclasses.replace(one, kernels=[first, *one.kernels[1:]])
+
+
+def check(one: Inspection, name: str) -> None:
+    (order,), _ = targets.plan(*([part] for part in name.split("-")), ConvertOptions())
+    conformance.check(one, order, (227, 227), 1000)
+
+
+@pytest.mark.parametrize("name", [f"{target.format}-{target.precision}" for target in targets.TARGETS])
+def test_a_file_is_what_its_name_says(exported_11: dict[str, Exported], name: str) -> None:
+    check(found(exported_11, name), name)
+
+
+def test_dynamic_files_may_have_small_float_kernels(exported_11: dict[str, Exported]) -> None:
+    check(with_float_kernel(found(exported_11, "tflite-dynamic"), 1023), "tflite-dynamic")
+
+
+@pytest.mark.parametrize(("name", "elements"), [("tflite-dynamic", 1024), ("tflite-int8", 9), ("onnx-float16", 9)])
+def test_other_float_kernels_are_refused(exported_11: dict[str, Exported], name: str, elements: int) -> None:
+    with pytest.raises(ConversionError, match=r"every kernel must be \w+, got .*'float32': 1"):
+        check(with_float_kernel(found(exported_11, name), elements), name)
+
+
+def test_a_file_without_kernels_is_refused(exported_11: dict[str, Exported]) -> None:
+    with pytest.raises(ConversionError, match="every kernel must be float32"):
+        check(dataclasses.replace(found(exported_11, "tflite-float32"), kernels=[]), "tflite-float32")

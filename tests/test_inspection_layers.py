@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+import edge_squeeze
+from edge_squeeze.converters.export import Exported
+from edge_squeeze.inspection.graph import FileGraph, Operator, Tensor
+from edge_squeeze.inspection.inspector import Inspection, inspect
+from edge_squeeze.inspection.layers import kernels, parameters, total_macs
+from edge_squeeze.model import VARIANTS, Conv, Fire, Variant
+
+
+def shaped(**shapes: tuple[int | None, ...] | None) -> list[Tensor]:
+    """Float tensors of these shapes; capitals are constants."""
+    return [
+        Tensor(name, "float32", shape, math.prod(s or 0 for s in shape) if shape and name.isupper() else None)
+        for name, shape in shapes.items()
+    ]
+
+
+def layer(kind: str, tensors: list[Tensor], *inputs: int) -> FileGraph:
+    """A graph of one operator on `inputs`, which gives the last tensor; the first is the model's input."""
+    return FileGraph(tensors, [Operator(kind, inputs, (len(tensors) - 1,))], [0], [len(tensors) - 1])
+
+
+def macs_by_hand(row: Variant, side: int) -> int:
+    """Multiply-accumulates of a SqueezeNet, from its row alone."""
+    channels, total = 3, 0
+    for stage in row.stages:
+        if isinstance(stage, Conv):
+            side = (side - stage.kernel) // stage.stride + 1
+            total += side**2 * stage.kernel**2 * channels * stage.filters
+            channels = stage.filters
+        elif isinstance(stage, Fire):
+            total += side**2 * stage.squeeze * (channels + stage.expand1x1 + 9 * stage.expand3x3)
+            channels = stage.expand1x1 + stage.expand3x3
+        else:
+            side = math.ceil((side - stage.size) / stage.stride) + 1
+    return total + side**2 * channels * row.classes
+
+
+@pytest.mark.parametrize("name", ["tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8"])
+def test_both_formats_count_what_the_rows_give(exported_11: dict[str, Exported], name: str) -> None:
+    row = VARIANTS["squeezenet1.1"]
+    for one in (found(exported_11, name), found(exported_11, "onnx-float32"), found(exported_11, "onnx-float16")):
+        assert one.macs == macs_by_hand(row, 227) == 387_747_520
+        assert one.parameters == row.parameters == 1_235_496
+        assert one.macs_unknown is None
+
+
+def found(exported: dict[str, Exported], name: str) -> Inspection:
+    one = exported[name]
+    return inspect((one.folder / one.manifest.file.name).read_bytes(), one.manifest.format)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tensors", "inputs", "macs"),
+    [
+        ("CONV_2D", shaped(x=(1, 9, 9, 3), W=(8, 3, 3, 3), y=(1, 4, 5, 8)), (0, 1), 4 * 5 * 8 * 27),
+        ("DEPTHWISE_CONV_2D", shaped(x=(1, 8, 8, 3), W=(1, 3, 3, 6), y=(1, 8, 8, 6)), (0, 1), 64 * 6 * 9),
+        ("CONV_3D", shaped(x=(1, 4, 4, 4, 2), W=(2, 2, 2, 2, 5), y=(1, 3, 3, 3, 5)), (0, 1), 27 * 5 * 16),
+        ("TRANSPOSE_CONV", shaped(x=(1, 4, 5, 3), W=(6, 2, 2, 3), y=(1, 8, 10, 6)), (-1, 1, 0), 20 * 72),
+        ("FULLY_CONNECTED", shaped(x=(1, 6), W=(4, 6), y=(1, 4)), (0, 1), 24),
+        ("FULLY_CONNECTED", shaped(x=(None, 6), W=(4, 6), y=(None, 4)), (0, 1), 24),
+        ("BATCH_MATMUL", shaped(x=(1, 7, 6), W=(6, 4), y=(1, 7, 4)), (0, 1), 7 * 24),
+        ("Conv", shaped(x=(None, 4, 9, 9), W=(6, 2, 3, 3), y=(None, 6, 7, 7)), (0, 1), 49 * 6 * 2 * 9),
+        ("ConvTranspose", shaped(x=(1, 4, 5, 5), W=(4, 2, 2, 2), y=(1, 2, 10, 10)), (0, 1), 25 * 32),
+        ("Gemm", shaped(x=(2, 6), W=(6, 4), y=(2, 4)), (0, 1), 24),
+        ("MatMul", shaped(x=(1, 7, 6), W=(6, 4), y=(1, 7, 4)), (0, 1), 7 * 24),
+        ("MatMul", shaped(x=(1, 3, 7, 6), W=(3, 6, 4), y=(1, 3, 7, 4)), (0, 1), 3 * 7 * 24),
+        ("MatMul", shaped(x=(6, 5), W=(3, 6), y=(3, 5)), (1, 0), 3 * 6 * 5),
+        ("MatMul", shaped(x=(1, 7, 6), W=(6,), y=(1, 7)), (0, 1), 7 * 6),
+        ("CONV_2D", shaped(x=(1, None, None, 3), W=(8, 3, 3, 3), y=(1, None, None, 8)), (0, 1), None),
+        ("Conv", shaped(x=None, W=(6, 2, 3, 3), y=None), (0, 1), None),
+        ("Gemm", shaped(x=None, W=(6, 4), y=None), (0, 1), None),
+    ],
+)
+def test_a_layer_has_the_multiply_accumulates_of_its_shapes(
+    kind: str, tensors: list[Tensor], inputs: tuple[int, ...], macs: int | None
+) -> None:
+    (kernel,) = kernels(layer(kind, tensors, *inputs))
+    assert kernel.macs == macs
+    assert kernel.elements == tensors[1].elements
+    assert total_macs([kernel])[0] == macs
+
+
+def test_a_product_of_two_activations_is_no_layer() -> None:
+    assert not kernels(layer("MatMul", shaped(x=(1, 7, 6), z=(1, 6, 7), y=(1, 7, 7)), 0, 1))
+
+
+def test_a_layer_in_a_branch_makes_the_sum_unknown() -> None:
+    graph = layer("Gemm", shaped(x=(1, 6), W=(6, 4), y=(1, 4)), 0, 1)
+    graph.operators[0] = Operator("Gemm", (0, 1), (2,), graph=1)
+    macs, reason = total_macs(kernels(graph))
+    assert macs is None
+    assert reason is not None
+    assert "branches" in reason
+
+
+def test_a_layer_without_weights_is_damaged() -> None:
+    with pytest.raises(ValueError, match="a Conv lacks"):
+        kernels(layer("Conv", shaped(x=(1, 3, 4, 4), y=(1, 3, 4, 4)), 0))
+
+
+def constant(name: str, dtype: str, elements: int, scales: int = 0) -> Tensor:
+    return Tensor(name, dtype, (elements,), elements, scales)
+
+
+@pytest.mark.parametrize(
+    ("operators", "expected"),
+    [
+        ([Operator("Conv", (0, 2, 3), (1,))], 108 + 4),
+        ([Operator("Conv", (0, 2, 3), (1,)), Operator("Conv", (0, 2, 3), (8,))], 108 + 4),  # shared
+        ([Operator("DequantizeLinear", (4, 5), (8,)), Operator("Conv", (0, 8, 3), (1,))], 50 + 4),
+        ([Operator("Reshape", (0, 6), (1,))], 0),
+        ([Operator("Resize", (0, -1, 3), (1,))], 0),
+        ([Operator("Add", (0, 7), (1,))], 0),  # a single number is a setting
+        ([Operator("BatchNormalization", (0, 3, 3), (1,))], 4),
+        ([Operator("Gather", (2, 6), (1,))], 108),  # an embedding
+    ],
+)
+def test_parameters_are_what_was_learnt(operators: list[Operator], expected: int) -> None:
+    tensors = [
+        Tensor("x", "float32"), Tensor("y", "float32"), constant("w", "float32", 108), constant("b", "float32", 4),
+        constant("q", "int8", 50), constant("scales", "float32", 5), constant("shape", "int64", 4),
+        constant("one", "float32", 1), Tensor("z", "float32"),
+    ]  # fmt: skip
+    assert parameters(FileGraph(tensors, operators, [0], [1])) == expected
+
+
+def test_a_dynamic_batch_is_counted_where_shapes_can_be_inferred(tmp_path: Path) -> None:
+    (one,) = edge_squeeze.export(
+        weights="random", classes=2, input_size=32, format="onnx", dynamic_batch=True, out=tmp_path
+    )
+    found = inspect((one.folder / one.manifest.file.name).read_bytes(), "onnx")
+    assert found.inputs[0].shape == (None, 32, 32, 3)
+    row = VARIANTS["squeezenet1.1"]
+    assert found.macs == macs_by_hand(Variant(row.stages, 0, classes=2), 32)
