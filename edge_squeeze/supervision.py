@@ -1,0 +1,85 @@
+"""Runs the command line in a child process, so that an engine which crashes on a damaged file leaves a message.
+
+Engines and converters are native code: fed with a corrupt model, some end the whole process. Nothing in that process
+can say so any more; its parent can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+CRASHED = 4  # a model that could not be run or converted
+CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGBUS} if os.name == "posix" else set()
+FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+PR_SET_PDEATHSIG = 1  # from Linux' prctl.h
+
+
+def run(work: Callable[[], NoReturn]) -> NoReturn:
+    """Do `work`, which ends the process, in a child where the system can fork; end as the child ended."""
+    if not hasattr(os, "fork"):
+        work()
+    forwarding = _Forwarding()
+    parent, child = os.getpid(), os.fork()
+    if child == 0:
+        forwarding.undo()
+        _die_with(parent)
+        work()
+    forwarding.child = child
+    _, status = os.waitpid(child, 0)
+    _end_as(os.waitstatus_to_exitcode(status))
+
+
+class _Forwarding:
+    """Passes signals on to the child, except those that whoever started us wants ignored."""
+
+    child: int | None = None
+
+    def __init__(self) -> None:
+        numbers = [getattr(signal, name) for name in FORWARDED]
+        self._before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
+        for number in self._before:
+            signal.signal(number, self)
+
+    def __call__(self, number: int, _: object) -> None:
+        if self.child is None:
+            sys.exit(128 + number)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(self.child, number)
+
+    def undo(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _die_with(parent: int) -> None:
+    """Have this process killed when `parent` is: whoever kills the command means its work."""
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(CRASHED)
+
+
+def _end_as(code: int) -> NoReturn:
+    """End with the exit code `code`, or by the signal -`code`, unless that tells of a crash."""
+    if code >= 0:
+        sys.exit(code)
+    number = signal.Signals(-code)
+    if number in CRASHES:
+        what = f"An engine crashed ({number.name}) and took its process along"
+        why = "A model file that is damaged, or made to do that, is the likeliest reason"
+    elif number is signal.SIGKILL:
+        what = "The process was killed from outside"
+        why = "Most likely the system ran out of memory"
+    else:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        raise AssertionError
+    sys.stderr.write(f"Error: {what}. {why}. `edge-squeeze doctor` tells about this machine.\n")
+    sys.exit(CRASHED)
