@@ -14,12 +14,11 @@ import numpy as np
 from edge_squeeze import manifest as manifests
 from edge_squeeze.converters.to_tflite import measure_ranges
 from edge_squeeze.errors import UsageError
-from edge_squeeze.manifest import WeightsRecord
-from edge_squeeze.model import Architecture
-from edge_squeeze.original import Original
 from edge_squeeze.pictures import PictureSet, load_folder, photograph_crops
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Reporter
+from edge_squeeze.subject import Subject
+from edge_squeeze.text_files import read_json
 
 SCHEMA_VERSION = 1
 CROPS_PER_PHOTOGRAPH = 20
@@ -40,16 +39,16 @@ class CalibrationRecord:
     """The content of calibration.json."""
 
     schema_version: int = SCHEMA_VERSION
-    variant: str
+    variant: str | None
     classes: int
     input_size: tuple[int, int]
     weights_sha256: str | None
     weights_seed: int | None
+    preprocessing: Preprocessing
     source: str
     seed: int | None
     count: int
     pictures: list[dict[str, str]]  # name, sha256 of the pixels the network saw
-    preprocessing: Preprocessing
     lint: list[str]
     ranges: dict[str, tuple[float, float]]
 
@@ -57,44 +56,32 @@ class CalibrationRecord:
 Source = PictureSet | CalibrationRecord
 
 
-def load_source(path: Path | None, arch: Architecture, weights: WeightsRecord, preprocessing: Preprocessing) -> Source:
-    """What `path` holds: pictures, or the record of a calibration.json made for `arch` and `weights`.
+def load_source(path: Path | None, subject: Subject) -> Source:
+    """What `path` holds: pictures, or the record of a calibration.json made for `subject`.
 
     Crops of the built-in photographs where it is None. UsageError for what cannot be used.
     """
     if path is None:
-        return photograph_crops(CROPS_PER_PHOTOGRAPH, preprocessing.size, SEED, SMALLEST_CROP)
+        return photograph_crops(CROPS_PER_PHOTOGRAPH, subject.preprocessing.size, SEED, SMALLEST_CROP)
     if path.suffix == ".json":
-        return _read(path, _identity(arch, weights))
-    return load_folder(path, preprocessing)
+        return _read(path, subject.identity())
+    return load_folder(path, subject.preprocessing)
 
 
-def calibrate(original: Original, baked: Any, source: Source, reporter: Reporter) -> CalibrationRecord:
-    """The ranges of `baked`'s layers: those of a record, or measured on pictures."""
+def calibrate(subject: Subject, baked: Any, source: Source, reporter: Reporter) -> CalibrationRecord:
+    """The ranges of the layers of `baked`, which takes raw pixels: those of a record, or measured on pictures."""
     if isinstance(source, CalibrationRecord):
         return source
     ranges = measure_ranges(baked, reporter.track(source.pixels, "calibrate"))
     return CalibrationRecord(
-        **_identity(original.arch, original.weights),
+        **subject.identity(),
         source=source.description,
         seed=SEED if source.photographs else None,
         count=len(source),
         pictures=[{"name": n, "sha256": h} for n, h in zip(source.names, hashes(source.pixels), strict=True)],
-        preprocessing=original.preprocessing,
-        lint=lint(source, original.arch.variant if original.weights.trained else None),
+        lint=lint(source, subject.variant if subject.weights.trained else None),
         ranges={name: (low, high) for name, (low, high) in ranges.items()},
     )
-
-
-def _identity(arch: Architecture, weights: WeightsRecord) -> dict[str, Any]:
-    """What a calibration is only good for."""
-    return {
-        "variant": arch.variant,
-        "classes": arch.classes,
-        "input_size": arch.input_size,
-        "weights_sha256": weights.sha256,
-        "weights_seed": weights.seed,
-    }
 
 
 def hashes(pixels: Pixels) -> list[str]:
@@ -152,11 +139,7 @@ def to_json(record: CalibrationRecord) -> str:
 
 def _read(path: Path, identity: dict[str, Any]) -> CalibrationRecord:
     """The record in `path`; UsageError if it cannot be read or was made for another network or other weights."""
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not a readable calibration file: {error}.") from error
-    record = manifests.decode(CalibrationRecord, data, str(path))
+    record = manifests.decode(CalibrationRecord, read_json(path), str(path))
     assert isinstance(record, CalibrationRecord)
     wanted = {**identity, "schema_version": SCHEMA_VERSION}
     got = {key: getattr(record, key) for key in wanted}

@@ -11,20 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_squeeze import artifact, golden, labels, original as originals, runtimes
+from edge_squeeze import artifact, golden, original as originals, runtimes
 from edge_squeeze.artifact import CALIBRATION, LABELS, MANIFEST, PARITY
 from edge_squeeze.converters import calibration, conformance
 from edge_squeeze.converters.calibration import CalibrationRecord
-from edge_squeeze.converters.rewrites import FOLD_NORMALISATION, fold_normalisation
+from edge_squeeze.converters.rewrites import bake
 from edge_squeeze.converters.targets import FORMATS, Order
-from edge_squeeze.inspection import FileTensor, Inspection, inspect
+from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect
 from edge_squeeze.manifest import Golden, Graph, LabelsFile, Manifest, ModelFile, ParityRecord, TensorSpec, to_json
-from edge_squeeze.model import Architecture
-from edge_squeeze.original import Original
 from edge_squeeze.reporting import Reporter
+from edge_squeeze.subject import Subject
 from edge_squeeze.verification import Proof, Reference, load_pictures, prove, refer
-from edge_squeeze.weights import Weights
 
+STEPS = 256  # of an 8-bit number
 TOOLS = ("edge-squeeze", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
 
 
@@ -32,9 +31,9 @@ TOOLS = ("edge-squeeze", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime"
 class Request:
     """Everything an export is told."""
 
-    arch: Architecture
-    weights: Weights
+    subject: Subject
     orders: list[Order]
+    labels: list[str]
     out: Path
     calibration: Path | None  # pictures, a calibration.json, or None for crops of the built-in photographs
     images: Path | None  # pictures for the proof, or None for crops of the built-in photographs
@@ -42,23 +41,15 @@ class Request:
 
     def name(self, order: Order) -> str:
         """The artifact's name: model, format, precision and each option that is not the default."""
-        return f"{self.arch.variant}-{order.target.format}-{order.target.precision}{self.suffix(order)}"
+        return f"{self.subject.name}-{order.target.format}-{order.target.precision}{self.suffix(order)}"
 
     def file_name(self, order: Order) -> str:
         """The model file's name."""
-        return f"{self.arch.variant}-{order.target.precision}{self.suffix(order)}{FORMATS[order.target.format].suffix}"
+        return f"{self.subject.name}-{order.target.precision}{self.suffix(order)}{FORMATS[order.target.format].suffix}"
 
     def suffix(self, order: Order) -> str:
         """What the options that are not the default add to a name."""
-        row, (height, width) = self.arch.row, self.arch.input_size
-        parts = [
-            not self.weights.record.trained and "-random",
-            self.arch.classes != row.classes and f"-classes-{self.arch.classes}",
-            (height, width) != (row.input_size,) * 2 and f"-input-size-{height}",
-            height != width and f"x{width}",
-            order.suffix,
-        ]
-        return "".join(part for part in parts if part)
+        return f"{self.subject.suffix}{order.suffix}"
 
 
 @dataclass(frozen=True)
@@ -78,74 +69,92 @@ def export(request: Request, reporter: Reporter) -> list[Exported]:
     for order in request.orders:
         artifact.check_target(request.out / request.name(order))
     source = _calibration_source(request, reporter)
-    with reporter.step(f"load {request.arch.variant} ({request.weights.record.source})"):
-        reference, baked = _prepare(request, reporter)
-    record = None
+    with reporter.step(f"load {request.subject.name} ({request.subject.weights.source})"):
+        prepared = _prepare(request, reporter)
     if source is not None:
         with reporter.step("calibrate"):
-            record = calibration.calibrate(reference.original, baked, source, reporter)
-            for finding in [*record.lint, *calibration.overlap(record, reference.pictures)]:
+            record = calibration.calibrate(request.subject, prepared.baked, source, reporter)
+            for finding in [*record.lint, *calibration.overlap(record, prepared.reference.pictures)]:
                 reporter.note(f"warning: {finding}")
-    return [_export_one(request, order, reference, baked, record, reporter) for order in request.orders]
+            prepared = dataclasses.replace(prepared, calibration=record)
+    return [_export_one(request, order, prepared, reporter) for order in request.orders]
 
 
 def _calibration_source(request: Request, reporter: Reporter) -> calibration.Source | None:
     """What to calibrate on, read before TensorFlow is loaded so that a broken picture is told at once."""
     if any(order.target.quantizer for order in request.orders):
-        preprocessing = originals.preprocessing(request.arch)
-        return calibration.load_source(request.calibration, request.arch, request.weights.record, preprocessing)
+        return calibration.load_source(request.calibration, request.subject)
     if request.calibration is not None:
         reporter.note("--calibration is not used: nothing here is quantised")
     return None
 
 
-def _prepare(request: Request, reporter: Reporter) -> tuple[Reference, Any]:
-    """The original with its scores on the proof's pictures, and its copy that takes raw pixels."""
+@dataclass(frozen=True)
+class Prepared:
+    """What every order shares: the original's scores, and its copy that takes raw pixels."""
+
+    reference: Reference
+    baked: Any
+    rewrites: list[str]
+    calibration: CalibrationRecord | None = None
+
+    def told(self, order: Order) -> Order:
+        """`order` with what was found out meanwhile."""
+        ranges = self.calibration.ranges if self.calibration and order.target.quantizer else None
+        options = dataclasses.replace(order.options, ranges=ranges, output=self.reference.content)
+        return dataclasses.replace(order, options=options)
+
+    def span(self, scores: FileTensor) -> float:
+        """How far apart the scores of the file can be: all the steps of a quantised output, else what was seen."""
+        if scores.scale is not None:
+            return STEPS * scores.scale
+        low, high = self.calibration.ranges["output"] if self.calibration else (0.0, 0.0)
+        return max(self.reference.span, high - low)
+
+
+def _prepare(request: Request, reporter: Reporter) -> Prepared:
     with reporter.part("pictures"):
-        pictures = load_pictures(request.images, originals.preprocessing(request.arch))
+        pictures = load_pictures(request.images, request.subject.preprocessing)
     with reporter.part("import TensorFlow"):
         originals.load_tensorflow()
     with reporter.part("build the original"):
-        original = originals.build(request.arch, request.weights)
+        original = request.subject.original()
     with reporter.part("scores of the original"):
         reference = refer(original, pictures)
-    with reporter.part("fold the preprocessing"):
-        return reference, fold_normalisation(original.model, original.preprocessing.baked)
+    with reporter.part("bake the preprocessing in"):
+        return Prepared(reference, *bake(original.model, original.preprocessing.baked))
 
 
-def _export_one(
-    request: Request,
-    order: Order,
-    reference: Reference,
-    baked: Any,
-    record: CalibrationRecord | None,
-    reporter: Reporter,
-) -> Exported:
+def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Reporter) -> Exported:
+    order, reference = prepared.told(order), prepared.reference
     target, name = order.target, request.name(order)
     with reporter.step(name):
-        options = dataclasses.replace(order.options, ranges=record.ranges if record and target.quantizer else None)
         with reporter.part("convert"):
-            model = target.convert(baked, options=options)
+            model = target.convert(prepared.baked, options=order.options)
         with reporter.part("inspect"):
             found = inspect(model, target.format)
-            conformance.check(found, order, request.arch.input_size, request.arch.classes)
+            conformance.check(found, order, request.subject.preprocessing.size, request.subject.classes)
         with reporter.part("prove"):
             gates = target.gates(len(reference.pictures), photographs=reference.pictures.photographs)
             proof = prove(reference, runtimes.open_runner(model, target.format), gates, reporter)
         with reporter.part("golden files"):
-            gold, files = golden.make(model, target.format, reference.original.preprocessing, target.golden)
-        manifest = _manifest(request, order, reference.original, model, found, gold, proof)
+            span = prepared.span(found.outputs[0])
+            gold, files = golden.make(model, target.format, request.subject.preprocessing, target.golden, span)
+        manifest = _manifest(request, order, prepared, model, found, gold, proof)
         with reporter.part("write"):
-            files |= _files(manifest, model, proof, record if target.quantizer else None)
+            record = prepared.calibration if target.quantizer else None
+            files |= _files(request, manifest, model, proof, record)
             artifact.write(request.out / name, files)
         reporter.note(f"{len(model):,} bytes, {proof.verdict}")
     return Exported(request.out / name, manifest, proof)
 
 
-def _files(manifest: Manifest, model: bytes, proof: Proof, record: CalibrationRecord | None) -> dict[str, bytes]:
+def _files(
+    request: Request, manifest: Manifest, model: bytes, proof: Proof, record: CalibrationRecord | None
+) -> dict[str, bytes]:
     texts = {
         MANIFEST: to_json(manifest),
-        LABELS: _labels(manifest.classes),
+        LABELS: _label_lines(request),
         PARITY: json.dumps(proof.to_dict(), indent=1, allow_nan=False) + "\n",
     }
     if record is not None:
@@ -156,29 +165,29 @@ def _files(manifest: Manifest, model: bytes, proof: Proof, record: CalibrationRe
 def _manifest(
     request: Request,
     order: Order,
-    original: Original,
+    prepared: Prepared,
     model: bytes,
     found: Inspection,
     gold: Golden,
     proof: Proof,
 ) -> Manifest:
-    target, options = order.target, order.options
+    target, subject = order.target, request.subject
     return Manifest(
         name=request.name(order),
-        variant=request.arch.variant,
+        variant=subject.variant,
         format=target.format,
         precision=target.precision,
-        options={key: value for key, value in dataclasses.asdict(options).items() if key != "ranges"},
+        options=order.options.record(),
         file=ModelFile(request.file_name(order), len(model), hashlib.sha256(model).hexdigest()),
-        weights=original.weights,
-        parameters=original.model.count_params(),
-        classes=request.arch.classes,
-        input_size=request.arch.input_size,
-        labels=LabelsFile(LABELS, hashlib.sha256(_labels(request.arch.classes).encode()).hexdigest()),
-        input=_end(found.inputs[0], options.layout, "pixels"),
-        output=_end(found.outputs[0], "nc", "probabilities"),
-        preprocessing=original.preprocessing,
-        rewrites=[FOLD_NORMALISATION],
+        weights=subject.weights,
+        parameters=prepared.reference.original.model.count_params(),
+        classes=subject.classes,
+        input_size=subject.preprocessing.size,
+        labels=LabelsFile(LABELS, hashlib.sha256(_label_lines(request).encode()).hexdigest()),
+        input=_end(found.inputs[0], order.options.layout, "pixels"),
+        output=_end(found.outputs[0], "nc", order.options.output),
+        preprocessing=subject.preprocessing,
+        rewrites=prepared.rewrites,
         quantizer=target.quantizer,
         gates=target.gate_records(),
         golden=gold,
@@ -189,12 +198,12 @@ def _manifest(
     )
 
 
-def _labels(classes: int) -> str:
-    return "".join(f"{name}\n" for name in labels.default(classes))
+def _label_lines(request: Request) -> str:
+    return "".join(f"{name}\n" for name in request.labels)
 
 
 def _end(tensor: FileTensor, layout: str, content: str) -> TensorSpec:
-    return TensorSpec(tensor.name, tensor.shape, tensor.dtype, layout, content, tensor.scale, tensor.zero_point)
+    return TensorSpec(tensor.name, tensor.shape or (), tensor.dtype, layout, content, tensor.scale, tensor.zero_point)
 
 
 def tool_versions() -> dict[str, str]:

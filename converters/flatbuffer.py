@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from edge_squeeze.errors import UsageError
 
 IDENTIFIER = b"TFL3"
 SIGNATURE = b"serving_default"
-SCOPE = re.compile(r"^[^/;]+/([^/;]+)")  # model/layer/operation;...
+NUMBERED = re.compile(r"_\d+$")
 
 
 def unpack(data: bytes) -> Any:
@@ -54,24 +55,36 @@ def name_tensors(data: bytes, input_name: str, output_name: str, layers: Iterabl
 
 
 def layer_tensors(model: Any, layers: Iterable[str]) -> dict[str, Any]:
-    """The tensors of the first graph that layers compute, by layer name; the ends are called input and output.
+    """The tensors of the first graph that operators compute, by the name of the layer; the ends: input and output.
 
-    TensorFlow names a tensor model/layer/operation and may append _1 to each part. A layer of several operations
-    has one entry for each, the later ones as layer/operation.
+    A layer of several operations has one entry for each, the later ones as layer/operation, with #2 where they repeat.
     """
     graph = model.subgraphs[0]
-    named = sorted(layers, key=len, reverse=True)
+    known = set(layers)
     found = {"input": graph.tensors[graph.inputs[0]], "output": graph.tensors[graph.outputs[0]]}
     produced = {int(index) for operator in graph.operators for index in operator.outputs}
     for index in sorted(produced - {int(graph.outputs[0])}):
         tensor = graph.tensors[index]
-        text = tensor.name.decode("utf-8", "replace")
-        match = SCOPE.match(text)
-        scope = match.group(1) if match else text
-        layer = next((name for name in named if re.fullmatch(re.escape(name) + r"(_\d+)?", scope)), scope)
-        key = layer if layer not in found else f"{layer}/{text.partition(';')[0].rpartition('/')[2]}"
-        found[key] = tensor
+        layer, operation = _layer(tensor.name.decode("utf-8", "replace"), known)
+        candidates = itertools.chain(
+            [layer, f"{layer}/{operation}"], (f"{layer}/{operation}#{n}" for n in itertools.count(2))
+        )
+        found[next(name for name in candidates if name not in found)] = tensor
     return found
+
+
+def _layer(name: str, known: Container[str]) -> tuple[str, str]:
+    """The layer and the operation that a tensor is called after: model/layer/operation;what/else/was/fused into it.
+
+    Models may lie inside models, and TensorFlow may append _1 to each part. A layer that is not `known`, as in a
+    SavedModel, is what stands before the operation.
+    """
+    *scopes, operation = name.partition(";")[0].split("/")
+    for scope in reversed(scopes):
+        for candidate in (scope, NUMBERED.sub("", scope)):
+            if candidate in known:
+                return candidate, operation
+    return (scopes[-1] if scopes else operation), operation
 
 
 def read_ranges(data: bytes, layers: Iterable[str]) -> dict[str, tuple[float, float]]:
@@ -89,7 +102,8 @@ def write_ranges(data: bytes, ranges: Ranges, layers: Iterable[str]) -> bytes:
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = unpack(data)
-    tensors = layer_tensors(model, layers)
+    floats = (item for item in layer_tensors(model, layers).items() if item[1].type == schema.TensorType.FLOAT32)
+    tensors = dict(floats)
     if missing := [name for name in tensors if name not in ranges]:
         raise UsageError(f"The calibration has no range for {', '.join(missing)}. Calibrate with pictures.")
     for name, tensor in tensors.items():

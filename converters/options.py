@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from edge_squeeze.errors import UsageError
+from edge_squeeze.scores import PROBABILITIES
 
 # Read by ONNX Runtime 1.31, its web build, OpenVINO 2026, OpenCV 4 and 5 in every option tried (docs/formats.md).
 # 18, the newest that tf2onnx writes, was only tried in float32.
@@ -19,7 +21,8 @@ Ranges = Mapping[str, tuple[float, float]]  # layer -> smallest and largest valu
 class ConvertOptions:
     """How to write one file. None stands for the target's own default.
 
-    `io` is the dtype of the pixels; a quantised target gives its scores in it, too.
+    `io` is the dtype of the pixels; a quantised target gives its scores in it, too. `ranges` and `output` are not the
+    user's to choose: they are found out on the way.
     """
 
     io: str | None = None
@@ -27,6 +30,7 @@ class ConvertOptions:
     opset: int = DEFAULT_OPSET
     dynamic_batch: bool = False
     ranges: Ranges | None = None
+    output: str = PROBABILITIES  # what the scores are, and what the output tensor is called
 
     def check(self) -> None:
         """Raise UsageError for a value that no target knows."""
@@ -39,6 +43,10 @@ class ConvertOptions:
         """These options with `fields` at their defaults, and those of them that were not."""
         defaults = {name: getattr(ConvertOptions(), name) for name in fields}
         return replace(self, **defaults), [name for name, value in defaults.items() if getattr(self, name) != value]
+
+    def record(self) -> dict[str, Any]:
+        """The user's choices, for model.json."""
+        return {key: value for key, value in asdict(self).items() if key not in ("ranges", "output")}
 
     def suffix(self, default_io: str) -> str:
         """What the artifact's name says of options that are not the default: -nchw, -io-float32, ..."""

@@ -1,6 +1,7 @@
 """The table of targets (format x precision): how each is made, what its file must hold, and what it must reach.
 
-Figures in the reasons were measured on SqueezeNet 1.0 and 1.1 with their ImageNet weights (docs/parity.md).
+Figures in the reasons were measured on SqueezeNet 1.0 and 1.1 with their ImageNet weights, and where it was the worst
+on a MobileNetV2 (docs/parity.md).
 """
 
 from __future__ import annotations
@@ -58,7 +59,11 @@ SAME_ARITHMETIC = (
     at_least("top1_agreement", 1.0, "two classes would have to be within 1e-5 of each other to swap"),
 )
 HALF_WEIGHTS = (
-    at_least("psnr_db", 60.0, "weights rounded to 11 bits: 82 to 94 dB measured; wrong channels or mean give 34 to 39"),
+    at_most(
+        "distance",
+        0.03,
+        "weights rounded to 11 bits: 0.0008 to 0.004 measured; wrong channels or mean give 0.36 to 0.61",
+    ),
     at_least("top1_agreement", 0.99, "1 of 500 pictures had two classes close enough to swap"),
 )
 HALF_WEIGHTS_SMOKE = (
@@ -97,7 +102,7 @@ TARGETS = (
             at_least("cosine", 0.95, "as for crops; a mean over more pictures only settles"),
             at_least("top1_agreement", 0.88, "0.92 (1.0) and 0.94 (1.1) measured on 500 crops; noise: <= 0.34"),
         ),
-        golden=Tolerance(1.5 / 256, "a step of the int8 softmax; 0 measured within a family on x86, ARM not"),
+        golden=Tolerance(1.5 / 256, "a step of the int8 scores; 0 measured within a family on x86, ARM not"),
         io="uint8", ios=("uint8", "int8", "float32"), quantizer="TensorFlow post-training (stock)",
     ),
     Target("onnx", "float32", to_onnx.float32, "float32", SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN),

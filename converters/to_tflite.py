@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy as np
 from edge_squeeze.chatter import converting
 from edge_squeeze.converters import flatbuffer
 from edge_squeeze.converters.options import ConvertOptions
-from edge_squeeze.converters.tracing import INPUT, OUTPUT, signature, traceable
+from edge_squeeze.converters.tracing import INPUT, signature, traceable
 from edge_squeeze.errors import ConversionError
+from edge_squeeze.original import all_layers
 from edge_squeeze.preprocessing import Pixels
 
 PIXEL_RANGE = (0.0, 255.0)  # whatever the pictures held: scale 1 and zero point 0 take pixels as they are
@@ -19,19 +21,19 @@ PIXEL_RANGE = (0.0, 255.0)  # whatever the pictures held: scale 1 and zero point
 
 def float32(model: Any, *, options: ConvertOptions) -> bytes:
     """The file with float32 weights and arithmetic; `model` takes raw pixels [N,H,W,3]."""
-    return _named(model, _convert(model, options.io or "float32"))
+    return _named(model, options, _convert(model, options))
 
 
 def float16(model: Any, *, options: ConvertOptions) -> bytes:
     """The file with float16 weights, half the size; CPUs expand them and compute in float32."""
     import tensorflow as tf
 
-    return _named(model, _convert(model, options.io or "float32", optimizations=["DEFAULT"], types=[tf.float16]))
+    return _named(model, options, _convert(model, options, optimizations=["DEFAULT"], types=[tf.float16]))
 
 
 def dynamic(model: Any, *, options: ConvertOptions) -> bytes:
     """The file with int8 weights whose activations are quantised anew for each picture."""
-    return _named(model, _convert(model, options.io or "float32", optimizations=["DEFAULT"]))
+    return _named(model, options, _convert(model, options, optimizations=["DEFAULT"]))
 
 
 def int8(model: Any, *, options: ConvertOptions) -> bytes:
@@ -39,8 +41,8 @@ def int8(model: Any, *, options: ConvertOptions) -> bytes:
     if options.ranges is None:
         raise ConversionError("int8 needs calibration ranges.")
     ranges = {**options.ranges, "input": PIXEL_RANGE}
-    calibrated = flatbuffer.write_ranges(_convert(model, "float32"), ranges, _layers(model))
-    return _named(model, _quantise(calibrated, options.io or "uint8"))
+    calibrated = flatbuffer.write_ranges(_convert(model, replace(options, io="float32")), ranges, _layers(model))
+    return _named(model, options, _quantise(calibrated, options.io or "uint8"))
 
 
 def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> dict[str, tuple[float, float]]:
@@ -51,27 +53,30 @@ def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> dict[str, tuple[fl
         for picture in pictures:
             yield [picture[None].astype(np.float32)]
 
-    data = _convert(model, "float32")
+    data = _convert(model, ConvertOptions())
     with converting("TensorFlow could not calibrate the model"):
         calibrated = bytes(Calibrator(data).calibrate(feed))
     ranges = flatbuffer.read_ranges(calibrated, _layers(model))
     return {**ranges, "input": PIXEL_RANGE}
 
 
-def _named(model: Any, data: bytes) -> bytes:
-    return flatbuffer.name_tensors(data, INPUT, OUTPUT, _layers(model))
+def _named(model: Any, options: ConvertOptions, data: bytes) -> bytes:
+    return flatbuffer.name_tensors(data, INPUT, options.output, _layers(model))
 
 
 def _layers(model: Any) -> list[str]:
-    return [layer.name for layer in model.layers]
+    return [layer.name for layer in all_layers(model)]
 
 
-def _convert(model: Any, io: str, optimizations: Iterable[str] = (), types: Iterable[Any] = ()) -> bytes:
+def _convert(
+    model: Any, options: ConvertOptions, optimizations: Iterable[str] = (), types: Iterable[Any] = ()
+) -> bytes:
     """Run TensorFlow's converter on a static batch of 1, with its built-in operators alone."""
     import tensorflow as tf
 
     with converting(f"TensorFlow could not convert {model.name} to TFLite"):
-        traced = traceable(model).get_concrete_function(signature(model, io, batch=1))
+        spec = signature(model, options.io or "float32", batch=1)
+        traced = traceable(model, options.output).get_concrete_function(spec)
         # None as the second argument: with a Keras 3 model there, the file silently lacks its weights.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], None)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

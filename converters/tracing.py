@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-INPUT, OUTPUT = "image", "probabilities"
+INPUT = "image"
 
 
-def traceable(model: Any) -> Any:
-    """A `tf.function` of one picture tensor, cast to float32, that gives the model's scores under their name."""
+def traceable(model: Any, output: str) -> Any:
+    """A `tf.function` of one picture tensor, cast to float32, that gives the model's scores under the name `output`."""
     import tensorflow as tf
 
     def classify(image: Any) -> dict[str, Any]:
-        return {OUTPUT: model(tf.cast(image, tf.float32), training=False)}
+        return {output: model(tf.cast(image, tf.float32), training=False)}
 
     return tf.function(classify, autograph=False)
 

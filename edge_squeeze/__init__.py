@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edge_squeeze.converters.export import Exported
     from edge_squeeze.prediction import Classifier
+    from edge_squeeze.preprocessing import Preprocessing
     from edge_squeeze.reporting import Reporter
     from edge_squeeze.verification import Verification
 
@@ -39,25 +40,29 @@ def build(
 
     `weights` is "imagenet", "random" or a file; by default the variant's ImageNet weights where it has them for
     this number of classes, else random ones drawn from `seed`. `input_size` is a side, or (height, width), in
-    pixels. The preprocessing that the weights want is `edge_squeeze.original.preprocessing`.
+    pixels. The preprocessing that weights of each origin want is in `edge_squeeze.conventions`.
 
     Raises UsageError for what cannot be built or loaded, MissingDependencyError without TensorFlow.
     """
-    from edge_squeeze import model, original, weights as store
+    from edge_squeeze import model, subject, weights as store
 
-    arch = model.architecture(variant, classes, input_size, dropout)
-    return original.build(arch, store.resolve(arch, store.default(arch) if weights is None else weights, seed)).model
+    named = store.default(model.architecture(variant, classes, input_size)) if weights is None else weights
+    arch, found = subject.find_weights(variant, named, seed, classes, input_size, dropout)
+    return subject.of_variant(arch, found).original().model
 
 
 def export(
-    variant: str = DEFAULT_VARIANT,
+    model: str | Path = DEFAULT_VARIANT,
     *,
     format: str | Sequence[str] = "tflite",  # noqa: A002 - the command line's word
     precision: str | Sequence[str] = "float32",
-    weights: str | Path = "imagenet",
-    seed: int = 0,
+    weights: str | Path | None = None,
+    seed: int | None = None,
     classes: int | None = None,
     input_size: int | tuple[int, int] | None = None,
+    preprocessing: str | Preprocessing | None = None,
+    labels: str | Path | None = None,
+    custom_objects: str | None = None,
     calibration: str | Path | None = None,
     images: str | Path | None = None,
     out: str | Path = "out",
@@ -70,12 +75,14 @@ def export(
 ) -> list[Exported]:
     """The artifacts written below `out`, one for each format and precision, each with the proof of its parity.
 
+    `model` is a variant, or a Keras model of yours: a .keras or .h5 file or a SavedModel folder. What its pictures go
+    through is `preprocessing`: one of `edge_squeeze.conventions.PRESETS`, a file, or the value itself.
     A failed proof is told by `.proof.verdict` of each, not raised. `calibration` (pictures or a calibration.json, for
     int8) and `images` (for the proof) default to crops of built-in photographs. `io` is the pixels' dtype.
 
     Raises UsageError, ConversionError or MissingDependencyError.
     """
-    from edge_squeeze import model, weights as store
+    from edge_squeeze import labels as names, subject as subjects
     from edge_squeeze.converters import export as exporter, targets
     from edge_squeeze.converters.options import DEFAULT_OPSET, ConvertOptions
     from edge_squeeze.reporting import Silent
@@ -85,9 +92,10 @@ def export(
     orders, notes = targets.plan(_names(format), _names(precision), options)
     for note in notes:
         reporter.note(note)
-    arch = model.architecture(variant, classes, input_size)
-    resolved = store.resolve(arch, weights, seed)
-    request = exporter.Request(arch, resolved, orders, Path(out), _path(calibration), _path(images), command)
+    choice = subjects.Choice(model, weights, seed, classes, input_size, preprocessing, custom_objects)
+    subject = subjects.find(choice, reporter)
+    known = names.load(_path(labels), subject.classes)
+    request = exporter.Request(subject, orders, known, Path(out), _path(calibration), _path(images), command)
     return exporter.export(request, reporter)
 
 
@@ -96,13 +104,15 @@ def verify(
     *,
     images: str | Path | None = None,
     original: str | Path | None = None,
+    custom_objects: str | None = None,
     runtime: str | None = None,
     threads: int = 1,
     reporter: Reporter | None = None,
 ) -> Verification:
     """What re-checking the folder `artifact` gave: its golden files, and its parity where the original can be had.
 
-    `images` is a folder of pictures, `original` a weights file to use in place of the recorded one. `.passed` of
+    `images` is a folder of pictures, `original` a weights file or Keras model to use in place of the recorded one,
+    `custom_objects` the Python module that defines layers which are not Keras' own. `.passed` of
     the result says whether everything held. Raises UsageError for what cannot be read, ConversionError where the
     engine refuses the file.
     """
@@ -117,6 +127,7 @@ def verify(
         loaded,
         _path(images),
         _path(original),
+        custom_objects,
         lambda pictures: target.gates(len(pictures), photographs=pictures.photographs),
         RunOptions(threads, runtime),
         reporter or Silent(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
-import json
 import os
 import shutil
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from edge_squeeze import manifest as manifests
 from edge_squeeze.errors import UsageError
 from edge_squeeze.manifest import Manifest
+from edge_squeeze.text_files import read_json, read_text
 
 MANIFEST, LABELS, PARITY, CALIBRATION = "model.json", "labels.txt", "parity.json", "calibration.json"
 TEMPORARY = ".{name}.partial-{pid}"
@@ -77,11 +77,7 @@ def load(folder: Path) -> Artifact:
     path = folder / MANIFEST
     if not path.is_file():
         raise UsageError(f"{folder} is no artifact: it has no {MANIFEST}. Run `edge-squeeze export` to make one.")
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.") from error
-    return Artifact(folder, manifests.from_json(text, str(path)))
+    return Artifact(folder, manifests.from_json(read_text(path), str(path)))
 
 
 def check_target(folder: Path) -> None:
@@ -99,8 +95,8 @@ def check_target(folder: Path) -> None:
 def _is_artifact(folder: Path) -> bool:
     """Whether `folder` is one that `write` made: other tools have a model.json, too."""
     try:
-        content = json.loads((folder / MANIFEST).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(folder / MANIFEST)
+    except UsageError:
         return False
     return isinstance(content, dict) and {"schema_version", "variant", "precision", "golden"} <= content.keys()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -12,11 +14,12 @@ from typing import Annotated, NoReturn
 import typer
 
 import edge_squeeze
-from edge_squeeze import chatter
-from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
+from edge_squeeze import arguments as arg, chatter, supervision
+from edge_squeeze.errors import ConversionError, EdgeSqueezeError, MissingDependencyError, UsageError
 
 EPILOG = "Any command: --debug shows the traceback of an error. Exit codes: docs/commands.md."
 PARITY_FAILED = 3
+TOGETHER_S = 0.5  # a terminal sends Ctrl-C to us and to our parent, which passes it on
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 LOG_LINES = 15
 app = typer.Typer(
@@ -28,16 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where the time goes and what converters print.")]
-Threads = Annotated[int, typer.Option(help="Threads of the engine.")]
-Runtime = Annotated[
-    str | None, typer.Option(help="litert, tflite-runtime, tf.lite or onnxruntime; default: the first installed.")
-]
-Images = Annotated[
-    Path | None, typer.Option(help="Pictures to prove parity on; default: crops of built-in photographs.")
-]
-
 
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
@@ -48,29 +41,25 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command()
 def export(
-    variant: Annotated[str, typer.Argument(help="squeezenet1.0 or squeezenet1.1.")] = edge_squeeze.DEFAULT_VARIANT,
-    format_: Annotated[str, typer.Option("--format", help="tflite, onnx or all; several with commas.")] = "tflite",
-    precision: Annotated[
-        str, typer.Option(help="float32, float16, dynamic, int8 or all; several with commas.")
-    ] = "float32",
-    weights: Annotated[str, typer.Option(help="imagenet, random or a weights file.")] = "imagenet",
-    seed: Annotated[int, typer.Option(help="Seed of --weights random.")] = 0,
-    classes: Annotated[int | None, typer.Option(help="Number of classes; default: that of the weights.")] = None,
-    input_size: Annotated[str | None, typer.Option(help="Side of the input in pixels, or HEIGHTxWIDTH.")] = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Pictures, or a calibration.json, that int8 learns its ranges from.")
-    ] = None,
-    images: Images = None,
-    out: Annotated[Path, typer.Option(help="Folder that receives a folder per artifact.")] = Path("out"),
-    io: Annotated[
-        str | None,
-        typer.Option(help="dtype of the pixels: uint8, int8, float32; default: uint8 for int8, else float32."),
-    ] = None,
-    layout: Annotated[str, typer.Option(help="nhwc or nchw (ONNX).")] = "nhwc",
-    opset: Annotated[int | None, typer.Option(help="ONNX operator set; default: 17.")] = None,
-    dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch open (ONNX).")] = False,
-    json_: Json = False,
-    verbose: Verbose = False,
+    model: arg.Model = edge_squeeze.DEFAULT_VARIANT,
+    format_: arg.Format = "tflite",
+    precision: arg.Precision = "float32",
+    weights: arg.Weights = None,
+    seed: arg.Seed = None,
+    classes: arg.Classes = None,
+    input_size: arg.InputSize = None,
+    preprocessing: arg.Preprocessing = None,
+    labels: arg.Labels = None,
+    custom_objects: arg.CustomObjects = None,
+    calibration: arg.Calibration = None,
+    images: arg.Images = None,
+    out: arg.Out = Path("out"),
+    io: arg.Io = None,
+    layout: arg.Layout = "nhwc",
+    opset: arg.Opset = None,
+    dynamic_batch: arg.DynamicBatch = False,
+    json_: arg.Json = False,
+    verbose: arg.Verbose = False,
 ) -> None:
     """Convert a network, prove each file against the original, and write an artifact folder for each."""
     from edge_squeeze import summaries
@@ -78,9 +67,10 @@ def export(
 
     chatter.visible(verbose)
     exported = edge_squeeze.export(
-        variant, format=format_, precision=precision, weights=weights, seed=seed, classes=classes,
-        input_size=_input_size(input_size), calibration=calibration, images=images, out=out, io=io, layout=layout,
-        opset=opset, dynamic_batch=dynamic_batch, reporter=ConsoleReporter(verbose=verbose), command=_command(),
+        model, format=format_, precision=precision, weights=weights, seed=seed, classes=classes,
+        input_size=_input_size(input_size), preprocessing=preprocessing, labels=labels, custom_objects=custom_objects,
+        calibration=calibration, images=images, out=out, io=io, layout=layout, opset=opset,
+        dynamic_batch=dynamic_batch, reporter=ConsoleReporter(verbose=verbose), command=_command(),
     )  # fmt: skip
     summaries.export(exported, as_json=json_)
     if any(one.proof.verdict == "fail" for one in exported):
@@ -89,25 +79,24 @@ def export(
 
 @app.command()
 def verify(
-    artifact: Annotated[Path, typer.Argument(help="Folder that `export` left.")],
-    images: Images = None,
-    original: Annotated[
-        Path | None, typer.Option(help="Weights file of the original, if not where the artifact says.")
-    ] = None,
-    runtime: Runtime = None,
-    threads: Threads = 1,
-    json_: Json = False,
-    verbose: Verbose = False,
+    artifact: arg.Artifact,
+    images: arg.Images = None,
+    original: arg.Original = None,
+    custom_objects: arg.CustomObjects = None,
+    runtime: arg.Runtime = None,
+    threads: arg.Threads = 1,
+    json_: arg.Json = False,
+    verbose: arg.Verbose = False,
 ) -> None:
     """Check an artifact's golden files, and prove it against its original again."""
     from edge_squeeze import summaries
     from edge_squeeze.console import ConsoleReporter
 
     chatter.visible(verbose)
-    reporter = ConsoleReporter(verbose=verbose)
     found = edge_squeeze.verify(
-        artifact, images=images, original=original, runtime=runtime, threads=threads, reporter=reporter
-    )
+        artifact, images=images, original=original, custom_objects=custom_objects, runtime=runtime, threads=threads,
+        reporter=ConsoleReporter(verbose=verbose),
+    )  # fmt: skip
     summaries.verification(found, as_json=json_)
     if not found.passed:
         raise typer.Exit(PARITY_FAILED)
@@ -115,12 +104,12 @@ def verify(
 
 @app.command()
 def predict(
-    artifact: Annotated[Path, typer.Argument(help="Folder that `export` left.")],
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
-    runtime: Runtime = None,
-    threads: Threads = 1,
-    json_: Json = False,
+    artifact: arg.Artifact,
+    pictures: arg.Pictures,
+    top: arg.Top = 5,
+    runtime: arg.Runtime = None,
+    threads: arg.Threads = 1,
+    json_: arg.Json = False,
 ) -> None:
     """Show the best classes of pictures, with the time each took."""
     from edge_squeeze import summaries
@@ -130,6 +119,25 @@ def predict(
     classifier = edge_squeeze.load(artifact, runtime=runtime, threads=threads)
     classifier.warm_up(files[0])
     summaries.predictions(classifier, ((file, classifier.classify(file, top)) for file in files), as_json=json_)
+
+
+@app.command()
+def inspect(file: arg.FileOrArtifact, json_: arg.Json = False) -> None:
+    """Show what a model file really holds: types, operators, what runs in int8, sizes; any .tflite or .onnx file."""
+    from edge_squeeze.inspection import summary
+
+    summary.show(*summary.run(file), as_json=json_)
+
+
+@app.command()
+def doctor(json_: arg.Json = False) -> None:
+    """Tell what this installation can do on this machine, and the command that brings what is missing."""
+    from edge_squeeze.doctor import examination, summary
+
+    diagnosis = examination.examine()
+    summary.show(diagnosis, as_json=json_)
+    if not diagnosis.ready:
+        raise typer.Exit(MissingDependencyError.exit_code)
 
 
 def _input_size(text: str | None) -> int | tuple[int, int] | None:
@@ -150,14 +158,21 @@ class _Interrupts:
     """Remembers Ctrl-C: native code that is interrupted raises an error of its own in place of KeyboardInterrupt."""
 
     seen = False
+    last = -math.inf
 
     def __call__(self, *_: object) -> None:
-        self.seen = True
-        raise KeyboardInterrupt
+        now = time.monotonic()
+        again, self.last, self.seen = now - self.last < TOGETHER_S, now, True
+        if not again:
+            raise KeyboardInterrupt
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line of this process; never returns."""
+    supervision.run(_main)
+
+
+def _main() -> NoReturn:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us as it ends any other tool
     interrupts = _Interrupts()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else a shell wants it ignored
@@ -166,6 +181,7 @@ def main() -> None:
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
         app()
+        sys.exit()
     except (Exception, SystemExit) as error:
         if interrupts.seen:
             sys.stderr.write("\nInterrupted. Nothing half-written was left behind.\n")

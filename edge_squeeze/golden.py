@@ -45,9 +45,12 @@ class GoldenCheck:
 
 
 def make(
-    model: bytes, format_name: str, preprocessing: Preprocessing, tolerance: Tolerance
+    model: bytes, format_name: str, preprocessing: Preprocessing, tolerance: Tolerance, span: float
 ) -> tuple[Golden, dict[str, bytes]]:
-    """The manifest's entry for golden files, and the files: relative path -> bytes."""
+    """The manifest's entry for golden files, and the files: relative path -> bytes.
+
+    `tolerance` is for scores from 0 to 1; `span` is how far the highest score may be from the lowest, where more.
+    """
     picture = photograph(PHOTOGRAPH)
     encoded = io.BytesIO()
     picture.save(encoded, "PNG", optimize=False)
@@ -56,9 +59,10 @@ def make(
     entries = {}
     for family in FAMILIES[format_name]:
         scores = open_runner(model, format_name, RunOptions(kernels=family)).run(pixels[None])[0]
+        limit = tolerance.limit * max(1.0, span)
         name = SCORES.format(family=family)
         files[name] = scores.astype("<f4").tobytes()
-        entries[family] = GoldenScores(name, tolerance.limit, tolerance.reason)
+        entries[family] = GoldenScores(name, limit, tolerance.reason)
     return Golden(PICTURE, PIXELS, entries), files
 
 

@@ -36,7 +36,7 @@ class LabelsFile:
 class WeightsRecord:
     """Where the weights came from: enough to find them again, and to know whether they are the same."""
 
-    kind: str  # imagenet | file | random
+    kind: str  # imagenet | file | random; model: a user's own Keras model, read from `path`
     source: str
     trained: bool
     path: str | None = None  # as the user wrote it
@@ -53,7 +53,7 @@ class TensorSpec:
     shape: tuple[int | None, ...]  # None: any batch size
     dtype: str  # float32 | uint8 | int8
     layout: str  # nhwc | nchw for pictures, nc for scores
-    content: str  # pixels (raw RGB 0..255) | probabilities
+    content: str  # pixels (raw RGB 0..255); probabilities | logits | scores (each class by itself, 0..1)
     scale: float | None = None
     zero_point: int | None = None
 
@@ -101,7 +101,7 @@ class Manifest:
 
     schema_version: int = SCHEMA_VERSION
     name: str
-    variant: str
+    variant: str | None
     format: str
     precision: str
     options: dict[str, Any]

@@ -111,6 +111,11 @@ def architecture(
     return Architecture(variant, classes, (height, width), dropout)
 
 
+def head(variant: str) -> str:
+    """The name of the layer that has an output for each class."""
+    return f"conv{sum(not isinstance(stage, Pool) for stage in VARIANTS[variant].stages) + 1}"
+
+
 def build(arch: Architecture) -> Any:
     """An uninitialised-by-us `keras.Model`: picture [N,H,W,3] float32, normalised -> probabilities [N,classes]."""
     import keras

@@ -12,30 +12,32 @@ from edge_squeeze import model as networks, weights as weight_store
 from edge_squeeze.chatter import captured
 from edge_squeeze.errors import MissingDependencyError
 from edge_squeeze.manifest import WeightsRecord
-from edge_squeeze.preprocessing import Pixels, Preprocessing, caffe
-from edge_squeeze.runtimes import Scores, is_installed
+from edge_squeeze.preprocessing import Pixels, Preprocessing
+from edge_squeeze.runtimes import is_installed
+from edge_squeeze.scores import Scores
 
 BATCH = 8  # pictures a time: 32 take a quarter less time on two cores, but four times the memory
 
 
 @dataclass(frozen=True)
 class Original:
-    """A Keras model [N,H,W,3] normalised -> [N,classes], with its preprocessing and the record of its weights."""
+    """A Keras model [N,H,W,C] normalised -> [N,classes], with its preprocessing and the record of its weights."""
 
-    arch: networks.Architecture
     model: Any
     preprocessing: Preprocessing
     weights: WeightsRecord
 
     def run(self, pixels: Pixels) -> Scores:
         """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8, normalised outside the graph."""
-        batches = (self.preprocessing.normalise(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH))
+        step = self.model.input_shape[0] or BATCH
+        batches = (self.preprocessing.normalise(pixels[i : i + step]) for i in range(0, len(pixels), step))
         return np.concatenate([np.asarray(self.model(batch, training=False), np.float32) for batch in batches])
 
 
-def preprocessing(arch: networks.Architecture) -> Preprocessing:
-    """The preprocessing that the weights of `arch` were trained with: Caffe's, for all that are published."""
-    return caffe(*arch.input_size)
+def all_layers(model: Any) -> list[Any]:
+    """Every layer of the Keras `model`, those of models inside it in the place of these."""
+    inner = [all_layers(layer) if hasattr(layer, "layers") else [layer] for layer in model.layers]
+    return [layer for layers in inner for layer in layers]
 
 
 def load_tensorflow() -> None:
@@ -49,10 +51,10 @@ def load_tensorflow() -> None:
         import tensorflow  # noqa: F401, ICN001
 
 
-def build(arch: networks.Architecture, weights: weight_store.Weights) -> Original:
+def build(arch: networks.Architecture, weights: weight_store.Weights, preprocessing: Preprocessing) -> Original:
     """The original of `arch` with `weights` in it; UsageError lists the layers that do not match."""
     load_tensorflow()
     with captured():
         model = networks.build(arch)
     weight_store.assign(model, weights)
-    return Original(arch, model, preprocessing(arch), weights.record)
+    return Original(model, preprocessing, weights.record)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze.labels import top_k
-from edge_squeeze.runtimes import Scores
+from edge_squeeze.scores import Scores
 
 PSNR_CEILING_DB = 200.0  # what identical scores are said to have
 SMALLEST_PROBABILITY = 1e-12  # keeps the logarithm finite where a quantised score is 0
@@ -27,6 +27,7 @@ class Parity:
     max_abs: float
     mean_abs: float
     rmse: float
+    distance: float  # Euclidean, between the scores of a picture; root mean square over the pictures
     psnr_db: float
     cosine: float
     kl: float
@@ -43,6 +44,7 @@ def compare(original: Scores, artifact: Scores) -> Parity:
     agree = np.array([top_k(a, 1)[0] == top_k(b, 1)[0] for a, b in zip(original, artifact, strict=True)])
     per_picture = {
         "max_abs": difference.max(axis=1),
+        "distance": np.linalg.norm(difference, axis=1),
         "cosine": cosine(reference, candidate),
         "kl": kl_divergence(reference, candidate),
         "top1_agreement": agree.astype(np.float64),
@@ -54,6 +56,7 @@ def compare(original: Scores, artifact: Scores) -> Parity:
         max_abs=float(difference.max()),
         mean_abs=float(difference.mean()),
         rmse=rmse,
+        distance=rmse * math.sqrt(reference.shape[1]),
         psnr_db=psnr_db(float(np.abs(reference).max()), rmse),
         cosine=float(per_picture["cosine"].mean()),
         kl=float(per_picture["kl"].mean()),

@@ -15,13 +15,14 @@ from edge_squeeze.labels import top_k
 from edge_squeeze.pictures import as_rgb, open_picture
 from edge_squeeze.preprocessing import Pixels
 from edge_squeeze.runtimes import RunOptions, open_runner
+from edge_squeeze.scores import comparable
 
 Picture = str | Path | Image.Image | Pixels
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class and its score."""
+    """One class and its score from 0 to 1: its probability, unless classes do not exclude each other."""
 
     label: str
     index: int
@@ -57,7 +58,7 @@ class Classifier:
         start = time.perf_counter()
         pixels = self.artifact.manifest.preprocessing.pixels(_opened(picture))[None]
         ready = time.perf_counter()
-        scores = self.runner.run(pixels)[0]
+        scores = comparable(self.runner.run(pixels)[0], self.artifact.manifest.output.content)
         done = time.perf_counter()
         best = [Prediction(self.labels[i], int(i), float(scores[i])) for i in top_k(scores, top)]
         return Classification(best, (ready - start) * 1e3, (done - ready) * 1e3)

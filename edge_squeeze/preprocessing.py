@@ -11,7 +11,12 @@ from PIL import Image
 from edge_squeeze.errors import UsageError
 
 Pixels = NDArray[np.uint8]
-ORDERS = ("rgb", "bgr")
+# Red, green, blue -> the channels of each order. Grey is the luma of ITU-R BT.601, as PIL's "L" and TensorFlow have it.
+ORDERS = {
+    "rgb": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+    "bgr": ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)),
+    "grey": ((0.299,), (0.587,), (0.114,)),
+}
 LARGEST_SIDE = 8192
 MAX_RESIZED_PIXELS = 50_000_000  # a 1 x 100,000 picture would otherwise be blown up to gigabytes
 
@@ -20,15 +25,27 @@ MAX_RESIZED_PIXELS = 50_000_000  # a 1 x 100,000 picture would otherwise be blow
 class Normalisation:
     """What an artifact does to raw RGB pixels by itself: reorder to `order`, then (channel - mean) * scale."""
 
-    order: str = "rgb"  # rgb | bgr
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # in the order named by `order`
-    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    order: str = "rgb"  # rgb | bgr | grey
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)  # one for each channel of `order`
+    scale: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
             raise UsageError(f"order must be one of {', '.join(ORDERS)}, got {self.order!r}.")
-        if not np.isfinite([*self.mean, *self.scale]).all():
-            raise UsageError(f"mean and scale must be finite, got {self.mean} and {self.scale}.")
+        if not len(self.mean) == len(self.scale) == self.channels:
+            raise UsageError(f"{self.order} wants {self.channels} of mean and scale, got {self.mean} and {self.scale}.")
+        if not np.isfinite([*self.mean, *self.scale]).all() or 0 in self.scale:
+            raise UsageError(f"mean and scale must be finite, and scale not 0, got {self.mean} and {self.scale}.")
+
+    @property
+    def channels(self) -> int:
+        """How many channels the network takes."""
+        return len(ORDERS[self.order][0])
+
+    def linear(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The same as a matrix [3,channels] and an offset [channels]: pixels @ matrix + offset."""
+        scale = np.array(self.scale)
+        return np.array(ORDERS[self.order]) * scale, -np.array(self.mean) * scale
 
 
 @dataclass(frozen=True)
@@ -72,10 +89,11 @@ class Preprocessing:
         return self._padded(cropped)
 
     def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
-        """What the original network, with nothing baked in, must be given for raw RGB `pixels` [N,H,W,3]."""
-        channels = pixels[..., ::-1] if self.baked.order == "bgr" else pixels
+        """What the original, with nothing baked in, must be given for raw RGB `pixels` [N,H,W,3]: [N,H,W,C] float32."""
+        channels = pixels.astype(np.float32) @ np.array(ORDERS[self.baked.order], np.float32)
         mean, scale = np.array(self.baked.mean, np.float32), np.array(self.baked.scale, np.float32)
-        return np.ascontiguousarray((channels.astype(np.float32) - mean) * scale)
+        normalised: NDArray[np.float32] = (channels - mean) * scale
+        return normalised
 
     def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
         short = min(size)
@@ -95,12 +113,3 @@ class Preprocessing:
         padded[:] = self.pad_value
         padded[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
         return padded
-
-
-def caffe(height: int, width: int) -> Preprocessing:
-    """Preprocessing of the weights trained in Caffe (both published ImageNet sets): 256 -> 227, BGR minus the mean.
-
-    Source: github.com/forresti/SqueezeNet, train_val.prototxt. Other input sizes keep the ratio of 256 to 227.
-    """
-    short_side = round(max(height, width) * 256 / 227)
-    return Preprocessing(short_side, (height, width), baked=Normalisation("bgr", (104.0, 117.0, 123.0)))

@@ -48,7 +48,8 @@ def _print_next(good: Exported | None, failed: Sequence[Exported]) -> None:
 
 
 def _target(exported: Exported) -> str:
-    return exported.folder.name.removeprefix(f"{exported.manifest.variant}-")
+    name, target = exported.manifest.name, f"{exported.manifest.format}-{exported.manifest.precision}"
+    return name[name.rindex(target) :]
 
 
 def _size(exported: Exported) -> dict[str, Any]:

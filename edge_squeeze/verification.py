@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze import golden, model as networks, original as originals, parity, weights
+from edge_squeeze import golden, parity, subject as subjects
 from edge_squeeze.artifact import Artifact
-from edge_squeeze.errors import EdgeSqueezeError, UsageError
+from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
 from edge_squeeze.golden import GoldenCheck
 from edge_squeeze.original import Original
 from edge_squeeze.parity import ENOUGH_PICTURES, FAIL, PASS, UNPROVEN, Gate, Judgement, Parity
 from edge_squeeze.pictures import PictureSet, load_folder, photograph_crops
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.reporting import Reporter
-from edge_squeeze.runtimes import Runner, RunOptions, Scores, is_installed, open_runner
+from edge_squeeze.runtimes import Runner, RunOptions, is_installed, open_runner
+from edge_squeeze.scores import Scores, comparable, content
 
 CROPS_PER_PHOTOGRAPH = 8
 SEED = 3  # calibration crops have another
@@ -27,17 +28,23 @@ UNTRAINED = "untrained weights"
 ALL_HELD = "every gate held"
 SMOKE_TEST = "every gate held, but it is a smoke test: give --images DIR with 100 pictures of yours for more"
 CONSTANT = "the original gives the same scores for every picture, so there is nothing to compare"
+ALIKE = (
+    "the original answers so alike for all pictures that the gates would hold even if each had another's scores; give "
+    "--images DIR with pictures of several classes that the network knows"
+)
 SMALLEST_SPREAD = 1e-3  # of a class' probability over the pictures; 0.97 for real weights on the built-in crops
 GateSet = Callable[[PictureSet], Sequence[Gate]]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The original's scores [N,classes] on a set of pictures."""
+    """The original's scores [N,classes] on a set of pictures, from 0 to 1, and what they were made from."""
 
     original: Original
     pictures: PictureSet
     scores: Scores
+    content: str  # what the original gives: probabilities | logits | scores
+    span: float  # its highest less its lowest score, as it gives them
 
 
 @dataclass(frozen=True)
@@ -106,10 +113,12 @@ def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter:
     """Run the artifact on the reference's pictures and judge how far its scores are from the original's."""
     pixels = reference.pictures.pixels
     chunks = reporter.track(range(0, len(pixels), CHUNK), "prove")
-    scores = np.concatenate([runner.run(pixels[i : i + CHUNK]) for i in chunks])
-    figures = parity.compare(reference.scores, scores)
+    raw = np.concatenate([runner.run(pixels[i : i + CHUNK]) for i in chunks])
+    if raw.shape != reference.scores.shape:
+        raise ConversionError(f"The file gives scores {list(raw.shape)}, its original {list(reference.scores.shape)}.")
+    figures = parity.compare(reference.scores, comparable(raw, reference.content))
     judgements = parity.judge(figures, gates, reference.pictures.names)
-    verdict, reason = _verdict(reference, judgements)
+    verdict, reason = _verdict(reference, judgements, gates)
     return Proof(reference.pictures, figures, judgements, verdict, reason, f"{runner.runtime} {runner.version}")
 
 
@@ -120,10 +129,11 @@ def refer(original: Original, pictures: PictureSet) -> Reference:
     if not finite.all():
         name = pictures.names[int(finite.argmin())]
         raise UsageError(f"The original's scores of {name} are not finite numbers: its weights are broken.")
-    return Reference(original, pictures, scores)
+    kind = content(scores)
+    return Reference(original, pictures, comparable(scores, kind), kind, float(np.ptp(scores)))
 
 
-def _verdict(reference: Reference, judgements: Sequence[Judgement]) -> tuple[str, str]:
+def _verdict(reference: Reference, judgements: Sequence[Judgement], gates: Sequence[Gate]) -> tuple[str, str]:
     if not reference.original.weights.trained:
         return UNPROVEN, UNTRAINED
     if np.ptp(reference.scores, axis=0).max() < SMALLEST_SPREAD:
@@ -131,14 +141,28 @@ def _verdict(reference: Reference, judgements: Sequence[Judgement]) -> tuple[str
     failures = [str(judgement) for judgement in judgements if not judgement.passed]
     if failures:
         return FAIL, "; ".join(failures)
+    if _would_hold_for_others(reference, gates):
+        return UNPROVEN, ALIKE
     few = reference.pictures.photographs or len(reference.pictures) < ENOUGH_PICTURES
     return PASS, SMOKE_TEST if few else ALL_HELD
+
+
+def _would_hold_for_others(reference: Reference, gates: Sequence[Gate]) -> bool:
+    """Whether the gates would hold for a file that answers for the wrong picture: then they prove nothing.
+
+    Each picture's scores are held against those of the picture half the set away: crops of one photograph are
+    neighbours.
+    """
+    shuffled = np.roll(reference.scores, len(reference.scores) // 2, axis=0)
+    figures = parity.compare(reference.scores, shuffled)
+    return all(judgement.passed for judgement in parity.judge(figures, gates, reference.pictures.names))
 
 
 def verify(
     artifact: Artifact,
     images: Path | None,
     original: Path | None,
+    custom_objects: str | None,
     gates: GateSet,
     options: RunOptions,
     reporter: Reporter,
@@ -151,7 +175,7 @@ def verify(
         artifact.labels()
         gold = golden.check(artifact, options)
     with reporter.step("original"):
-        found, why_not = _find_original(artifact, original)
+        found, why_not = _find_original(artifact, original, custom_objects)
         if found is not None and found.weights.sha256 != artifact.manifest.weights.sha256:
             reporter.note(f"warning: {original} is not the weights file that the artifact records")
     if found is None:
@@ -164,16 +188,16 @@ def verify(
     return Verification(artifact, gold, proof, None)
 
 
-def _find_original(artifact: Artifact, given: Path | None) -> tuple[Original | None, str | None]:
-    """The original that the manifest describes, with the weights `given` or found again; else why not."""
-    manifest = artifact.manifest
+def _find_original(
+    artifact: Artifact, given: Path | None, custom_objects: str | None
+) -> tuple[Original | None, str | None]:
+    """The original that the manifest describes, from the file `given` or found again; else why not."""
     if not is_installed("tensorflow"):
         return None, "TensorFlow is not installed"
-    arch = networks.architecture(manifest.variant, manifest.classes, manifest.input_size)
-    if given is not None:
-        return originals.build(arch, weights.resolve(arch, given)), None
     try:
-        found = weights.find_again(arch, manifest.weights)
+        found = subjects.find_again(artifact.manifest, given, custom_objects)
     except EdgeSqueezeError as error:
-        return None, f"its weights could not be found: {error}"
-    return originals.build(arch, found), None
+        if given is not None:
+            raise
+        return None, f"its original could not be found: {error}"
+    return found.original(), None

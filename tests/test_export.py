@@ -17,7 +17,7 @@ from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.options import ConvertOptions
 from edge_squeeze.converters.targets import TARGETS
 from edge_squeeze.errors import ConversionError, UsageError
-from edge_squeeze.inspection import inspect
+from edge_squeeze.inspection.inspector import inspect
 from edge_squeeze.original import Original
 from edge_squeeze.pictures import load_folder, photograph_crops
 
@@ -99,19 +99,11 @@ def test_tflite_input_types_are_proven_too(tmp_path: Path, precision: str, io: s
 
 
 def test_baked_preprocessing_equals_the_original(original_11: Original) -> None:
-    baked = rewrites.fold_normalisation(original_11.model, original_11.preprocessing.baked)
+    baked, done = rewrites.bake(original_11.model, original_11.preprocessing.baked)
+    assert done == [rewrites.FOLD_NORMALISATION]
     crops = photograph_crops(4, (227, 227), seed=9).pixels
     got = np.asarray(baked(crops.astype(np.float32), training=False))
     assert np.abs(got - original_11.run(crops)).max() <= 1e-5
-
-
-def test_folding_needs_a_convolution_without_padding(original_11: Original) -> None:
-    import keras
-
-    inputs = keras.Input((8, 8, 3))
-    padded = keras.Model(inputs, keras.layers.Conv2D(4, 3, padding="same")(inputs))
-    with pytest.raises(ConversionError, match="pads with nothing"):
-        rewrites.fold_normalisation(padded, original_11.preprocessing.baked)
 
 
 def test_a_file_that_lies_about_itself_is_refused(exported_11: dict[str, Exported]) -> None:
@@ -209,16 +201,16 @@ def scores(one: Exported, pixels: np.ndarray) -> np.ndarray:
 
 
 def swapped_channels(model: object, normalisation: object) -> object:
-    return rewrites.fold_normalisation(model, dataclasses.replace(normalisation, order="rgb"))  # type: ignore[type-var]
+    return rewrites.bake(model, dataclasses.replace(normalisation, order="rgb"))  # type: ignore[type-var]
 
 
 def without_mean(model: object, normalisation: object) -> object:
-    return rewrites.fold_normalisation(model, dataclasses.replace(normalisation, mean=(0, 0, 0)))  # type: ignore[type-var]
+    return rewrites.bake(model, dataclasses.replace(normalisation, mean=(0, 0, 0)))  # type: ignore[type-var]
 
 
 @pytest.mark.parametrize("damage", [swapped_channels, without_mean])
 def test_wrong_preprocessing_fails_every_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: object) -> None:
-    monkeypatch.setattr("edge_squeeze.converters.export.fold_normalisation", damage)
+    monkeypatch.setattr("edge_squeeze.converters.export.bake", damage)
     for one in edge_squeeze.export(format="all", precision="all", out=tmp_path):
         assert one.proof.verdict == "fail", one.manifest.name
         assert "worst picture: " in one.proof.reason

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from edge_squeeze import pictures
+from edge_squeeze.conventions import squeezenet_caffe
 from edge_squeeze.errors import UsageError
-from edge_squeeze.preprocessing import caffe
 
 # What each EXIF orientation says was done to the upright picture (EXIF 2.3, tag 0x0112).
 STORED_AS = {
@@ -143,7 +143,7 @@ def test_crops_follow_their_seed() -> None:
 def test_a_folder_is_preprocessed(pictures: Path) -> None:
     from edge_squeeze.pictures import load_folder
 
-    loaded = load_folder(pictures, caffe(32, 32))
+    loaded = load_folder(pictures, squeezenet_caffe((32, 32)))
     assert loaded.names == ("0.png", "1.png", "2.png")
     assert loaded.pixels.shape == (3, 32, 32, 3)
     assert not loaded.photographs

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge_squeeze.conventions import squeezenet_caffe
 from edge_squeeze.errors import UsageError
-from edge_squeeze.preprocessing import Normalisation, Preprocessing, caffe
+from edge_squeeze.preprocessing import Normalisation, Preprocessing
 
 
 def gradient(width: int, height: int) -> Image.Image:
@@ -14,7 +15,7 @@ def gradient(width: int, height: int) -> Image.Image:
 
 
 def test_caffe_is_256_to_227() -> None:
-    preprocessing = caffe(227, 227)
+    preprocessing = squeezenet_caffe((227, 227))
     assert (preprocessing.short_side, preprocessing.crop) == (256, (227, 227))
     assert preprocessing.baked == Normalisation("bgr", (104.0, 117.0, 123.0))
 
@@ -26,12 +27,12 @@ def test_pixels_are_pils_resize_and_centre_crop(size: tuple[int, int]) -> None:
     resized = picture.resize([(side * 256 + short // 2) // short for side in size], Image.Resampling.BILINEAR)
     left, top = (resized.width - 227) // 2, (resized.height - 227) // 2
     expected = np.asarray(resized)[top : top + 227, left : left + 227]
-    np.testing.assert_array_equal(caffe(227, 227).pixels(picture), expected)
+    np.testing.assert_array_equal(squeezenet_caffe((227, 227)).pixels(picture), expected)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (96, 64), (320, 200), (32, 400)])
 def test_any_input_size_fits_into_the_resized_picture(size: tuple[int, int]) -> None:
-    assert caffe(*size).pixels(gradient(50, 80)).shape == (*size, 3)
+    assert squeezenet_caffe(size).pixels(gradient(50, 80)).shape == (*size, 3)
 
 
 def test_padding_goes_around_the_crop() -> None:
@@ -45,7 +46,7 @@ def test_padding_goes_around_the_crop() -> None:
 
 def test_a_thread_of_a_picture_is_refused() -> None:
     with pytest.raises(UsageError, match="1 x 2000 pixels would become"):
-        caffe(227, 227).pixels(Image.new("RGB", (1, 2000)))
+        squeezenet_caffe((227, 227)).pixels(Image.new("RGB", (1, 2000)))
 
 
 def test_normalise_swaps_channels_then_subtracts_then_scales() -> None:

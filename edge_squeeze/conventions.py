@@ -1,0 +1,112 @@
+"""Which preprocessing a network was trained with: that of published weights, common presets, or a file's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_squeeze.errors import UsageError, unknown
+from edge_squeeze.manifest import decode
+from edge_squeeze.preprocessing import Normalisation, Preprocessing
+from edge_squeeze.text_files import read_json
+
+LARGEST_FILE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A common way to prepare pictures, in colour and, where there is such a thing, in grey."""
+
+    colour: Normalisation
+    grey: Normalisation | None
+    resize: float  # short side of the resized picture / long side of the crop
+
+
+# caffe, torch and tf are the modes of keras.applications' preprocess_input, and take the 224 of 256 that such networks
+# are tested with. The mean of its caffe is not the rounded one of the published SqueezeNets (below).
+PRESETS = {
+    "caffe": Preset(Normalisation("bgr", (103.939, 116.779, 123.68)), None, 256 / 224),
+    "torch": Preset(
+        Normalisation("rgb", (123.675, 116.28, 103.53), (1 / 58.395, 1 / 57.12, 1 / 57.375)), None, 256 / 224
+    ),
+    "tf": Preset(
+        Normalisation("rgb", (127.5,) * 3, (1 / 127.5,) * 3), Normalisation("grey", (127.5,), (1 / 127.5,)), 256 / 224
+    ),
+    "unit": Preset(Normalisation("rgb", scale=(1 / 255,) * 3), Normalisation("grey", (0.0,), (1 / 255,)), 1.0),
+    "raw": Preset(Normalisation(), Normalisation("grey", (0.0,), (1.0,)), 1.0),
+}
+
+
+def preset(name: str, size: tuple[int, int], channels: int = 3) -> Preprocessing:
+    """The preset `name` for pictures of `size` (height, width); UsageError if there is none for `channels`."""
+    if name not in PRESETS:
+        raise unknown("preprocessing", name, PRESETS)
+    row = PRESETS[name]
+    baked = row.colour if channels == row.colour.channels else row.grey
+    if baked is None:
+        choices = ", ".join(known for known, one in PRESETS.items() if one.grey)
+        raise UsageError(f"Preprocessing {name!r} is for colour, and the network takes grey. Choices: {choices}.")
+    return Preprocessing(round(max(size) * row.resize), size, baked=baked)
+
+
+def squeezenet_caffe(size: tuple[int, int]) -> Preprocessing:
+    """Preprocessing of the SqueezeNets trained in Caffe (both published ImageNet sets): 256 -> 227, BGR minus the mean.
+
+    Source: github.com/forresti/SqueezeNet, train_val.prototxt. Other input sizes keep the ratio of 256 to 227.
+    """
+    return Preprocessing(round(max(size) * 256 / 227), size, baked=Normalisation("bgr", (104.0, 117.0, 123.0)))
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What the weights of one origin want: a size where none is asked for, and a preprocessing for every size."""
+
+    input_size: int
+    preprocessing: Callable[[tuple[int, int]], Preprocessing]
+
+
+# Origin of a SqueezeNet's weights (weight_files.py tells it) -> what they were trained with.
+CONVENTIONS = {
+    "caffe": Convention(227, squeezenet_caffe),
+    "torchvision": Convention(224, lambda size: preset("torch", size)),
+}
+
+
+def choose(choice: str, size: tuple[int, int], channels: int = 3) -> Preprocessing:
+    """The preprocessing that `choice` names: one of PRESETS, or a JSON file; UsageError if it does not fit the network.
+
+    A file holds what `preprocessing` in model.json holds; `short_side` and `crop` default to the network's size.
+    """
+    if choice in PRESETS:
+        return preset(choice, size, channels)
+    path = Path(choice)
+    if not path.is_file():
+        raise UsageError(f"{unknown('preprocessing', choice, PRESETS)} Or give a file: there is none called {choice}.")
+    found = _read(path, size)
+    if found.size != size:
+        raise UsageError(f"{path}: the network takes pictures of {size}, this preprocessing gives {found.size}.")
+    if found.baked.channels != channels:
+        raise UsageError(f"{path}: the network takes {channels} channels, the order {found.baked.order} gives others.")
+    return found
+
+
+def _read(path: Path, size: tuple[int, int]) -> Preprocessing:
+    content = read_json(path, LARGEST_FILE)
+    if isinstance(content, dict):
+        content = {"short_side": max(size), "crop": list(size), **content}
+    decoded = decode(Preprocessing, content, str(path))
+    assert isinstance(decoded, Preprocessing)
+    return decoded
+
+
+def describe(preprocessing: Preprocessing) -> str:
+    """One line for a user to check: what happens to a picture."""
+    height, width = preprocessing.crop
+    baked = preprocessing.baked
+    mean, scale = (", ".join(f"{value:.4g}" for value in values) for values in (baked.mean, baked.scale))
+    pad = f", padded by {preprocessing.pad}" if any(preprocessing.pad) else ""
+    return (
+        f"short side to {preprocessing.short_side}, centre crop {height} x {width}{pad}; {baked.order.upper()}, "
+        f"(value - ({mean})) x ({scale})"
+    )

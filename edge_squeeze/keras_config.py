@@ -1,0 +1,65 @@
+"""The configuration inside a Keras model file, read without building anything, held against the file's size."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edge_squeeze.errors import UsageError
+
+CONFIG = "config.json"
+WIDTHS = ("units", "filters", "output_dim")
+SMALLEST = 1 << 24  # numbers: whatever a layer below that claims is no burden
+BYTES = 2  # of the smallest numbers that Keras keeps weights in
+
+
+def check(path: Path, size: int) -> None:
+    """Raise UsageError if a layer of the model at `path` (.keras or .h5) claims weights that `size` bytes cannot hold.
+
+    Keras makes room for what is claimed, and TensorFlow tries for ten seconds, before either looks at the weights.
+    """
+    for layer in _layers(_read(path)):
+        if (claimed := _weights(layer)) > max(SMALLEST, size // BYTES):
+            name = str(layer.get("config", {}).get("name"))[:60]
+            raise UsageError(
+                f"{path} is damaged, or not what it seems: its layer {name} claims {claimed:,} weights, which "
+                f"{size:,} bytes cannot hold."
+            )
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read(CONFIG))
+    import h5py
+
+    with h5py.File(path) as file:
+        return json.loads(file.attrs["model_config"])
+
+
+def _layers(config: Any) -> Iterator[dict[str, Any]]:
+    """Every object with a class and a configuration, however deep it lies."""
+    if isinstance(config, dict):
+        if "class_name" in config and isinstance(config.get("config"), dict):
+            yield config
+        config = list(config.values())
+    if isinstance(config, list):
+        for value in config:
+            yield from _layers(value)
+
+
+def _weights(layer: dict[str, Any]) -> int:
+    """How many weights a layer must have at least: its width x its kernel x the channels that it takes."""
+    config, build = layer["config"], layer.get("build_config") or {}
+    shape = build.get("input_shape") if isinstance(build, dict) else None
+    widths = [config.get(name) for name in WIDTHS]
+    if not any(isinstance(width, int) for width in widths) and "kernel_size" not in config:
+        return 0
+    kernel = config.get("kernel_size", 1)
+    numbers = [*widths, *(kernel if isinstance(kernel, list) else [kernel])]
+    numbers += shape[-1:] if isinstance(shape, list) and config.get("groups", 1) == 1 else []
+    return math.prod(abs(number) for number in numbers if isinstance(number, int) and number)

@@ -1,0 +1,143 @@
+"""What is to be exported, a variant with weights or a model of the user's, told in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_squeeze import model as networks, original as originals, user_model, weights as weight_store
+from edge_squeeze.conventions import CONVENTIONS, choose, describe
+from edge_squeeze.errors import UsageError, unknown
+from edge_squeeze.manifest import Manifest, WeightsRecord
+from edge_squeeze.model import VARIANTS, Architecture
+from edge_squeeze.original import Original
+from edge_squeeze.preprocessing import Preprocessing
+from edge_squeeze.reporting import Reporter
+from edge_squeeze.weights import Weights
+
+Size = int | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A classifier, and how its original is had once TensorFlow is needed."""
+
+    name: str  # squeezenet1.1; for a user's model its file's name without the ending
+    variant: str | None  # row of the architecture table, None for a user's model
+    suffix: str  # what options that are not the default add to the names of its artifacts
+    classes: int
+    preprocessing: Preprocessing
+    weights: WeightsRecord
+    original: Callable[[], Original]
+
+    def identity(self) -> dict[str, Any]:
+        """What a calibration of it is only good for."""
+        return {
+            "variant": self.variant,
+            "classes": self.classes,
+            "input_size": self.preprocessing.size,
+            "weights_sha256": self.weights.sha256,
+            "weights_seed": self.weights.seed,
+            "preprocessing": self.preprocessing,
+        }
+
+
+def of_variant(arch: Architecture, weights: Weights, preprocessing: Preprocessing | str | None = None) -> Subject:
+    """The variant `arch` with `weights`, prepared for as they were trained, or as `preprocessing` says."""
+    if not isinstance(preprocessing, Preprocessing):
+        own = CONVENTIONS[weights.convention].preprocessing(arch.input_size)
+        preprocessing = choose(preprocessing, arch.input_size) if preprocessing else own
+    return Subject(
+        arch.variant, arch.variant, _suffix(arch, weights), arch.classes, preprocessing, weights.record,
+        lambda: originals.build(arch, weights, preprocessing),
+    )  # fmt: skip
+
+
+def find_weights(
+    variant: str, weights: str | Path, seed: int = 0, classes: int | None = None, input_size: Size | None = None,
+    dropout: float | None = None,
+) -> tuple[Architecture, Weights]:  # fmt: skip
+    """The weights that `weights` names, and the architecture: size and classes are theirs where None is given."""
+    found = weight_store.resolve(networks.architecture(variant, classes, input_size, dropout), weights, seed)
+    classes = found.classes if classes is None else classes
+    input_size = CONVENTIONS[found.convention].input_size if input_size is None else input_size
+    return networks.architecture(variant, classes, input_size, dropout), found
+
+
+def _suffix(arch: Architecture, weights: Weights) -> str:
+    (height, width), usual = arch.input_size, CONVENTIONS[weights.convention].input_size
+    parts = [
+        not weights.record.trained and "-random",
+        arch.classes != arch.row.classes and f"-classes-{arch.classes}",
+        (height, width) != (usual, usual) and f"-input-size-{height}",
+        height != width and f"x{width}",
+    ]
+    return "".join(part for part in parts if part)
+
+
+def of_model(
+    path: Path, preprocessing: Preprocessing | str | None, input_size: Size | None, custom_objects: str | None
+) -> Subject:
+    """The user's Keras model at `path`, loaded; UsageError if it cannot be read or is no image classifier."""
+    model, record = user_model.load(path, input_size, custom_objects)
+    _, height, width, channels = model.input_shape
+    if not isinstance(preprocessing, Preprocessing):
+        preprocessing = user_model.preprocessing(model, preprocessing, (height, width), channels)
+    original = Original(model, preprocessing, record)
+    suffix = "" if input_size is None else f"-input-size-{height}" + (f"x{width}" if height != width else "")
+    classes = model.output_shape[-1]
+    return Subject(user_model.name(path), None, suffix, classes, preprocessing, record, lambda: original)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user asked to export. None stands for the default; `weights`, `seed`, `classes` are for variants."""
+
+    model: str | Path
+    weights: str | Path | None = None
+    seed: int | None = None
+    classes: int | None = None
+    input_size: Size | None = None
+    preprocessing: str | Preprocessing | None = None
+    custom_objects: str | None = None  # for models of the user's
+
+    def refuse(self, options: tuple[str, ...], reason: str) -> None:
+        """Raise UsageError if one of `options` was given: it would go unheeded."""
+        given = [f"--{option.replace('_', '-')}" for option in options if getattr(self, option) is not None]
+        if given:
+            raise UsageError(f"{', '.join(given)} does not apply to {self.model}: {reason}.")
+
+
+def find(choice: Choice, reporter: Reporter) -> Subject:
+    """What `choice` describes; UsageError if it cannot be had, or something was given that does not apply."""
+    path = Path(choice.model)
+    if choice.model in VARIANTS:
+        choice.refuse(("custom_objects",), "it has none")
+        weights = "imagenet" if choice.weights is None else choice.weights
+        arch, found = find_weights(str(choice.model), weights, choice.seed or 0, choice.classes, choice.input_size)
+        return of_variant(arch, found, choice.preprocessing)
+    if not (path.exists() or path.suffix in user_model.SUFFIXES or len(path.parts) > 1):
+        raise UsageError(f"{unknown('variant', str(path), VARIANTS)} Or give a Keras model: {user_model.KNOWN}.")
+    choice.refuse(("weights", "seed", "classes"), "a model file has its own")
+    with reporter.step(f"read {path}"):
+        subject = of_model(path, choice.preprocessing, choice.input_size, choice.custom_objects)
+        reporter.note(f"pictures: {describe(subject.preprocessing)}")
+    return subject
+
+
+def find_again(manifest: Manifest, given: Path | None, custom_objects: str | None) -> Subject:
+    """What the artifact of `manifest` was made from, from the file `given` or found where it says.
+
+    UsageError if that is gone, no longer the same, or of another kind.
+    """
+    record, preprocessing = manifest.weights, manifest.preprocessing
+    if manifest.variant is None:
+        path = given or Path(record.path or "")
+        if given is None:
+            user_model.check_unchanged(path, record)
+        return of_model(path, preprocessing, manifest.input_size, custom_objects)
+    arch = networks.architecture(manifest.variant, manifest.classes, manifest.input_size)
+    found = weight_store.find_again(arch, record) if given is None else weight_store.resolve(arch, given)
+    return of_variant(arch, found, preprocessing)

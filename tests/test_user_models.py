@@ -1,0 +1,252 @@
+"""Keras models that are not ours: small ones, fitted to tell from which photograph a crop was taken."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edge_squeeze
+from edge_squeeze import artifact
+from edge_squeeze.converters import rewrites
+from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.errors import UsageError
+from edge_squeeze.pictures import PHOTOGRAPHS, photograph_crops
+
+SIZE = 48
+CROPS = 30  # of each photograph, to fit on
+EPOCHS = 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a model is built, what it was trained on, and what its artifacts must say."""
+
+    build: Callable[[], Any]
+    normalise: Callable[[np.ndarray], np.ndarray]
+    preprocessing: str | None
+    rewrites: list[str]
+    content: str = "probabilities"
+    suffix: str = ".keras"
+
+
+def to_tf(pixels: np.ndarray) -> np.ndarray:
+    return pixels / 127.5 - 1
+
+
+def to_torch(pixels: np.ndarray) -> np.ndarray:
+    mean, deviation = (np.array(v, np.float32) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    return (pixels / 255 - mean) / deviation
+
+
+def to_grey(pixels: np.ndarray) -> np.ndarray:
+    return pixels @ np.array([[0.299], [0.587], [0.114]], np.float32) / 255
+
+
+def depthwise(*, head: str | None = "softmax", own: tuple[Any, ...] = ()) -> Any:
+    """Batch normalisation and depthwise convolutions behind a first convolution that pads with zeros."""
+    from keras import Input, Model, layers
+
+    inputs = x = Input((SIZE, SIZE, 3))
+    for layer in own:
+        x = layer(x)
+    x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(x)
+    x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(96, 1, use_bias=False)(x)))
+    return Model(inputs, layers.Dense(len(PHOTOGRAPHS), activation=head)(layers.GlobalAveragePooling2D()(x)))
+
+
+def sequential(channels: int) -> Any:
+    from keras import Input, Sequential, layers
+
+    convolutions = [layers.Conv2D(filters, 3, strides=2, activation="relu") for filters in (16, 32)]
+    head = layers.Dense(len(PHOTOGRAPHS), activation="softmax")
+    return Sequential([Input((SIZE, SIZE, channels)), *convolutions, layers.Flatten(), head])
+
+
+def rescaling() -> Any:
+    from keras import layers
+
+    return depthwise(own=(layers.Rescaling(1 / 127.5, -1),))
+
+
+def nested() -> Any:
+    from keras import Input, Model, layers
+
+    inputs = Input((SIZE, SIZE, 3))
+    return Model(inputs, depthwise()(layers.ZeroPadding2D(0)(inputs)))
+
+
+def mobilenet() -> Any:
+    from keras.applications import MobileNetV2
+
+    return MobileNetV2(weights=None, input_shape=(SIZE, SIZE, 3), classes=len(PHOTOGRAPHS), alpha=0.35)
+
+
+FOLD, PREPEND = [rewrites.FOLD_NORMALISATION], [rewrites.PREPEND_NORMALISATION]
+CASES = {
+    "mobilenet": Case(mobilenet, to_tf, "tf", PREPEND),
+    "depthwise": Case(depthwise, lambda x: x / 255, "unit", FOLD),  # zeros stay zeros, so even 'same' is exact
+    "valid": Case(lambda: sequential(3), to_torch, "torch", FOLD),
+    "rescaling": Case(rescaling, lambda x: x, None, [], suffix=".h5"),
+    "logits": Case(lambda: depthwise(head=None), to_tf, "tf", PREPEND, content="logits"),
+    "sigmoid": Case(lambda: depthwise(head="sigmoid"), to_tf, "tf", PREPEND, content="scores"),
+    "grey": Case(lambda: sequential(1), to_grey, "unit", FOLD),
+    "nested": Case(nested, to_tf, "tf", PREPEND),
+    "saved": Case(depthwise, to_torch, "torch", PREPEND, suffix=""),
+}
+
+
+def fit(model: Any, case: Case, crops: np.ndarray) -> None:
+    import keras
+
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.7  # few steps: the default would not have settled
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=case.content == "logits")
+    model.compile(keras.optimizers.Adam(3e-3), loss)
+    truth = np.repeat(np.arange(len(PHOTOGRAPHS)), CROPS)
+    model.fit(case.normalise(crops.astype(np.float32)), truth, epochs=EPOCHS, batch_size=16, verbose=0)
+
+
+def save_crops(folder: Path, per_photograph: int, seed: int) -> Path:
+    folder.mkdir()
+    crops = photograph_crops(per_photograph, (96, 96), seed)
+    for name, pixels in zip(crops.names, crops.pixels, strict=True):
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures to calibrate and to judge on, and labels."""
+    folder = tmp_path_factory.mktemp("user-models")
+    save_crops(folder / "calibration", 12, seed=21)
+    save_crops(folder / "test", 20, seed=22)
+    (folder / "labels.txt").write_text("\n".join(PHOTOGRAPHS) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(home: Path) -> Callable[[str], Path]:
+    """Gives the file of a case's model, fitted at its first use."""
+    import keras
+
+    crops = photograph_crops(CROPS, (SIZE, SIZE), seed=20).pixels
+
+    def path(name: str) -> Path:
+        case = CASES[name]
+        file = home / f"{name}{case.suffix}"
+        if not file.exists():
+            keras.utils.set_random_seed(0)
+            model = case.build()
+            fit(model, case, crops)
+            model.save(file) if case.suffix else model.export(file, verbose=False)
+        return file
+
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(home: Path, trained: Callable[[str], Path]) -> Callable[[str], list[Any]]:
+    """Gives every target of a case's model."""
+    known: dict[str, list[Any]] = {}
+
+    def export(name: str) -> list[Any]:
+        if name not in known:
+            known[name] = edge_squeeze.export(
+                trained(name), format="all", precision="all", preprocessing=CASES[name].preprocessing,
+                labels=home / "labels.txt", calibration=home / "calibration", images=home / "test", out=home / "out",
+            )  # fmt: skip
+        return known[name]
+
+    return export
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_target_of_a_users_model_is_proven(exported: Callable[[str], list[Any]], name: str) -> None:
+    case, artifacts = CASES[name], exported(name)
+    assert [(one.manifest.format, one.manifest.precision) for one in artifacts] == [
+        (target.format, target.precision) for target in TARGETS
+    ]
+    for one in artifacts:
+        assert one.proof.verdict == "pass", (one.manifest.name, one.proof.reason)
+        assert one.manifest.variant is None
+        assert one.manifest.rewrites == case.rewrites
+        assert one.manifest.output.name == one.manifest.output.content == case.content
+        assert one.manifest.input.shape == (1, SIZE, SIZE, 3)
+        assert one.manifest.name.startswith(f"{name}-{one.manifest.format}-{one.manifest.precision}")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_was_written_verifies_and_predicts(exported: Callable[[str], list[Any]], home: Path, name: str) -> None:
+    pictures = sorted((home / "test").glob("coffee*"))
+    for one in exported(name):
+        found = edge_squeeze.verify(one.folder, images=home / "test")
+        assert found.passed
+        assert found.proof is not None, found.without_proof
+        assert found.proof.verdict == "pass"
+        classifier = edge_squeeze.load(one.folder)
+        best = [classifier.predict(picture)[0] for picture in pictures]
+        assert np.mean([prediction.label == "coffee" for prediction in best]) >= 0.5  # of five classes
+        assert all(0 <= prediction.score <= 1 for prediction in best)
+
+
+def swapped(normalisation: Any) -> Any:
+    return dataclasses.replace(normalisation, order="bgr")
+
+
+def without_mean(normalisation: Any) -> Any:
+    return dataclasses.replace(normalisation, mean=(0.0,) * normalisation.channels)
+
+
+@pytest.mark.parametrize("name", ["valid", "saved"])  # folded, and as an operator of its own
+@pytest.mark.parametrize("damage", [swapped, without_mean])
+def test_wrong_preprocessing_fails(
+    trained: Callable[[str], Path], home: Path, monkeypatch: pytest.MonkeyPatch, name: str,
+    damage: Callable[[Any], Any], tmp_path: Path,
+) -> None:  # fmt: skip
+    bake = rewrites.bake
+    monkeypatch.setattr("edge_squeeze.converters.export.bake", lambda model, baked: bake(model, damage(baked)))
+    for one in edge_squeeze.export(
+        trained(name),
+        format="all",
+        precision="float32,float16",
+        preprocessing="torch",
+        images=home / "test",
+        out=tmp_path,
+    ):
+        assert one.proof.verdict == "fail", one.manifest.name
+
+
+def test_a_calibration_made_for_another_preprocessing_is_refused(
+    exported: Callable[[str], list[Any]], trained: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (int8,) = [one for one in exported("valid") if one.manifest.precision == "int8"]
+    with pytest.raises(UsageError, match="preprocessing: required"):
+        edge_squeeze.export(
+            trained("valid"), precision="int8", preprocessing="raw", calibration=int8.folder / "calibration.json",
+            out=tmp_path,
+        )  # fmt: skip
+
+
+def test_ranges_are_told_by_layer(exported: Callable[[str], list[Any]]) -> None:
+    (int8,) = [one for one in exported("nested") if one.manifest.precision == "int8"]
+    ranges = json.loads((int8.folder / "calibration.json").read_text())["ranges"]
+    assert "preprocessing" in ranges
+    assert any(name.startswith("re_lu") for name in ranges)  # of the model inside the model
+
+
+def test_the_artifact_tells_where_it_came_from(exported: Callable[[str], list[Any]], home: Path) -> None:
+    record = artifact.load(exported("rescaling")[0].folder).manifest.weights
+    assert (record.kind, record.path) == ("model", str(home / "rescaling.h5"))
+    assert record.sha256
