@@ -34,6 +34,14 @@ LARGEST_VALUE = float(np.finfo(np.float32).max)
 PHOTOGRAPHS_COST = {"squeezenet1.0": (89.4, 92.8), "squeezenet1.1": (94.0, 94.4)}
 
 
+@dataclass(frozen=True)
+class CalibrationPicture:
+    """A picture that ranges were measured on."""
+
+    name: str
+    sha256: str  # of the pixels the network saw
+
+
 @dataclass(frozen=True, kw_only=True)
 class CalibrationRecord:
     """The content of calibration.json."""
@@ -48,7 +56,7 @@ class CalibrationRecord:
     source: str
     seed: int | None
     count: int
-    pictures: list[dict[str, str]]  # name, sha256 of the pixels the network saw
+    pictures: list[CalibrationPicture]
     lint: list[str]
     ranges: dict[str, tuple[float, float]]
 
@@ -78,7 +86,7 @@ def calibrate(subject: Subject, baked: Any, source: Source, reporter: Reporter) 
         source=source.description,
         seed=SEED if source.photographs else None,
         count=len(source),
-        pictures=[{"name": n, "sha256": h} for n, h in zip(source.names, hashes(source.pixels), strict=True)],
+        pictures=[CalibrationPicture(*pair) for pair in zip(source.names, hashes(source.pixels), strict=True)],
         lint=lint(source, subject.variant if subject.weights.trained else None),
         ranges={name: (low, high) for name, (low, high) in ranges.items()},
     )
@@ -114,7 +122,7 @@ def _cost_of_photographs(variant: str | None) -> str:
 
 def overlap(record: CalibrationRecord, pictures: PictureSet) -> list[str]:
     """What to say if some of `pictures`, which int8 is about to be judged on, are those it was calibrated on."""
-    known = {picture["sha256"] for picture in record.pictures}
+    known = {picture.sha256 for picture in record.pictures}
     shared = sum(digest in known for digest in hashes(pictures.pixels))
     if not shared:
         return []

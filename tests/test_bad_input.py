@@ -1,0 +1,280 @@
+"""Bad input breaks nothing: each case ends in one message and a documented exit code, in bounded time and memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bad_input
+import pytest
+
+import edge_squeeze
+from edge_squeeze.converters.export import Exported
+from edge_squeeze.pictures import photograph
+
+Files = dict[str, bytes]
+LONGEST_S, DEADLINE_S = 10, 60  # of processor time, which other work on the machine does not stretch; of a clock
+LARGEST_BYTES = 2 << 30
+HARMLESS = (0, 3)  # some damage leaves a file that can be read: other weights, other pixels, failed golden scores
+REFUSED = (2, 4)
+SMALL = ("--input-size", "64", "--images", "pictures", "--out", "out")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command, and the files that it meets in an empty folder."""
+
+    name: str
+    command: tuple[str, ...]
+    files: Files
+    allowed: tuple[int, ...] = (*HARMLESS, *REFUSED)
+
+
+@dataclass
+class Material:
+    """Sound files that the cases are made from."""
+
+    trace: Path
+    picture: bytes
+    weights: Files
+    models: Files
+    saved_model: Files
+    artifacts: dict[str, Files] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a process ended."""
+
+    code: int
+    stderr: str
+    cpu_s: float
+    peak_bytes: int
+
+    def faults(self, allowed: tuple[int, ...]) -> list[str]:
+        found = [] if self.code in allowed else [f"exit code {self.code}"]
+        if "Traceback" in self.stderr:
+            found.append("traceback")
+        if self.code in REFUSED and sum(line.startswith("Error: ") for line in self.stderr.splitlines()) != 1:
+            found.append("not one message")
+        if self.code in REFUSED and self.cpu_s > LONGEST_S:
+            found.append(f"{self.cpu_s:.0f} s")
+        if self.peak_bytes > LARGEST_BYTES:
+            found.append(f"{self.peak_bytes >> 20} MB")
+        return [f"{fault}: {self.stderr[-300:]}" for fault in found]
+
+
+def execute(case: Case, folder: Path) -> Outcome:
+    """Run the command with its files in `folder`, and see what it took, its children included."""
+    for name, data in case.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    with (folder / "stderr.txt").open("wb") as stderr:
+        command = [sys.executable, "-m", "edge_squeeze", *case.command]
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=stderr)
+    deadline = time.monotonic() + DEADLINE_S
+    while (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
+        if time.monotonic() > deadline:
+            process.kill()
+        time.sleep(0.01)
+    process.returncode = code = os.waitstatus_to_exitcode(ended[1])
+    usage = ended[2]
+    text = (folder / "stderr.txt").read_text("utf-8", "replace")
+    return Outcome(code, text, usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10)
+
+
+def content(folder: Path) -> Files:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory, exported_11: dict[str, Exported]) -> Material:
+    folder = tmp_path_factory.mktemp("material")
+    network = edge_squeeze.build(weights="random", classes=4, input_size=64)
+    for name in ("weights.keras", "weights.h5"):
+        network.save(folder / name)
+    network.save_weights(folder / "own.weights.h5")
+    own: Any = {
+        layer.name: [array.astype("f4") for array in layer.get_weights()] for layer in network.layers if layer.weights
+    }
+    (folder / "weights.pkl").write_bytes(pickle.dumps(own))
+    save_npz(folder / "weights.npz", own)
+    small_model().save(folder / "model.keras")
+    small_model().save(folder / "model.h5")
+    small_model().export(folder / "saved", verbose=False)
+    photograph("coffee").resize((120, 80)).save(folder / "picture.jpg")
+    names = ("weights.keras", "weights.h5", "own.weights.h5", "weights.pkl", "weights.npz")
+    return Material(
+        trace=folder / "trace",
+        picture=(folder / "picture.jpg").read_bytes(),
+        weights={name: (folder / name).read_bytes() for name in names},
+        models={name: (folder / name).read_bytes() for name in ("model.keras", "model.h5")},
+        saved_model=content(folder / "saved"),
+        artifacts={
+            name: content(exported_11[name].folder) for name in ("tflite-float32", "tflite-int8", "onnx-float32")
+        },
+    )
+
+
+def save_npz(path: Path, layers: Any) -> None:
+    import numpy as np
+
+    named = {
+        f"{layer}/{kind}": array
+        for layer, pair in layers.items()
+        for kind, array in zip(("kernel", "bias"), pair, strict=True)
+    }
+    np.savez(path, **named)
+
+
+def small_model() -> Any:
+    from keras import Input, Sequential, layers
+
+    return Sequential([Input((32, 32, 3)), layers.Conv2D(8, 3), layers.GlobalAveragePooling2D(), layers.Dense(4)])
+
+
+def weight_cases(known: Material) -> Iterator[Case]:
+    for name, data in known.weights.items():
+        for mutation in bad_input.MUTATIONS:
+            yield weight_case(name, mutation.name, mutation.apply(data))
+    for name, data in bad_input.hostile_weights(known.trace):
+        yield weight_case(name, "hostile", data)
+
+
+def weight_case(name: str, how: str, data: bytes) -> Case:
+    return Case(f"{name} {how}", ("export", "--weights", name, "--classes", "4", *SMALL), {name: data})
+
+
+def model_cases(known: Material) -> Iterator[Case]:
+    for name, data in known.models.items():
+        for mutation in bad_input.MUTATIONS[::2]:
+            files = {name: mutation.apply(data)}
+            yield Case(f"{name} {mutation.name}", ("export", name, "--preprocessing", "unit", *SMALL[2:]), files)
+    for name, data in known.saved_model.items():
+        for mutation in bad_input.MUTATIONS[::3]:
+            files = {f"saved/{other}": content for other, content in known.saved_model.items()}
+            files[f"saved/{name}"] = mutation.apply(data)
+            yield Case(
+                f"saved/{name} {mutation.name}", ("export", "saved", "--preprocessing", "unit", *SMALL[2:]), files
+            )
+
+
+def artifact_cases(known: Material) -> Iterator[Case]:
+    """Model files that are damaged, in artifacts whose manifest vouches for them."""
+    for kind, files in known.artifacts.items():
+        manifest = json.loads(files["model.json"])
+        name = manifest["file"]["name"]
+        for mutation in (*bad_input.MUTATIONS, *(bad_input.flipped(seed, 0, 1.0, 20) for seed in range(6))):
+            data = mutation.apply(files[name])
+            vouched = {**manifest["file"], "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+            spoilt = {**files, name: data, "model.json": json.dumps({**manifest, "file": vouched}).encode()}
+            placed = {f"artifact/{path}": content for path, content in spoilt.items()}
+            yield Case(f"{kind} {mutation.name}", ("predict", "artifact", "picture.jpg"), placed)
+
+
+def inspect_cases(known: Material) -> Iterator[Case]:
+    for kind in ("tflite-int8", "onnx-float32"):
+        files = known.artifacts[kind]
+        name = json.loads(files["model.json"])["file"]["name"]
+        for mutation in bad_input.MUTATIONS:
+            yield Case(f"{kind} {mutation.name}", ("inspect", name), {name: mutation.apply(files[name])})
+
+
+def manifest_cases(known: Material) -> Iterator[Case]:
+    files = known.artifacts["tflite-float32"]
+    wrong = bad_input.wrong_documents(json.loads(files["model.json"]), 60)
+    for name, data in (*wrong, *bad_input.hostile_text()):
+        placed = {f"artifact/{path}": content for path, content in {**files, "model.json": data}.items()}
+        yield Case(f"model.json {name}", ("predict", "artifact", "picture.jpg"), placed)
+
+
+def golden_cases(known: Material) -> Iterator[Case]:
+    files = known.artifacts["onnx-float32"]
+    for path in ("golden/picture.png", "golden/pixels.rgb", "golden/scores-onnxruntime.f32", "labels.txt"):
+        for mutation in bad_input.MUTATIONS[::4]:
+            placed = {f"artifact/{p}": c for p, c in {**files, path: mutation.apply(files[path])}.items()}
+            yield Case(f"{path} {mutation.name}", ("verify", "artifact"), placed)
+
+
+def text_cases(known: Material) -> Iterator[Case]:
+    base = ("export", "--weights", "random", "--classes", "4", *SMALL)
+    for name, data in (*bad_input.hostile_text(), ("short", b"a\nb\n"), ("control", b"a\n\x1b[2J\nc\nd\n")):
+        yield Case(f"labels {name}", (*base, "--labels", "labels.txt"), {"labels.txt": data}, REFUSED)
+    own = json.loads(known.artifacts["tflite-float32"]["model.json"])["preprocessing"]
+    wrong = bad_input.wrong_documents(own, 24)
+    for name, data in (*wrong, *bad_input.hostile_text()):
+        yield Case(f"preprocessing {name}", ("export", "--preprocessing", "own.json", *SMALL), {"own.json": data})
+    calibration = json.loads(known.artifacts["tflite-int8"]["calibration.json"])
+    for name, data in (*bad_input.wrong_documents(calibration, 24), *bad_input.hostile_text()):
+        command = ("export", "--precision", "int8", "--calibration", "own.json", "--out", "out", "--images", "pictures")
+        yield Case(f"calibration {name}", command, {"own.json": data})
+
+
+def picture_cases(known: Material) -> Iterator[Case]:
+    placed = {f"artifact/{path}": data for path, data in known.artifacts["tflite-int8"].items()}
+    sound = known.artifacts["tflite-int8"]["golden/picture.png"]
+    for name, data in (("a.jpg", known.picture), ("a.png", sound)):
+        for mutation in bad_input.MUTATIONS:
+            yield Case(f"{name} {mutation.name}", ("predict", "artifact", name), {**placed, name: mutation.apply(data)})
+    for name, data in bad_input.hostile_pictures():
+        yield Case(name, ("predict", "artifact", name), {**placed, name: data})
+
+
+GROUPS: dict[str, Callable[[Material], Iterator[Case]]] = {
+    "weights": weight_cases,
+    "models": model_cases,
+    "artifacts": artifact_cases,
+    "inspected": inspect_cases,
+    "manifests": manifest_cases,
+    "golden": golden_cases,
+    "texts": text_cases,
+    "pictures": picture_cases,
+}
+
+
+def check(cases: Iterator[Case], known: Material, folder: Path) -> int:
+    """How many cases ran; fails with all that ended otherwise than they should."""
+    faults, count = {}, 0
+    for case in cases:
+        here = folder / str(count)
+        small = {"picture.jpg": known.picture, "pictures/a.jpg": known.picture}
+        found = execute(Case(case.name, case.command, {**small, **case.files}, case.allowed), here).faults(case.allowed)
+        found += [f"left behind: {path.name}" for path in here.glob("out/.*")]
+        found += ["its code ran"] if known.trace.exists() else []
+        if found:
+            faults[case.name] = found
+        shutil.rmtree(here)
+        count += 1
+    assert not faults, json.dumps(faults, indent=1)
+    return count
+
+
+def every(cases: Iterator[Case], step: int) -> Iterator[Case]:
+    return (case for i, case in enumerate(cases) if i % step == 0)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_some_bad_input_of_every_kind(material: Material, tmp_path: Path, group: str) -> None:
+    assert check(every(GROUPS[group](material), 13), material, tmp_path) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", GROUPS)
+def test_all_bad_input(material: Material, tmp_path: Path, group: str) -> None:
+    assert check(GROUPS[group](material), material, tmp_path) >= 30
+
+
+def test_there_are_enough_cases(material: Material) -> None:
+    names = [f"{group} {case.name}" for group, make in GROUPS.items() for case in make(material)]
+    assert len(names) == len(set(names))
+    assert len(names) >= 300
