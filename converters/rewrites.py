@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from edge_squeeze.manifest import FOLD_NORMALISATION, PREPEND_NORMALISATION
 from edge_squeeze.preprocessing import Normalisation
 
-FOLD_NORMALISATION, PREPEND_NORMALISATION = "fold_normalisation", "prepend_normalisation"
 LAYER = "preprocessing"  # what the layer that prepend_normalisation adds is called
 
 

@@ -13,6 +13,8 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.preprocessing import Preprocessing
 
 SCHEMA_VERSION = 1
+KERAS_MODEL, SAVED_MODEL = "keras_model", "saved_model"  # kinds of original, beside those of weights
+FOLD_NORMALISATION, PREPEND_NORMALISATION = "fold_normalisation", "prepend_normalisation"  # rewrites
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class LabelsFile:
 class WeightsRecord:
     """Where the weights came from: enough to find them again, and to know whether they are the same."""
 
-    kind: str  # imagenet | file | random; model: a user's own Keras model, read from `path`
+    kind: str  # imagenet | file | random; for a user's own model: keras_model | saved_model
     source: str
     trained: bool
     path: str | None = None  # as the user wrote it

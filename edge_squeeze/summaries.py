@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from edge_squeeze.artifact import PARITY
 from edge_squeeze.console import print_json, print_table, print_text
+from edge_squeeze.manifest import PREPEND_NORMALISATION, SAVED_MODEL, Manifest
 from edge_squeeze.parity import FAIL, PASS, finite
 from edge_squeeze.prediction import Classification, Classifier
+from edge_squeeze.scores import LOGITS
 from edge_squeeze.verification import Proof, Verification
 
 if TYPE_CHECKING:
@@ -31,10 +33,23 @@ def export(exported: Sequence[Exported], *, as_json: bool) -> None:
     for proof in {(e.proof.verdict, e.proof.reason): e.proof for e in exported if e.proof.verdict != FAIL}.values():
         words = f"Proven on {proof.pictures.description}" if proof.verdict == PASS else proof.verdict
         print_text("", f"{words}: {proof.reason}.")
+    print_text(*_remarks(exported[0].manifest))
     failed = [one for one in exported if one.proof.verdict == FAIL]
     for one in failed:
         print_text("", *(f"FAIL {one.folder}: {failure}" for failure in one.proof.failures))
     _print_next(next((one for one in exported if one not in failed), None), failed)
+
+
+def _remarks(manifest: Manifest) -> list[str]:
+    """What a user should know of how the original was taken."""
+    remarks = []
+    if manifest.weights.kind == SAVED_MODEL:
+        remarks.append("A SavedModel opens only as a whole, so it was converted as it is, nothing folded into it.")
+    if PREPEND_NORMALISATION in manifest.rewrites:
+        remarks.append("Preprocessing is an operator of its own before the network: folding it in would not be exact.")
+    if manifest.output.content == LOGITS:
+        remarks.append("The network gives logits; the figures above are of their softmax.")
+    return remarks
 
 
 def _print_next(good: Exported | None, failed: Sequence[Exported]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from edge_squeeze import conventions, keras_config, saved_model
 from edge_squeeze.chatter import captured
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
-from edge_squeeze.manifest import WeightsRecord
+from edge_squeeze.manifest import KERAS_MODEL, SAVED_MODEL, WeightsRecord
 from edge_squeeze.original import all_layers, load_tensorflow
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.resources import memory_limited
@@ -36,7 +36,8 @@ def load(path: Path, input_size: int | tuple[int, int] | None, custom_objects: s
     cannot be read or is no image classifier, MissingDependencyError without TensorFlow.
     """
     read, size = _reader(path)
-    record = WeightsRecord("model", f"Keras model {path.name}", trained=True, path=str(path), sha256=digest(path))
+    kind, source = (SAVED_MODEL, "SavedModel") if path.is_dir() else (KERAS_MODEL, "Keras model")
+    record = WeightsRecord(kind, f"{source} {path.name}", trained=True, path=str(path), sha256=digest(path))
     load_tensorflow()
     objects = _custom_objects(custom_objects) if custom_objects else {}
     try:

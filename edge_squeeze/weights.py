@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze import download, model as networks, weight_files
+from edge_squeeze import download, model as networks
 from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.manifest import WeightsRecord
 from edge_squeeze.model import Architecture
-from edge_squeeze.weight_files import Layers
+from edge_squeeze.weight_files import reader
+from edge_squeeze.weight_files.layers import LARGEST_UNPACKED, Layers
 
 IMAGENET, RANDOM = "imagenet", "random"
 
@@ -96,7 +97,7 @@ def _imagenet(arch: Architecture) -> Weights:
     if digest != published.sha256:
         raise UsageError(f"{path} is not the published file: required sha256 {published.sha256}, got {digest}.")
     record = WeightsRecord(IMAGENET, published.source, trained=True, sha256=digest, licence=published.licence)
-    found = weight_files.read(data, path.name)
+    found = reader.read(data, path.name)
     return Weights(found.layers, record, found.convention, arch.row.classes)
 
 
@@ -119,13 +120,14 @@ def _locate(published: Published, variant: str) -> Path:
 def _from_file(arch: Architecture, path: Path) -> Weights:
     if not path.is_file():
         raise UsageError(f"No such weights file: {path}.")
-    if path.stat().st_size > weight_files.LARGEST_FILE:
-        raise UsageError(f"{path} has {path.stat().st_size:,} bytes; a weights file of ours has far below 1 GB.")
+    if path.stat().st_size > LARGEST_UNPACKED:
+        size, limit = f"{path.stat().st_size:,}", f"{LARGEST_UNPACKED:,}"
+        raise UsageError(f"{path} has {size} bytes; required a weights file of at most {limit}.")
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    found, digest = weight_files.read(data, str(path)), hashlib.sha256(data).hexdigest()
+    found, digest = reader.read(data, str(path)), hashlib.sha256(data).hexdigest()
     published = next((row for row in PUBLISHED.values() if row.sha256 == digest), None)
     source, licence = (published.source, published.licence) if published else (found.kind, None)
     record = WeightsRecord("file", source, trained=True, path=str(path), sha256=digest, licence=licence)
@@ -158,7 +160,7 @@ def assign(model: Any, weights: Weights) -> None:
 
 def _random(wanted: dict[str, Any], seed: int) -> Layers:
     """He-normal kernels and zero biases (arXiv 1502.01852), the same on every machine for one seed."""
-    rng, layers = np.random.default_rng(seed), {}
+    rng, layers = np.random.default_rng(seed), Layers()
     for name, layer in wanted.items():
         shape = tuple(layer.weights[0].shape)
         deviation = np.sqrt(2.0 / np.prod(shape[:-1]))

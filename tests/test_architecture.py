@@ -13,6 +13,7 @@ PACKAGES = {
     "edge_squeeze": "edge_squeeze",
     "edge_squeeze/doctor": "edge_squeeze.doctor",
     "edge_squeeze/inspection": "edge_squeeze.inspection",
+    "edge_squeeze/weight_files": "edge_squeeze.weight_files",
     "converters": "edge_squeeze.converters",
     "benchmarks": "edge_squeeze.benchmarks",
 }

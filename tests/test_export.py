@@ -18,6 +18,7 @@ from edge_squeeze.converters.options import ConvertOptions
 from edge_squeeze.converters.targets import TARGETS
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.inspection.inspector import inspect
+from edge_squeeze.manifest import FOLD_NORMALISATION
 from edge_squeeze.original import Original
 from edge_squeeze.pictures import load_folder, photograph_crops
 
@@ -100,7 +101,7 @@ def test_tflite_input_types_are_proven_too(tmp_path: Path, precision: str, io: s
 
 def test_baked_preprocessing_equals_the_original(original_11: Original) -> None:
     baked, done = rewrites.bake(original_11.model, original_11.preprocessing.baked)
-    assert done == [rewrites.FOLD_NORMALISATION]
+    assert done == [FOLD_NORMALISATION]
     crops = photograph_crops(4, (227, 227), seed=9).pixels
     got = np.asarray(baked(crops.astype(np.float32), training=False))
     assert np.abs(got - original_11.run(crops)).max() <= 1e-5

@@ -7,11 +7,12 @@ import pytest
 
 from edge_squeeze.conventions import preset
 from edge_squeeze.converters import rewrites
+from edge_squeeze.manifest import FOLD_NORMALISATION, PREPEND_NORMALISATION
 from edge_squeeze.preprocessing import Normalisation, Preprocessing
 
 SIDE = 12
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
-FOLD, PREPEND = [rewrites.FOLD_NORMALISATION], [rewrites.PREPEND_NORMALISATION]
+FOLD, PREPEND = [FOLD_NORMALISATION], [PREPEND_NORMALISATION]
 
 
 def convolution(channels: int = 3, **options: Any) -> Any:

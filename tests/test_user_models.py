@@ -18,6 +18,7 @@ from edge_squeeze import artifact
 from edge_squeeze.converters import rewrites
 from edge_squeeze.converters.targets import TARGETS
 from edge_squeeze.errors import UsageError
+from edge_squeeze.manifest import FOLD_NORMALISATION, PREPEND_NORMALISATION
 from edge_squeeze.pictures import PHOTOGRAPHS, photograph_crops
 
 SIZE = 48
@@ -92,7 +93,7 @@ def mobilenet() -> Any:
     return MobileNetV2(weights=None, input_shape=(SIZE, SIZE, 3), classes=len(PHOTOGRAPHS), alpha=0.35)
 
 
-FOLD, PREPEND = [rewrites.FOLD_NORMALISATION], [rewrites.PREPEND_NORMALISATION]
+FOLD, PREPEND = [FOLD_NORMALISATION], [PREPEND_NORMALISATION]
 CASES = {
     "mobilenet": Case(mobilenet, to_tf, "tf", PREPEND),
     "depthwise": Case(depthwise, lambda x: x / 255, "unit", FOLD),  # zeros stay zeros, so even 'same' is exact
@@ -248,5 +249,5 @@ def test_ranges_are_told_by_layer(exported: Callable[[str], list[Any]]) -> None:
 
 def test_the_artifact_tells_where_it_came_from(exported: Callable[[str], list[Any]], home: Path) -> None:
     record = artifact.load(exported("rescaling")[0].folder).manifest.weights
-    assert (record.kind, record.path) == ("model", str(home / "rescaling.h5"))
+    assert (record.kind, record.path) == ("keras_model", str(home / "rescaling.h5"))
     assert record.sha256

@@ -10,11 +10,13 @@ import pytest
 from PIL import Image
 
 import edge_squeeze
-from edge_squeeze import artifact, runtimes, verification
+from edge_squeeze import artifact, parity, runtimes, verification
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.targets import TARGETS
 from edge_squeeze.errors import UsageError
+from edge_squeeze.manifest import WeightsRecord
 from edge_squeeze.original import Original
+from edge_squeeze.parity import at_least
 
 NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
 
@@ -185,3 +187,20 @@ def test_the_app_can_check_itself_with_the_manifest_alone(exported_11: dict[str,
     assert pixels.tobytes() == one.read(one.manifest.golden.pixels)
     scores = runtimes.open_runner(one.model(), "tflite").run(pixels[None])[0]
     assert np.abs(scores - np.frombuffer(one.read(entry.file), "<f4")).max() <= entry.tolerance
+
+
+@pytest.mark.parametrize(("variety", "verdict"), [(0.01, "unproven"), (1.0, "pass")])
+def test_gates_that_would_hold_for_the_wrong_pictures_prove_nothing(variety: float, verdict: str) -> None:
+    """Nearly the same answer for every picture is one that no gate on angles can tell from another."""
+    rng = np.random.default_rng(0)
+    scores = np.full((40, 4), 0.1, np.float32)
+    scores[:, 0] = 0.7
+    scores += (rng.random((40, 4)) * variety).astype(np.float32)
+    pictures = verification.PictureSet(tuple(map(str, range(40))), np.zeros((40, 1, 1, 3), np.uint8), "", False)
+    record = verification.Original(None, None, WeightsRecord("file", "", trained=True))  # type: ignore[arg-type]
+    reference = verification.Reference(record, pictures, scores, "scores", 1.0)
+    gates = [at_least("cosine", 0.95, ""), at_least("top1_agreement", 0.7, "")]
+    judgements = parity.judge(parity.compare(scores, scores), gates, pictures.names)
+    found, reason = verification._verdict(reference, judgements, gates)
+    assert found == verdict
+    assert ("even if each had another's scores" in reason) == (verdict == "unproven")

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import edge_squeeze
-from edge_squeeze import model, weight_files, weights
+from edge_squeeze import model, weights
 from edge_squeeze.errors import UsageError
-from edge_squeeze.weight_files import Layers
+from edge_squeeze.weight_files import layers as weight_layers, reader
+from edge_squeeze.weight_files.layers import Layers
 
 ARCH_11 = model.architecture("squeezenet1.1")
 
@@ -18,7 +19,7 @@ ARCH_11 = model.architecture("squeezenet1.1")
 def sparse_layers() -> Layers:
     """Random layers of SqueezeNet 1.0, mostly zero, of few distinct values: what Deep Compression can hold."""
     rng, layers = np.random.default_rng(0), {}
-    for name, shape in weight_files._shapes_1_0():
+    for name, shape in weight_layers.shapes_1_0():
         kernel = rng.choice([-0.5, 0.25, 1.5], shape) * (rng.random(shape) < 0.03)
         bias = rng.normal(size=shape[0]).astype(np.float32)
         layers[name] = (np.ascontiguousarray(kernel.transpose(2, 3, 1, 0)).astype(np.float32), bias)
@@ -70,9 +71,9 @@ def test_deep_compression_round_trip(tmp_path: Path) -> None:
 
 
 def test_the_published_deep_compression_file(deep_compression_file: Path) -> None:
-    kind, layers = weight_files.read(deep_compression_file.read_bytes(), "file")
-    assert kind == "Deep Compression"
-    kernels = {name: kernel for name, (kernel, _) in layers.items()}
+    found = reader.read(deep_compression_file.read_bytes(), "file")
+    assert (found.kind, found.convention) == ("Deep Compression", "caffe")
+    layers, kernels = found.layers, {name: kernel for name, (kernel, _) in found.layers.items()}
     assert sum(np.count_nonzero(kernel) for kernel in kernels.values()) + sum(
         np.count_nonzero(bias) for _, bias in layers.values()
     ) == pytest.approx(422_083, rel=0.01)

@@ -1,0 +1,69 @@
+"""NumPy's .npz files of LAYER/kernel and LAYER/bias."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_squeeze.errors import UsageError
+from edge_squeeze.weight_files.archives import Archive
+from edge_squeeze.weight_files.layers import Allowance, Layers, add, float32, require_floats
+
+ENDING = ".npy"
+LONGEST_HEADER = 1 << 14  # NumPy itself refuses more than 10,000 characters
+# conv1/kernel, conv1.weight, conv1:W, conv1_b, and TensorFlow's conv1/kernel:0.
+ARRAY_NAME = re.compile(r"(?P<layer>.+)[/.:_](?:(?P<kernel>kernel|weights?|W)|bias|b)(?::0)?", re.DOTALL)
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def recognises(archive: Archive) -> bool:
+    """Whether every member is an array."""
+    return bool(archive.sizes) and all(member.endswith(ENDING) for member in archive.sizes)
+
+
+def read(archive: Archive) -> Layers:
+    """The layers of an .npz file, kernels [h,w,in,out]; an array of no layer is kept under its own name."""
+    allowance = Allowance(archive.name)
+    found: dict[str, dict[str, NDArray[np.float32]]] = {}
+    for member in archive.sizes:
+        key = member.removesuffix(ENDING)
+        match = ARRAY_NAME.fullmatch(key)
+        layer, part = (match["layer"], "kernel" if match["kernel"] else "bias") if match else (key, "kernel")
+        arrays = found.setdefault(re.sub(r"[/.:]", "_", layer), {})
+        if part in arrays:
+            raise UsageError(f"{archive.name} has two arrays for the {part} of {layer[:60]}; required one.")
+        arrays[part] = _array(archive, member, allowance)
+    layers: Layers = {}
+    for layer, arrays in found.items():
+        add(layers, layer, [arrays[part] for part in ("kernel", "bias") if part in arrays], archive.name)
+    return layers
+
+
+def _array(archive: Archive, member: str, allowance: Allowance) -> NDArray[np.float32]:
+    """One .npy member; not by np.load, which allocates what the header declares before it looks at the size."""
+    where = f"{archive.name}: {member[:60]}"
+    content = archive.read(member)
+    file = io.BytesIO(content[:LONGEST_HEADER])
+    try:
+        shape, by_column, dtype = HEADERS[np.lib.format.read_magic(file)](file)
+    except Exception as error:  # the header is Python source, which can be wrong in many ways
+        raise UsageError(f"{where} is no NumPy array of version 1.0 or 2.0: {str(error)[:100]}") from error
+    require_floats(dtype, where)
+    _check_size(shape, dtype, len(content) - file.tell(), where)
+    allowance.take(math.prod(shape), where)
+    array = np.frombuffer(content, dtype, offset=file.tell())
+    return float32(array.reshape(shape, order="F" if by_column else "C"), where)
+
+
+def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any], held: int, where: str) -> None:
+    declared = math.prod(shape) * dtype.itemsize
+    if any(side < 0 for side in shape) or declared != held:
+        raise UsageError(f"{where} is damaged: it declares {dtype} {str(shape)[:100]}, and holds {held:,} bytes.")
