@@ -73,16 +73,21 @@ CONVENTIONS = {
 }
 
 
+def check_choice(choice: str) -> None:
+    """Raise UsageError if `choice` is neither one of PRESETS nor a file."""
+    if choice not in PRESETS and not Path(choice).is_file():
+        raise UsageError(f"{unknown('preprocessing', choice, PRESETS)} Or give a file: there is none called {choice}.")
+
+
 def choose(choice: str, size: tuple[int, int], channels: int = 3) -> Preprocessing:
     """The preprocessing that `choice` names: one of PRESETS, or a JSON file; UsageError if it does not fit the network.
 
     A file holds what `preprocessing` in model.json holds; `short_side` and `crop` default to the network's size.
     """
+    check_choice(choice)
     if choice in PRESETS:
         return preset(choice, size, channels)
     path = Path(choice)
-    if not path.is_file():
-        raise UsageError(f"{unknown('preprocessing', choice, PRESETS)} Or give a file: there is none called {choice}.")
     found = _read(path, size)
     if found.size != size:
         raise UsageError(f"{path}: the network takes pictures of {size}, this preprocessing gives {found.size}.")

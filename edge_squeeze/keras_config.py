@@ -12,33 +12,45 @@ from typing import Any
 from edge_squeeze.errors import UsageError
 
 CONFIG = "config.json"
+LONGEST_MESSAGE = 200
+NORMALISING = ("Rescaling", "Normalization")
 WIDTHS = ("units", "filters", "output_dim")
 SMALLEST = 1 << 24  # numbers: whatever a layer below that claims is no burden
 BYTES = 2  # of the smallest numbers that Keras keeps weights in
 
 
-def check(path: Path, size: int) -> None:
-    """Raise UsageError if a layer of the model at `path` (.keras or .h5) claims weights that `size` bytes cannot hold.
+def read(path: Path) -> Any:
+    """The configuration in the .keras or .h5 file at `path`; UsageError if there is none that can be read."""
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                return json.loads(archive.read(CONFIG))
+        import h5py
+
+        with h5py.File(path) as file:
+            return json.loads(file.attrs["model_config"])
+    except Exception as error:  # zipfile and h5py raise whatever a damaged file makes them run into
+        what = f"{type(error).__name__}: {str(error)[:LONGEST_MESSAGE]}"
+        raise UsageError(f"{path} has no configuration of a Keras model that can be read ({what}).") from error
+
+
+def check(config: Any, path: Path, size: int) -> None:
+    """Raise UsageError if a layer of the model at `path` claims weights that `size` bytes cannot hold.
 
     Keras makes room for what is claimed, and TensorFlow tries for ten seconds, before either looks at the weights.
     """
-    for layer in _layers(_read(path)):
+    for layer in _layers(config):
         if (claimed := _weights(layer)) > max(SMALLEST, size // BYTES):
-            name = str(layer.get("config", {}).get("name"))[:60]
+            name = str(layer["config"].get("name"))[:60]
             raise UsageError(
                 f"{path} is damaged, or not what it seems: its layer {name} claims {claimed:,} weights, which "
                 f"{size:,} bytes cannot hold."
             )
 
 
-def _read(path: Path) -> Any:
-    if path.suffix == ".keras":
-        with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(CONFIG))
-    import h5py
-
-    with h5py.File(path) as file:
-        return json.loads(file.attrs["model_config"])
+def normalises(config: Any) -> bool:
+    """Whether a layer of the model prepares the pictures by itself."""
+    return any(layer["class_name"] in NORMALISING for layer in _layers(config))
 
 
 def _layers(config: Any) -> Iterator[dict[str, Any]]:

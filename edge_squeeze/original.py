@@ -40,10 +40,15 @@ def all_layers(model: Any) -> list[Any]:
     return [layer for layers in inner for layer in layers]
 
 
-def load_tensorflow() -> None:
-    """Import TensorFlow and Keras without their chatter; MissingDependencyError if they are not installed."""
+def require_tensorflow() -> None:
+    """Raise MissingDependencyError if TensorFlow is not installed."""
     if not is_installed("tensorflow"):
         raise MissingDependencyError("tensorflow", "export", "building a Keras model")
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow and Keras without their chatter; MissingDependencyError if they are not installed."""
+    require_tensorflow()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with captured():

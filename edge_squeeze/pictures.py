@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
 
 from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 KNOWN = "a whole JPEG, PNG, WebP, BMP, GIF or TIFF file"
+MOST_PIXELS = 128_000_000  # phones take 108 million; the worst kind of picture takes 13 bytes of memory for each
 WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
@@ -47,6 +49,9 @@ def open_picture(path: Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # phones take 108 megapixels
             with Image.open(path) as opened:
+                if opened.width * opened.height > MOST_PIXELS:
+                    raise UsageError(f"{path} has {opened.size} pixels. Required: at most {MOST_PIXELS:,} of them.")
+                opened.load()
                 return as_rgb(opened)
     except FileNotFoundError as error:
         raise UsageError(f"No such picture: {path}.") from error
@@ -61,17 +66,26 @@ def as_rgb(picture: Image.Image) -> Image.Image:
 
     ValueError for pictures whose numbers have no agreed range (32-bit integers and floats).
     """
-    picture = ImageOps.exif_transpose(picture)
+    if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else it would only be copied
+        picture = ImageOps.exif_transpose(picture)
     if picture.mode in ("I", "F"):
         raise ValueError(f"its values are of mode {picture.mode}, whose range is not known")
     if picture.mode.startswith("I;16"):  # PIL's own conversion clips it to white
-        values = np.asarray(picture, dtype=np.float64) / 257.0
-        return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(_to_8_bits(np.asarray(picture))).convert("RGB")
     if picture.mode in WITH_ALPHA or "transparency" in picture.info:
         picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
-    return picture.convert("RGB")
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=picture.getchannel("A"))
+        return white
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _to_8_bits(values: NDArray[np.uint16]) -> Pixels:
+    """`values` [H,W] from 0..65535 to 0..255, rounded; row by row, for memory's sake."""
+    rounded = np.empty(values.shape, np.uint8)
+    for row, wide in zip(rounded, values, strict=True):
+        row[:] = (wide.astype(np.uint32) + 128) // 257
+    return rounded
 
 
 def list_pictures(path: Path) -> list[Path]:

@@ -26,7 +26,7 @@ def refused(path: Path, reason: str) -> UsageError:
     )
 
 
-def read(path: Path, _size: int, _objects: dict[str, Any]) -> Any:
+def read(path: Path, _objects: dict[str, Any]) -> Any:
     """The SavedModel as one Keras layer between an input and an output."""
     import keras
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_squeeze import model as networks, original as originals, user_model, weights as weight_store
-from edge_squeeze.conventions import CONVENTIONS, choose, describe
+from edge_squeeze.conventions import CONVENTIONS, PRESETS, check_choice, choose, describe
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.manifest import Manifest, WeightsRecord
 from edge_squeeze.model import VARIANTS, Architecture
@@ -84,7 +84,7 @@ def of_model(
     model, record = user_model.load(path, input_size, custom_objects)
     _, height, width, channels = model.input_shape
     if not isinstance(preprocessing, Preprocessing):
-        preprocessing = user_model.preprocessing(model, preprocessing, (height, width), channels)
+        preprocessing = choose(preprocessing or "raw", (height, width), channels)
     original = Original(model, preprocessing, record)
     suffix = "" if input_size is None else f"-input-size-{height}" + (f"x{width}" if height != width else "")
     classes = model.output_shape[-1]
@@ -113,7 +113,7 @@ class Choice:
 def find(choice: Choice, reporter: Reporter) -> Subject:
     """What `choice` describes; UsageError if it cannot be had, or something was given that does not apply."""
     path = Path(choice.model)
-    if choice.model in VARIANTS:
+    if str(choice.model) in VARIANTS:
         choice.refuse(("custom_objects",), "it has none")
         weights = "imagenet" if choice.weights is None else choice.weights
         arch, found = find_weights(str(choice.model), weights, choice.seed or 0, choice.classes, choice.input_size)
@@ -122,9 +122,25 @@ def find(choice: Choice, reporter: Reporter) -> Subject:
         raise UsageError(f"{unknown('variant', str(path), VARIANTS)} Or give a Keras model: {user_model.KNOWN}.")
     choice.refuse(("weights", "seed", "classes"), "a model file has its own")
     with reporter.step(f"read {path}"):
+        for remark in _remarks(path, choice.preprocessing):
+            reporter.note(remark)
         subject = of_model(path, choice.preprocessing, choice.input_size, choice.custom_objects)
         reporter.note(f"pictures: {describe(subject.preprocessing)}")
     return subject
+
+
+def _remarks(path: Path, preprocessing: str | Preprocessing | None) -> Iterator[str]:
+    """What to say of the choice for the user's model at `path`; UsageError where there must be one and is none."""
+    if isinstance(preprocessing, str):
+        check_choice(preprocessing)
+    itself = user_model.prepares_itself(path)
+    if preprocessing is None and not itself:
+        raise UsageError(
+            "Nothing tells how this model's pictures were prepared when it was trained, and a wrong guess would go "
+            f"unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file (docs/models.md)."
+        )
+    if itself and preprocessing not in (None, "raw"):
+        yield "warning: the model has a layer that normalises; with --preprocessing its pictures are normalised twice"
 
 
 def find_again(manifest: Manifest, given: Path | None, custom_objects: str | None) -> Subject:

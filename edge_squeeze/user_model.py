@@ -11,12 +11,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from edge_squeeze import conventions, keras_config, saved_model
+from edge_squeeze import keras_config, saved_model
 from edge_squeeze.chatter import captured
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
 from edge_squeeze.manifest import KERAS_MODEL, SAVED_MODEL, WeightsRecord
-from edge_squeeze.original import all_layers, load_tensorflow
-from edge_squeeze.preprocessing import Preprocessing
+from edge_squeeze.original import all_layers, load_tensorflow, require_tensorflow
 from edge_squeeze.resources import memory_limited
 from edge_squeeze.saved_model import refused
 
@@ -26,7 +25,6 @@ HDF5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 LARGEST_FILE = 4 << 30
 LARGEST_CONFIG = 64 << 20
 LONGEST_MESSAGE = 300  # Keras quotes whole configurations
-NORMALISING = ("Rescaling", "Normalization")
 
 
 def load(path: Path, input_size: int | tuple[int, int] | None, custom_objects: str | None) -> tuple[Any, WeightsRecord]:
@@ -35,14 +33,17 @@ def load(path: Path, input_size: int | tuple[int, int] | None, custom_objects: s
     `custom_objects` is a module that defines the layers that are not Keras' own: it is run. UsageError for what
     cannot be read or is no image classifier, MissingDependencyError without TensorFlow.
     """
+    require_tensorflow()
     read, size = _reader(path)
+    if path.is_file():
+        keras_config.check(keras_config.read(path), path, size)
     kind, source = (SAVED_MODEL, "SavedModel") if path.is_dir() else (KERAS_MODEL, "Keras model")
     record = WeightsRecord(kind, f"{source} {path.name}", trained=True, path=str(path), sha256=digest(path))
     load_tensorflow()
     objects = _custom_objects(custom_objects) if custom_objects else {}
     try:
         with captured(), memory_limited(size):
-            model = read(path, size, objects)
+            model = read(path, objects)
     except EdgeSqueezeError:
         raise
     except Exception as error:  # Keras raises whatever a damaged or foreign file makes it run into
@@ -82,10 +83,9 @@ def _check_archive(path: Path) -> int:
     return total
 
 
-def _read_keras(path: Path, size: int, objects: dict[str, Any]) -> Any:
+def _read_keras(path: Path, objects: dict[str, Any]) -> Any:
     import keras
 
-    keras_config.check(path, size)
     return keras.saving.load_model(path, compile=False, custom_objects=objects)  # safe_mode is Keras' default
 
 
@@ -108,7 +108,7 @@ def _custom_objects(module: str) -> dict[str, Any]:
 
 def _why(path: Path, error: Exception) -> str:
     """What to tell the user of an error of Keras', whose messages quote whole configurations."""
-    text = str(error)
+    text = " ".join(str(error).split())
     if "Lambda" in text and "arbitrary code" in text:
         return (
             f"{path} has a Lambda layer with Python code in it, which would run on loading: refused. Build the model "
@@ -181,26 +181,20 @@ def _fixed(model: Any, input_size: int | tuple[int, int] | None, path: Path) -> 
     return keras.Model(picture, model(picture), name=model.name)
 
 
-def preprocessing(model: Any, choice: str | None, size: tuple[int, int], channels: int) -> Preprocessing:
-    """The preprocessing that `choice` names; UsageError if there is none and the model does not normalise by itself."""
-    if choice is not None:
-        return conventions.choose(choice, size, channels)
-    if any(type(layer).__name__ in NORMALISING for layer in all_layers(model)):
-        return conventions.preset("raw", size, channels)
-    raise UsageError(
-        "Nothing tells how this model's pictures were prepared when it was trained, and a wrong guess would go "
-        f"unnoticed. Give --preprocessing: {', '.join(conventions.PRESETS)}, or a file (docs/models.md)."
-    )
+def prepares_itself(path: Path) -> bool:
+    """Whether the model at `path` has a layer that normalises pictures; of a SavedModel nobody can tell."""
+    _reader(path)
+    return path.is_file() and keras_config.normalises(keras_config.read(path))
 
 
 def digest(path: Path) -> str:
     """sha256 of a file, or of a folder's files with their names, in hexadecimal."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     total = hashlib.sha256()
-    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
-        if file != path:
-            total.update(str(file.relative_to(path)).encode() + b"\0")
-        with file.open("rb") as stream:
-            total.update(hashlib.file_digest(stream, "sha256").digest() if file != path else stream.read())
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        total.update(str(file.relative_to(path)).encode() + b"\0" + bytes.fromhex(digest(file)))
     return total.hexdigest()
 
 

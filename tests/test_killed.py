@@ -1,4 +1,4 @@
-"""A killed export leaves every artifact whole: the new one, or the older one as it was."""
+"""A killed or interrupted export leaves every artifact whole: the new one, or the older one as it was."""
 
 from __future__ import annotations
 
@@ -63,3 +63,41 @@ def test_fifty_kills_at_random_moments(tmp_path: Path, pictures: Path) -> None:
     assert start(tmp_path, KILLS + 1).wait() == 0
     assert check_whole(out, {KILLS + 1}) == before
     assert len(list(out.iterdir())) == before, "what killed exports left is cleared by the next one"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.5, 4.5])  # while it calibrates, again, while it converts
+def test_an_interrupted_export_says_so_and_leaves_whole_artifacts_alone(tmp_path: Path, seconds: float) -> None:
+    command = [sys.executable, "-m", "edge_squeeze", "export", "--format", "all", "--precision", "all"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("[1]"):
+            break
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert "Interrupted" in stderr
+    assert "Traceback" not in stderr
+    assert not list((tmp_path / "out").glob(".*"))
+    check_readable(tmp_path / "out")
+
+
+@pytest.mark.parametrize("milliseconds", [0, 5])
+def test_an_export_killed_while_it_writes_leaves_nothing_half_written(tmp_path: Path, milliseconds: int) -> None:
+    command = [sys.executable, "-m", "edge_squeeze", "export", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (tmp_path / "out").exists():
+        time.sleep(0.0005)
+    time.sleep(milliseconds / 1000)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    check_readable(tmp_path / "out")
+
+
+def check_readable(out: Path) -> None:
+    for folder in out.glob("squeezenet*"):
+        whole = artifact.load(folder)
+        assert whole.model()
+        assert whole.labels()
+        assert (folder / "parity.json").is_file()

@@ -22,8 +22,7 @@ from edge_squeeze.manifest import FOLD_NORMALISATION, PREPEND_NORMALISATION
 from edge_squeeze.pictures import PHOTOGRAPHS, photograph_crops
 
 SIZE = 48
-CROPS = 30  # of each photograph, to fit on
-EPOCHS = 8
+CROPS, EPOCHS = 30, 8  # of each photograph, to fit on
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,7 @@ def swapped(normalisation: Any) -> Any:
 
 
 def without_mean(normalisation: Any) -> Any:
-    return dataclasses.replace(normalisation, mean=(0.0,) * normalisation.channels)
+    return dataclasses.replace(normalisation, mean=(0.0,) * 3)
 
 
 @pytest.mark.parametrize("name", ["valid", "saved"])  # folded, and as an operator of its own
