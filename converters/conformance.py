@@ -45,7 +45,11 @@ def _content(found: Inspection, order: Order) -> list[str]:
     floats = {name: n for name, n in found.tensor_types.items() if name in FLOATS}
     allowed = 2 if order.options.io == "float32" else 0  # the input and the output
     if target.quantizer and sum(floats.values()) > allowed:
-        problems.append(f"a full integer file has no float tensors beside its ends, got {floats}")
+        operators = ", ".join(f"{kind} {count}" for kind, count in found.float_fallbacks.items()) or "none"
+        problems.append(
+            f"a full integer file has no float tensors beside its ends, got {floats}; operators that stayed in float, "
+            f"since TFLite has no integer kind of them: {operators}"
+        )
     return problems
 
 

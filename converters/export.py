@@ -17,6 +17,7 @@ from edge_squeeze.converters import calibration, conformance
 from edge_squeeze.converters.calibration import CalibrationRecord
 from edge_squeeze.converters.rewrites import bake
 from edge_squeeze.converters.targets import FORMATS, Order
+from edge_squeeze.errors import ConversionError, PartlyExportedError
 from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect
 from edge_squeeze.manifest import Golden, Graph, LabelsFile, Manifest, ModelFile, ParityRecord, TensorSpec, to_json
 from edge_squeeze.reporting import Reporter
@@ -77,7 +78,23 @@ def export(request: Request, reporter: Reporter) -> list[Exported]:
             for finding in [*record.lint, *calibration.overlap(record, prepared.reference.pictures)]:
                 reporter.note(f"warning: {finding}")
             prepared = dataclasses.replace(prepared, calibration=record)
-    return [_export_one(request, order, prepared, reporter) for order in request.orders]
+    return _export_each(request, prepared, reporter)
+
+
+def _export_each(request: Request, prepared: Prepared, reporter: Reporter) -> list[Exported]:
+    """Every file that can be made; one that cannot does not keep the others from being."""
+    exported, failures = [], []
+    for order in request.orders:
+        try:
+            exported.append(_export_one(request, order, prepared, reporter))
+        except ConversionError as error:
+            failures.append(error)
+            reporter.note(f"{request.name(order)}: failed")
+    if failures and exported:
+        raise PartlyExportedError(failures, exported) from failures[0]
+    if failures:
+        raise failures[0]
+    return exported
 
 
 def _calibration_source(request: Request, reporter: Reporter) -> calibration.Source | None:

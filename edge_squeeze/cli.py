@@ -15,7 +15,13 @@ import typer
 
 import edge_squeeze
 from edge_squeeze import arguments as arg, chatter, supervision
-from edge_squeeze.errors import ConversionError, EdgeSqueezeError, MissingDependencyError, UsageError
+from edge_squeeze.errors import (
+    ConversionError,
+    EdgeSqueezeError,
+    MissingDependencyError,
+    PartlyExportedError,
+    UsageError,
+)
 
 EPILOG = "Any command: --debug shows the traceback of an error. Exit codes: docs/commands.md."
 PARITY_FAILED = 3
@@ -66,12 +72,16 @@ def export(
     from edge_squeeze.console import ConsoleReporter
 
     chatter.visible(verbose)
-    exported = edge_squeeze.export(
-        model, format=format_, precision=precision, weights=weights, seed=seed, classes=classes,
-        input_size=_input_size(input_size), preprocessing=preprocessing, labels=labels, custom_objects=custom_objects,
-        calibration=calibration, images=images, out=out, io=io, layout=layout, opset=opset,
-        dynamic_batch=dynamic_batch, reporter=ConsoleReporter(verbose=verbose), command=_command(),
-    )  # fmt: skip
+    try:
+        exported = edge_squeeze.export(
+            model, format=format_, precision=precision, weights=weights, seed=seed, classes=classes,
+            input_size=_input_size(input_size), preprocessing=preprocessing, labels=labels,
+            custom_objects=custom_objects, calibration=calibration, images=images, out=out, io=io, layout=layout,
+            opset=opset, dynamic_batch=dynamic_batch, reporter=ConsoleReporter(verbose=verbose), command=_command(),
+        )  # fmt: skip
+    except PartlyExportedError as error:
+        summaries.export(error.exported, as_json=json_)
+        raise
     summaries.export(exported, as_json=json_)
     if any(one.proof.verdict == "fail" for one in exported):
         raise typer.Exit(PARITY_FAILED)

@@ -5,13 +5,15 @@ A failed proof is no error but a result: the command line ends with 3 for it.
 EdgeSqueezeError              1  a defect of this package
 |-- UsageError                2  unusable input: argument, path, picture, weights file, calibration set
 |-- ConversionError           4  a readable model that could not be converted or run
+|   `-- PartlyExportedError       the same, while other files of the same export were made
 `-- MissingDependencyError    5  a package is not installed; the message names the extra that brings it
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class EdgeSqueezeError(Exception):
@@ -35,6 +37,15 @@ class ConversionError(EdgeSqueezeError):
         """Keep the converter's own output in `log`; the command line shows its end."""
         super().__init__(message)
         self.log = log
+
+
+class PartlyExportedError(ConversionError):
+    """Some of several files could not be made; those that could are in `exported`."""
+
+    def __init__(self, failures: Sequence[ConversionError], exported: Sequence[Any]) -> None:
+        """Say why each of `failures` failed, and that the others were written."""
+        super().__init__("\n".join(map(str, failures)) + "\nThe other files were written.", failures[0].log)
+        self.exported = exported
 
 
 class MissingDependencyError(EdgeSqueezeError):

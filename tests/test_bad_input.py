@@ -82,9 +82,9 @@ def material(tmp_path_factory: pytest.TempPathFactory, exported_11: dict[str, Ex
     }
     (folder / "weights.pkl").write_bytes(pickle.dumps(own))
     save_npz(folder / "weights.npz", own)
-    small_model().save(folder / "model.keras")
-    small_model().save(folder / "model.h5")
-    small_model().export(folder / "saved", verbose=False)
+    network((32, 32, 3), 4).save(folder / "model.keras")
+    network((32, 32, 3), 4).save(folder / "model.h5")
+    network((32, 32, 3), 4).export(folder / "saved", verbose=False)
     photograph("coffee").resize((120, 80)).save(folder / "picture.jpg")
     names = ("weights.keras", "weights.h5", "own.weights.h5", "weights.pkl", "weights.npz")
     return Material(
@@ -108,12 +108,6 @@ def save_npz(path: Path, layers: Any) -> None:
         for kind, array in zip(("kernel", "bias"), pair, strict=True)
     }
     np.savez(path, **named)
-
-
-def small_model() -> Any:
-    from keras import Input, Sequential, layers
-
-    return Sequential([Input((32, 32, 3)), layers.Conv2D(8, 3), layers.GlobalAveragePooling2D(), layers.Dense(4)])
 
 
 def check(cases: Iterator[Case], known: Material, folder: Path) -> int:

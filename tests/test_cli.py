@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from small_models import network
 
 import edge_squeeze
 from edge_squeeze.converters.export import Exported
@@ -182,11 +183,7 @@ def test_inspect_says_what_it_cannot_read(command_line: CommandLine, tmp_path: P
 
 
 def test_a_users_own_model(command_line: CommandLine, tmp_path: Path) -> None:
-    import keras
-
-    inputs = keras.Input((32, 32, 3))
-    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(inputs))
-    keras.Model(inputs, keras.layers.Dense(2)(pooled)).save(tmp_path / "mine.keras")
+    network((32, 32, 3), classes=2).save(tmp_path / "mine.keras")
     (tmp_path / "labels.txt").write_text("cat\ndog\n")
     own = ("export", "mine.keras", "--labels", "labels.txt")
     check_error(command_line(*own), 2, "Give --preprocessing: caffe, torch, tf, unit, raw, or a file")
@@ -198,6 +195,21 @@ def test_a_users_own_model(command_line: CommandLine, tmp_path: Path) -> None:
     assert {one["label"] for one in classified["predictions"]} == {"cat", "dog"}
     checked = json.loads(command_line("verify", "out/mine-tflite-float32", "--json").stdout)
     assert checked["proof"] is not None
+
+
+def test_one_file_that_cannot_be_made_does_not_keep_the_others(command_line: CommandLine, tmp_path: Path) -> None:
+    import keras
+
+    inputs = keras.Input((32, 32, 3))
+    normalised = keras.layers.LayerNormalization()(
+        keras.layers.Conv2D(8, 3)(inputs)
+    )  # negates: TFLite has no int8 for it
+    pooled = keras.layers.GlobalAveragePooling2D()(normalised)
+    keras.Model(inputs, keras.layers.Dense(2)(pooled)).save(tmp_path / "mine.keras")
+    done = command_line("export", "mine.keras", "--preprocessing", "unit", "--precision", "int8,float32")
+    check_error(done, 4, "operators that stayed in float", "NEG 1", "The other files were written.")
+    assert "tflite-float32" in done.stdout
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine-tflite-float32"]
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

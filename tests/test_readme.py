@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_models import network
 
 from edge_squeeze.converters.targets import FORMATS, PRECISIONS, TARGETS
 from edge_squeeze.model import VARIANTS
@@ -23,8 +24,6 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the README speaks of; the commands leave theirs in it for the next."""
-    import keras
-
     folder = tmp_path_factory.mktemp("readme")
     for pictures, suffix in (("my-pictures", "jpg"), ("other-pictures", "png")):
         (folder / pictures).mkdir()
@@ -32,9 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             photograph(name).save(folder / pictures / f"{name}.{suffix}")
     photograph("chelsea").save(folder / "cat.jpg")
     (folder / "my-labels.txt").write_text("cat\ndog\nbird\n")
-    inputs = keras.Input((32, 32, 3))
-    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(inputs))
-    keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(pooled)).save(folder / "my-model.keras")
+    network(classes=3).save(folder / "my-model.keras")
     return folder
 
 

@@ -7,32 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_models import SIDE, find, layers, network
 
-from edge_squeeze import subject, user_model
+from edge_squeeze import user_model
 from edge_squeeze.errors import UsageError
-from edge_squeeze.reporting import Silent
-from edge_squeeze.subject import Choice, Subject
-
-SIDE = 16
-
-
-def find(path: Path, **options: Any) -> Subject:
-    return subject.find(Choice(path, **{"preprocessing": "raw", **options}), Silent())
-
-
-def layers() -> Any:
-    import keras
-
-    return keras.layers
-
-
-def network(shape: tuple[Any, ...] = (SIDE, SIDE, 3), classes: int = 3, **options: Any) -> Any:
-    import keras
-
-    inputs = keras.Input(shape, **options)
-    return keras.Model(
-        inputs, layers().Dense(classes)(layers().GlobalAveragePooling2D()(layers().Conv2D(4, 3)(inputs)))
-    )
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
