@@ -31,6 +31,7 @@ REQUIREMENTS = read_requirements([
 FULL = {
     "numpy": "2.4.6", "tensorflow": "2.21.0", "keras": "3.15.1", "h5py": "3.14.0", "tf2onnx": "1.17.0",
     "onnx": "1.23.2", "onnxruntime": "1.31.1", "ai-edge-litert": "2.3.0", "ndf": "0.1.4", "scikit-image": "0.26.0",
+    "protobuf": "7.36.2",
 }  # fmt: skip
 BOARD = {"numpy": "1.26.4", "tflite-runtime": "2.14.0"}
 GB = 10**9

