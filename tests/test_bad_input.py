@@ -73,12 +73,14 @@ def content(folder: Path) -> Files:
 @pytest.fixture(scope="session")
 def material(tmp_path_factory: pytest.TempPathFactory, exported_11: dict[str, Exported]) -> Material:
     folder = tmp_path_factory.mktemp("material")
-    network = edge_squeeze.build(weights="random", classes=4, input_size=64)
+    squeezenet = edge_squeeze.build(weights="random", classes=4, input_size=64)
     for name in ("weights.keras", "weights.h5"):
-        network.save(folder / name)
-    network.save_weights(folder / "own.weights.h5")
+        squeezenet.save(folder / name)
+    squeezenet.save_weights(folder / "own.weights.h5")
     own: Any = {
-        layer.name: [array.astype("f4") for array in layer.get_weights()] for layer in network.layers if layer.weights
+        layer.name: [array.astype("f4") for array in layer.get_weights()]
+        for layer in squeezenet.layers
+        if layer.weights
     }
     (folder / "weights.pkl").write_bytes(pickle.dumps(own))
     save_npz(folder / "weights.npz", own)
