@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from bad_input_cases import GROUPS, REFUSED, Case, Files, Material
+from small_models import network
 
 import edge_squeeze
 from edge_squeeze.converters.export import Exported
