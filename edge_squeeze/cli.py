@@ -29,7 +29,7 @@ TOGETHER_S = 0.5  # a terminal sends Ctrl-C to us and to our parent, which passe
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 LOG_LINES = 15
 app = typer.Typer(
-    help="Export Keras SqueezeNets to TFLite and ONNX, with proof.",
+    help="Export Keras SqueezeNets, or a Keras classifier of yours, to TFLite and ONNX, with proof.",
     epilog=EPILOG,
     rich_markup_mode=None,  # rich's help takes longer to load than everything else together
     add_completion=False,
@@ -45,7 +45,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
-@app.command()
+@app.command(short_help="Convert a network and prove each file.")
 def export(
     model: arg.Model = edge_squeeze.DEFAULT_VARIANT,
     format_: arg.Format = "tflite",
@@ -87,7 +87,7 @@ def export(
         raise typer.Exit(PARITY_FAILED)
 
 
-@app.command()
+@app.command(short_help="Check and prove an artifact again.")
 def verify(
     artifact: arg.Artifact,
     images: arg.Images = None,
@@ -112,7 +112,7 @@ def verify(
         raise typer.Exit(PARITY_FAILED)
 
 
-@app.command()
+@app.command(short_help="Show the best classes of pictures.")
 def predict(
     artifact: arg.Artifact,
     pictures: arg.Pictures,
@@ -131,7 +131,7 @@ def predict(
     summaries.predictions(classifier, ((file, classifier.classify(file, top)) for file in files), as_json=json_)
 
 
-@app.command()
+@app.command(short_help="Show what a model file really holds.")
 def inspect(file: arg.FileOrArtifact, json_: arg.Json = False) -> None:
     """Show what a model file really holds: types, operators, what runs in int8, sizes; any .tflite or .onnx file."""
     from edge_squeeze.inspection import summary
@@ -139,7 +139,7 @@ def inspect(file: arg.FileOrArtifact, json_: arg.Json = False) -> None:
     summary.show(*summary.run(file), as_json=json_)
 
 
-@app.command()
+@app.command(short_help="Tell what this installation can do.")
 def doctor(json_: arg.Json = False) -> None:
     """Tell what this installation can do on this machine, and the command that brings what is missing."""
     from edge_squeeze.doctor import examination, summary
