@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze import manifest as manifests
+from edge_squeeze.conventions import describe
 from edge_squeeze.converters.to_tflite import measure_ranges
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures import PictureSet, load_folder, photograph_crops
@@ -145,14 +146,19 @@ def to_json(record: CalibrationRecord) -> str:
     return json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n"
 
 
+def _words(value: Any) -> str:
+    return describe(value) if isinstance(value, Preprocessing) else str(value)
+
+
 def _read(path: Path, identity: dict[str, Any]) -> CalibrationRecord:
     """The record in `path`; UsageError if it cannot be read or was made for another network or other weights."""
     record = manifests.decode(CalibrationRecord, read_json(path), str(path))
     assert isinstance(record, CalibrationRecord)
     wanted = {**identity, "schema_version": SCHEMA_VERSION}
     got = {key: getattr(record, key) for key in wanted}
-    if differing := [f"{key}: required {wanted[key]}, got {got[key]}" for key in wanted if wanted[key] != got[key]]:
-        raise UsageError(f"{path} was made for another model. {'; '.join(differing)}. Calibrate with pictures.")
+    if differing := [key for key in wanted if wanted[key] != got[key]]:
+        told = "; ".join(f"{key}: required {_words(wanted[key])}, got {_words(got[key])}" for key in differing)
+        raise UsageError(f"{path} was made for another model or preprocessing. {told}. Calibrate with pictures.")
     for name, (low, high) in record.ranges.items():
         if not -LARGEST_VALUE <= low <= high <= LARGEST_VALUE:
             raise UsageError(

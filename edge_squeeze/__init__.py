@@ -61,6 +61,7 @@ def export(
     classes: int | None = None,
     input_size: int | tuple[int, int] | None = None,
     preprocessing: str | Preprocessing | None = None,
+    resize: str | None = None,
     labels: str | Path | None = None,
     custom_objects: str | None = None,
     calibration: str | Path | None = None,
@@ -76,7 +77,8 @@ def export(
     """The artifacts written below `out`, one for each format and precision, each with the proof of its parity.
 
     `model` is a variant, or a Keras model of yours: a .keras or .h5 file or a SavedModel folder. What its pictures go
-    through is `preprocessing`: one of `edge_squeeze.conventions.PRESETS`, a file, or the value itself.
+    through is `preprocessing`: one of `edge_squeeze.conventions.PRESETS` (with `resize`: crop, stretch, or the short
+    side in pixels before the crop), a file, or the value itself.
     A failed proof is told by `.proof.verdict` of each, not raised. `calibration` (pictures or a calibration.json, for
     int8) and `images` (for the proof) default to crops of built-in photographs. `io` is the pixels' dtype.
 
@@ -85,6 +87,7 @@ def export(
     from edge_squeeze import labels as names, subject as subjects
     from edge_squeeze.converters import export as exporter, targets
     from edge_squeeze.converters.options import DEFAULT_OPSET, ConvertOptions
+    from edge_squeeze.converters.request import Request
     from edge_squeeze.reporting import Silent
 
     reporter = reporter or Silent()
@@ -92,10 +95,11 @@ def export(
     orders, notes = targets.plan(_names(format), _names(precision), options)
     for note in notes:
         reporter.note(note)
-    choice = subjects.Choice(model, weights, seed, classes, input_size, preprocessing, custom_objects)
+    choice = subjects.Choice(model, weights, seed, classes, input_size, preprocessing, resize, custom_objects)
+    _must_exist(images, calibration, labels)
     subject = subjects.find(choice, reporter)
     known = names.load(_path(labels), subject.classes)
-    request = exporter.Request(subject, orders, known, Path(out), _path(calibration), _path(images), command)
+    request = Request(subject, orders, known, Path(out), _path(calibration), _path(images), command)
     return exporter.export(request, reporter)
 
 
@@ -128,7 +132,7 @@ def verify(
         _path(images),
         _path(original),
         custom_objects,
-        lambda pictures: target.gates(len(pictures), photographs=pictures.photographs),
+        lambda pictures: target.gates(len(pictures), pictures.photographs, own=loaded.manifest.variant is None),
         RunOptions(threads, runtime),
         reporter or Silent(),
     )
@@ -144,6 +148,15 @@ def load(artifact: str | Path, *, runtime: str | None = None, threads: int = 1) 
     from edge_squeeze.runtimes import RunOptions
 
     return Classifier(artifacts.load(Path(artifact)), RunOptions(threads, runtime))
+
+
+def _must_exist(*paths: str | Path | None) -> None:
+    """Raise UsageError for what is missing before TensorFlow and a model are loaded."""
+    from edge_squeeze.errors import UsageError
+
+    for path in paths:
+        if path is not None and not Path(path).exists():
+            raise UsageError(f"No such file or folder: {path}.")
 
 
 def _names(value: str | Sequence[str]) -> list[str]:

@@ -18,7 +18,10 @@ Seed = Annotated[int | None, typer.Option(help="Seed of --weights random; defaul
 Classes = Annotated[int | None, typer.Option(help="Number of classes; default: that of the weights.")]
 InputSize = Annotated[str | None, typer.Option(help="Side of the input in pixels, or HEIGHTxWIDTH.")]
 Preprocessing = Annotated[
-    str | None, typer.Option(help="What pictures went through in training: caffe, torch, tf, unit, raw or a JSON file.")
+    str | None, typer.Option(help="What pixels went through in training: caffe, torch, tf, unit, raw or a JSON file.")
+]
+Resize = Annotated[
+    str | None, typer.Option(help="How pictures are brought to size: crop, stretch, or the short side before the crop.")
 ]
 Labels = Annotated[Path | None, typer.Option(help="Text file with a class name a line.")]
 CustomObjects = Annotated[

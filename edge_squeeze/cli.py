@@ -55,6 +55,7 @@ def export(
     classes: arg.Classes = None,
     input_size: arg.InputSize = None,
     preprocessing: arg.Preprocessing = None,
+    resize: arg.Resize = None,
     labels: arg.Labels = None,
     custom_objects: arg.CustomObjects = None,
     calibration: arg.Calibration = None,
@@ -75,7 +76,7 @@ def export(
     try:
         exported = edge_squeeze.export(
             model, format=format_, precision=precision, weights=weights, seed=seed, classes=classes,
-            input_size=_input_size(input_size), preprocessing=preprocessing, labels=labels,
+            input_size=_input_size(input_size), preprocessing=preprocessing, resize=resize, labels=labels,
             custom_objects=custom_objects, calibration=calibration, images=images, out=out, io=io, layout=layout,
             opset=opset, dynamic_batch=dynamic_batch, reporter=ConsoleReporter(verbose=verbose), command=_command(),
         )  # fmt: skip

@@ -30,6 +30,10 @@ def read(path: Path) -> Any:
         with h5py.File(path) as file:
             return json.loads(file.attrs["model_config"])
     except Exception as error:  # zipfile and h5py raise whatever a damaged file makes them run into
+        if path.name.endswith(".weights.h5"):
+            raise UsageError(
+                f"{path} holds weights alone. Required: a whole model, as model.save writes it."
+            ) from error
         what = f"{type(error).__name__}: {str(error)[:LONGEST_MESSAGE]}"
         raise UsageError(f"{path} has no configuration of a Keras model that can be read ({what}).") from error
 

@@ -17,6 +17,7 @@ ORDERS = {
     "bgr": ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)),
     "grey": ((0.299,), (0.587,), (0.114,)),
 }
+CROP, STRETCH = RESIZES = ("crop", "stretch")
 LARGEST_SIDE = 8192
 MAX_RESIZED_PIXELS = 50_000_000  # a 1 x 100,000 picture would otherwise be blown up to gigabytes
 
@@ -50,19 +51,23 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resize the short side, crop the centre, pad; then the normalisation, which artifacts have baked in.
+    """Resize, crop the centre, pad; then the normalisation, which artifacts have baked in.
 
-    The long side becomes (long * short_side + short // 2) // short; the crop starts at (size - crop) // 2.
+    `resize` crop: the short side becomes `short_side`, the long side (long * short_side + short // 2) // short, and the
+    crop starts at (size - crop) // 2. stretch: both sides become those of `crop`, whatever their ratio was.
     """
 
     short_side: int
     crop: tuple[int, int]  # height, width
+    resize: str = CROP  # crop | stretch
     filter: str = "bilinear"  # as PIL's Image.BILINEAR: antialiased when it shrinks
     pad: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, bottom, left, right; after the crop
     pad_value: tuple[int, int, int] = (0, 0, 0)  # red, green, blue
     baked: Normalisation = field(default_factory=Normalisation)
 
     def __post_init__(self) -> None:
+        if self.resize not in RESIZES:
+            raise UsageError(f"resize must be one of {', '.join(RESIZES)}, got {self.resize!r}.")
         if self.filter != "bilinear":
             raise UsageError(f"filter must be bilinear, got {self.filter!r}.")
         if not 1 <= min(self.crop) <= max(self.crop) <= self.short_side <= LARGEST_SIDE:
@@ -82,8 +87,9 @@ class Preprocessing:
 
     def pixels(self, picture: Image.Image) -> Pixels:
         """The pixels [H,W,3] uint8 of an RGB `picture`, resized, cropped and padded; UsageError if it is a thread."""
-        resized = picture.resize(self._resized(picture.size), Image.Resampling.BILINEAR)
         height, width = self.crop
+        size = (width, height) if self.resize == STRETCH else self._resized(picture.size)
+        resized = picture.resize(size, Image.Resampling.BILINEAR)
         left, top = (resized.width - width) // 2, (resized.height - height) // 2
         cropped = np.asarray(resized.crop((left, top, left + width, top + height)), dtype=np.uint8)
         return self._padded(cropped)

@@ -100,6 +100,8 @@ def _tflite_runtime(name: str | None) -> str:
         if found is None:
             raise MissingDependencyError("ai-edge-litert", "litert", "running a .tflite file")
         return found
+    if name == ONNXRUNTIME:
+        raise UsageError(f"{name} runs .onnx files, and this is a .tflite file. Choices: {', '.join(TFLITE_RUNTIMES)}.")
     if name not in TFLITE_RUNTIMES:
         raise unknown("runtime of .tflite files", name, TFLITE_RUNTIMES)
     runtime = TFLITE_RUNTIMES[name]

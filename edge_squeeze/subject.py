@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Subject:
     preprocessing: Preprocessing
     weights: WeightsRecord
     original: Callable[[], Original]
+    warnings: tuple[str, ...] = ()
 
     def identity(self) -> dict[str, Any]:
         """What a calibration of it is only good for."""
@@ -44,11 +45,30 @@ class Subject:
         }
 
 
-def of_variant(arch: Architecture, weights: Weights, preprocessing: Preprocessing | str | None = None) -> Subject:
+@dataclass(frozen=True)
+class Choice:
+    """What the user asked to export. None stands for the default; `weights`, `seed`, `classes` are for variants."""
+
+    model: str | Path
+    weights: str | Path | None = None
+    seed: int | None = None
+    classes: int | None = None
+    input_size: Size | None = None
+    preprocessing: str | Preprocessing | None = None
+    resize: str | None = None
+    custom_objects: str | None = None  # for models of the user's
+
+    def refuse(self, options: tuple[str, ...], reason: str) -> None:
+        """Raise UsageError if one of `options` was given: it would go unheeded."""
+        given = [f"--{option.replace('_', '-')}" for option in options if getattr(self, option) is not None]
+        if given:
+            raise UsageError(f"{', '.join(given)} does not apply to {self.model}: {reason}.")
+
+
+def of_variant(arch: Architecture, weights: Weights, preprocessing: Preprocessing | None = None) -> Subject:
     """The variant `arch` with `weights`, prepared for as they were trained, or as `preprocessing` says."""
-    if not isinstance(preprocessing, Preprocessing):
-        own = CONVENTIONS[weights.convention].preprocessing(arch.input_size)
-        preprocessing = choose(preprocessing, arch.input_size) if preprocessing else own
+    if preprocessing is None:
+        preprocessing = CONVENTIONS[weights.convention].preprocessing(arch.input_size)
     return Subject(
         arch.variant, arch.variant, _suffix(arch, weights), arch.classes, preprocessing, weights.record,
         lambda: originals.build(arch, weights, preprocessing),
@@ -77,37 +97,17 @@ def _suffix(arch: Architecture, weights: Weights) -> str:
     return "".join(part for part in parts if part)
 
 
-def of_model(
-    path: Path, preprocessing: Preprocessing | str | None, input_size: Size | None, custom_objects: str | None
-) -> Subject:
-    """The user's Keras model at `path`, loaded; UsageError if it cannot be read or is no image classifier."""
-    model, record = user_model.load(path, input_size, custom_objects)
+def of_model(choice: Choice) -> Subject:
+    """The user's Keras model, loaded; UsageError if it cannot be read or is no image classifier."""
+    path, input_size, preprocessing = Path(choice.model), choice.input_size, choice.preprocessing
+    model, record = user_model.load(path, input_size, choice.custom_objects)
     _, height, width, channels = model.input_shape
     if not isinstance(preprocessing, Preprocessing):
-        preprocessing = choose(preprocessing or "raw", (height, width), channels)
+        preprocessing = choose(preprocessing or "raw", (height, width), channels, choice.resize)
     original = Original(model, preprocessing, record)
     suffix = "" if input_size is None else f"-input-size-{height}" + (f"x{width}" if height != width else "")
     classes = model.output_shape[-1]
     return Subject(user_model.name(path), None, suffix, classes, preprocessing, record, lambda: original)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What the user asked to export. None stands for the default; `weights`, `seed`, `classes` are for variants."""
-
-    model: str | Path
-    weights: str | Path | None = None
-    seed: int | None = None
-    classes: int | None = None
-    input_size: Size | None = None
-    preprocessing: str | Preprocessing | None = None
-    custom_objects: str | None = None  # for models of the user's
-
-    def refuse(self, options: tuple[str, ...], reason: str) -> None:
-        """Raise UsageError if one of `options` was given: it would go unheeded."""
-        given = [f"--{option.replace('_', '-')}" for option in options if getattr(self, option) is not None]
-        if given:
-            raise UsageError(f"{', '.join(given)} does not apply to {self.model}: {reason}.")
 
 
 def find(choice: Choice, reporter: Reporter) -> Subject:
@@ -117,30 +117,36 @@ def find(choice: Choice, reporter: Reporter) -> Subject:
         choice.refuse(("custom_objects",), "it has none")
         weights = "imagenet" if choice.weights is None else choice.weights
         arch, found = find_weights(str(choice.model), weights, choice.seed or 0, choice.classes, choice.input_size)
-        return of_variant(arch, found, choice.preprocessing)
+        if choice.preprocessing is None:
+            choice.refuse(("resize",), "its weights say how; with --preprocessing it does")
+        if not isinstance(choice.preprocessing, str):
+            return of_variant(arch, found, choice.preprocessing)
+        return of_variant(arch, found, choose(choice.preprocessing, arch.input_size, resize=choice.resize))
     if not (path.exists() or path.suffix in user_model.SUFFIXES or len(path.parts) > 1):
         raise UsageError(f"{unknown('variant', str(path), VARIANTS)} Or give a Keras model: {user_model.KNOWN}.")
     choice.refuse(("weights", "seed", "classes"), "a model file has its own")
     with reporter.step(f"read {path}"):
-        for remark in _remarks(path, choice.preprocessing):
-            reporter.note(remark)
-        subject = of_model(path, choice.preprocessing, choice.input_size, choice.custom_objects)
+        warnings = tuple(_warnings(path, choice.preprocessing))
+        subject = of_model(choice)
         reporter.note(f"pictures: {describe(subject.preprocessing)}")
-    return subject
+    return replace(subject, warnings=warnings)
 
 
-def _remarks(path: Path, preprocessing: str | Preprocessing | None) -> Iterator[str]:
+def _warnings(path: Path, preprocessing: str | Preprocessing | None) -> Iterator[str]:
     """What to say of the choice for the user's model at `path`; UsageError where there must be one and is none."""
     if isinstance(preprocessing, str):
         check_choice(preprocessing)
     itself = user_model.prepares_itself(path)
     if preprocessing is None and not itself:
+        inside = " A SavedModel cannot be looked into: if it normalises by itself, say raw." if path.is_dir() else ""
         raise UsageError(
             "Nothing tells how this model's pictures were prepared when it was trained, and a wrong guess would go "
-            f"unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file (docs/models.md)."
+            f"unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file (docs/models.md).{inside}"
         )
     if itself and preprocessing not in (None, "raw"):
-        yield "warning: the model has a layer that normalises; with --preprocessing its pictures are normalised twice"
+        yield "the model has a layer that normalises; with --preprocessing its pictures are normalised twice"
+    if path.is_dir() and preprocessing != "raw":
+        yield "a SavedModel cannot be looked into; if it has a layer that normalises, its pictures are normalised twice"
 
 
 def find_again(manifest: Manifest, given: Path | None, custom_objects: str | None) -> Subject:
@@ -153,7 +159,8 @@ def find_again(manifest: Manifest, given: Path | None, custom_objects: str | Non
         path = given or Path(record.path or "")
         if given is None:
             user_model.check_unchanged(path, record)
-        return of_model(path, preprocessing, manifest.input_size, custom_objects)
+        size = manifest.input_size
+        return of_model(Choice(path, input_size=size, preprocessing=preprocessing, custom_objects=custom_objects))
     arch = networks.architecture(manifest.variant, manifest.classes, manifest.input_size)
     found = weight_store.find_again(arch, record) if given is None else weight_store.resolve(arch, given)
     return of_variant(arch, found, preprocessing)

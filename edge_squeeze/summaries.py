@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_squeeze.artifact import PARITY
 from edge_squeeze.console import print_json, print_table, print_text
-from edge_squeeze.manifest import PREPEND_NORMALISATION, SAVED_MODEL, Manifest
+from edge_squeeze.manifest import PREPEND_NORMALISATION, SAVED_MODEL
 from edge_squeeze.parity import FAIL, PASS, finite
 from edge_squeeze.prediction import Classification, Classifier
 from edge_squeeze.scores import LOGITS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PARITY_COLUMNS = ("max|d|", "PSNR", "cosine", "same top-1 (95 %)")
 FLOAT32_BYTES = 4
+SMALL_BYTES = 100_000
 
 
 def export(exported: Sequence[Exported], *, as_json: bool) -> None:
@@ -30,19 +32,29 @@ def export(exported: Sequence[Exported], *, as_json: bool) -> None:
     print_text("")
     columns = ("target", "MB", "smaller", *PARITY_COLUMNS, "verdict")
     print_table(columns, [(_target(e), *_sizes(e), *_figures(e.proof), e.proof.verdict.upper()) for e in exported])
-    for proof in {(e.proof.verdict, e.proof.reason): e.proof for e in exported if e.proof.verdict != FAIL}.values():
-        words = f"Proven on {proof.pictures.description}" if proof.verdict == PASS else proof.verdict
-        print_text("", f"{words}: {proof.reason}.")
-    print_text(*_remarks(exported[0].manifest))
+    for verdict, reason in dict.fromkeys(
+        (e.proof.verdict, e.proof.reason) for e in exported if e.proof.verdict != FAIL
+    ):
+        held = [e for e in exported if (e.proof.verdict, e.proof.reason) == (verdict, reason)]
+        names = "" if len(held) == len(exported) else f"{', '.join(map(_target, held))}: "
+        words = f"Proven on {held[0].proof.pictures.description}" if verdict == PASS else verdict
+        print_text("", f"{names}{words}: {reason}.")
+    print_text(*_remarks(exported[0]))
     failed = [one for one in exported if one.proof.verdict == FAIL]
     for one in failed:
         print_text("", *(f"FAIL {one.folder}: {failure}" for failure in one.proof.failures))
     _print_next(next((one for one in exported if one not in failed), None), failed)
 
 
-def _remarks(manifest: Manifest) -> list[str]:
+def _remarks(exported: Exported) -> list[str]:
     """What a user should know of how the original was taken."""
-    remarks = []
+    manifest, answers = exported.manifest, exported.proof.answers
+    remarks = [f"warning: {warning}." for warning in exported.warnings]
+    if manifest.variant is None:
+        remarks.append(
+            f"The original finds {answers.classes} of its {manifest.classes} classes in these pictures, with a mean "
+            f"best score of {answers.mean_top_score:.0%}. If it should find others, look at --preprocessing."
+        )
     if manifest.weights.kind == SAVED_MODEL:
         remarks.append("A SavedModel opens only as a whole, so it was converted as it is, nothing folded into it.")
     if PREPEND_NORMALISATION in manifest.rewrites:
@@ -58,8 +70,13 @@ def _print_next(good: Exported | None, failed: Sequence[Exported]) -> None:
         print_text(
             f"  see {failed[0].folder / PARITY} for every picture; what failed was kept as evidence, not for use"
         )
+    if any(one.manifest.quantizer for one in failed):
+        print_text(
+            "  give --calibration DIR with 100 pictures of the kind it will see, or try --precision dynamic, float16"
+        )
     if good is not None:
-        print_text(f"  edge-squeeze predict {good.folder} PICTURE", f"  edge-squeeze verify {good.folder} --images DIR")
+        folder = shlex.quote(str(good.folder))
+        print_text(f"  edge-squeeze predict {folder} PICTURE", f"  edge-squeeze verify {folder} --images DIR")
 
 
 def _target(exported: Exported) -> str:
@@ -68,13 +85,22 @@ def _target(exported: Exported) -> str:
 
 
 def _size(exported: Exported) -> dict[str, Any]:
-    return {"name": exported.manifest.name, "size_bytes": exported.manifest.file.size_bytes}
+    manifest = exported.manifest
+    return {
+        "name": manifest.name,
+        "size_bytes": manifest.file.size_bytes,
+        "preprocessing": dataclasses.asdict(manifest.preprocessing),
+        "warnings": [*exported.warnings, *exported.lint],
+    }
 
 
 def _sizes(exported: Exported) -> tuple[str, str]:
     """Megabytes, and how many times smaller that is than the weights as float32."""
     size = exported.manifest.file.size_bytes
-    return f"{size / 1e6:.2f}", f"{exported.manifest.parameters * FLOAT32_BYTES / size:.1f}x"
+    return (
+        f"{size / 1e6:.{2 if size >= SMALL_BYTES else 3}f}",
+        f"{exported.manifest.parameters * FLOAT32_BYTES / size:.1f}x",
+    )
 
 
 def _figures(proof: Proof) -> tuple[str, str, str, str]:
@@ -89,6 +115,7 @@ def _proof(proof: Proof) -> dict[str, Any]:
         "verdict": proof.verdict,
         "reason": proof.reason,
         "pictures": proof.pictures.description,
+        "original": dataclasses.asdict(proof.answers),
         "runtime": proof.runtime,
         "parity": figures,
         "failures": proof.failures,

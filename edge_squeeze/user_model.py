@@ -206,7 +206,7 @@ def check_unchanged(path: Path, record: WeightsRecord) -> None:
 
 
 def name(path: Path) -> str:
-    """What the artifacts of the model at `path` are called: its file's name, of plain characters."""
+    """What the artifacts of the model at `path` are called: its file's name, of letters, digits, dots, - and _."""
     stem = path.resolve().name
     stem = stem.removesuffix(path.suffix) if path.suffix in SUFFIXES else stem
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip(".-") or "model"
+    return re.sub(r"[^\w.-]+", "-", stem).strip(".-") or "model"

@@ -27,6 +27,7 @@ CHUNK = 4  # pictures between two moves of the progress bar
 UNTRAINED = "untrained weights"
 ALL_HELD = "every gate held"
 SMOKE_TEST = "every gate held, but it is a smoke test: give --images DIR with 100 pictures of yours for more"
+ONE_PICTURE = "one picture proves nothing: give several, of different classes"
 CONSTANT = "the original gives the same scores for every picture, so there is nothing to compare"
 ALIKE = (
     "the original answers so alike for all pictures that the gates would hold even if each had another's scores; give "
@@ -48,6 +49,14 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What the original itself says of the pictures: nonsense here tells of wrong preprocessing; parity cannot."""
+
+    classes: int  # how many different ones are its best
+    mean_top_score: float
+
+
+@dataclass(frozen=True)
 class Proof:
     """Parity on one set of pictures, judged."""
 
@@ -57,6 +66,7 @@ class Proof:
     verdict: str  # pass | fail | unproven
     reason: str
     runtime: str
+    answers: Answers
 
     @property
     def failures(self) -> list[str]:
@@ -74,6 +84,7 @@ class Proof:
             {
                 "pictures": self.pictures.description,
                 "photographs": self.pictures.photographs,
+                "original": asdict(self.answers),
                 "figures": figures,
                 "gates": gates,
             }
@@ -119,7 +130,9 @@ def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter:
     figures = parity.compare(reference.scores, comparable(raw, reference.content))
     judgements = parity.judge(figures, gates, reference.pictures.names)
     verdict, reason = _verdict(reference, judgements, gates)
-    return Proof(reference.pictures, figures, judgements, verdict, reason, f"{runner.runtime} {runner.version}")
+    answers = Answers(len(set(reference.scores.argmax(axis=1).tolist())), float(reference.scores.max(axis=1).mean()))
+    engine = f"{runner.runtime} {runner.version}"
+    return Proof(reference.pictures, figures, judgements, verdict, reason, engine, answers)
 
 
 def refer(original: Original, pictures: PictureSet) -> Reference:
@@ -136,6 +149,8 @@ def refer(original: Original, pictures: PictureSet) -> Reference:
 def _verdict(reference: Reference, judgements: Sequence[Judgement], gates: Sequence[Gate]) -> tuple[str, str]:
     if not reference.original.weights.trained:
         return UNPROVEN, UNTRAINED
+    if len(reference.pictures) == 1:
+        return UNPROVEN, ONE_PICTURE
     if np.ptp(reference.scores, axis=0).max() < SMALLEST_SPREAD:
         return UNPROVEN, CONSTANT
     failures = [str(judgement) for judgement in judgements if not judgement.passed]
@@ -177,9 +192,11 @@ def verify(
     with reporter.step("original"):
         found, why_not = _find_original(artifact, original, custom_objects)
         if found is not None and found.weights.sha256 != artifact.manifest.weights.sha256:
-            reporter.note(f"warning: {original} is not the weights file that the artifact records")
+            reporter.note(f"warning: {original} is not the file that the artifact records")
+    if found is None and images is not None:
+        raise UsageError(f"--images cannot be judged: {why_not}.")
     if found is None:
-        return Verification(artifact, gold, None, f"{why_not}{' (--images is not used)' if images else ''}")
+        return Verification(artifact, gold, None, why_not)
     with reporter.step("parity"):
         pictures = load_pictures(images, artifact.manifest.preprocessing)
         reference = refer(found, pictures)
@@ -199,5 +216,5 @@ def _find_original(
     except EdgeSqueezeError as error:
         if given is not None:
             raise
-        return None, f"its original could not be found: {error}"
+        return None, f"its original could not be taken ({str(error).rstrip('.')}). Give --original FILE"
     return found.original(), None

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edge_squeeze.conventions import PRESETS, choose, describe, preset
 from edge_squeeze.errors import UsageError
 from edge_squeeze.preprocessing import Normalisation
 
+RGB = {"order": "rgb", "mean": [0, 0, 0], "scale": [1, 1, 1]}
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
 
 
@@ -40,9 +42,14 @@ def test_a_normalisation_is_the_linear_map_that_it_says(row: object) -> None:
         np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
-def test_imagenet_presets_cut_224_of_256() -> None:
-    assert preset("torch", (224, 224)).short_side == 256
-    assert preset("raw", (224, 224)).short_side == 224
+def test_how_pictures_are_resized_is_told_apart_from_the_preset() -> None:
+    assert preset("torch", (224, 224)).short_side == 224
+    assert preset("torch", (224, 224), resize="256").short_side == 256
+    assert preset("raw", (20, 30), resize="stretch").pixels(Image.new("RGB", (70, 41))).shape == (20, 30, 3)
+    assert "stretched to 20 x 30" in describe(preset("raw", (20, 30), resize="stretch"))
+    for wrong in ("squash", "10", "99999"):
+        with pytest.raises(UsageError):
+            preset("raw", (20, 30), resize=wrong)
 
 
 @pytest.mark.parametrize("name", ["caffe", "torch"])
@@ -63,13 +70,18 @@ def test_a_file_says_the_rest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "channels", "message"),
     [
-        ({"crop": [4, 4]}, 3, r"takes pictures of \(8, 8\), this preprocessing gives \(4, 4\)"),
+        ({"crop": [4, 4], "baked": RGB}, 3, r"takes pictures of \(8, 8\), this preprocessing gives \(4, 4\)"),
         ({"baked": {"order": "grey", "mean": [0], "scale": [1]}}, 3, "takes 3 channels, the order grey gives others"),
-        ({}, 1, "takes 1 channels, the order rgb gives others"),
-        ({"baked": {"mean": [0, 0]}}, 3, "rgb wants 3 of mean and scale"),
-        ({"baked": {"scale": [0, 1, 1]}}, 3, "scale not 0"),
-        ({"short_side": "large"}, 3, "short_side must be int"),
-        ([], 3, "must be an object"),
+        ({"baked": RGB}, 1, "takes 1 channels, the order rgb gives others"),
+        ({"baked": {**RGB, "mean": [0, 0]}}, 3, "rgb wants 3 of mean and scale"),
+        ({"baked": {**RGB, "scale": [0, 1, 1]}}, 3, "scale not 0"),
+        ({"short_side": "large", "baked": RGB}, 3, "short_side must be int"),
+        ([], 3, "must hold an object of short_side, crop"),
+        ({}, 3, "lacks baked"),
+        ({"baked": {"order": "rgb", "mean": [0, 0, 0]}}, 3, "baked lacks scale"),
+        ({"baked": {**RGB, "std": [1, 1, 1]}}, 3, "baked: Unknown key: 'std'"),
+        ({"shortside": 8, "baked": RGB}, 3, r"Unknown key: 'shortside'. Did you mean short_side\?"),
+        ({"baked": []}, 3, "baked must be an object of order, mean, scale"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, content: object, channels: int, message: str) -> None:

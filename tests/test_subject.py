@@ -49,6 +49,10 @@ def test_weights_of_one_network_do_not_fit_another(own: Path) -> None:
 def test_a_preprocessing_can_be_asked_for(own: Path) -> None:
     assert find(weights=own / "a.h5").preprocessing.baked.mean == (104.0, 117.0, 123.0)
     assert find(weights=own / "a.h5", preprocessing="tf").preprocessing == preset("tf", (227, 227))
+    resized = find(weights=own / "a.h5", preprocessing="tf", resize="stretch").preprocessing
+    assert resized == preset("tf", (227, 227), resize="stretch")
+    with pytest.raises(UsageError, match="--resize does not apply"):
+        find(weights=own / "a.h5", resize="stretch")
 
 
 def test_a_model_of_ours_can_be_exported_as_a_users_own(own: Path, tmp_path: Path) -> None:
@@ -62,3 +66,18 @@ def test_a_model_of_ours_can_be_exported_as_a_users_own(own: Path, tmp_path: Pat
 def test_what_is_neither_variant_nor_file_is_refused(model: str) -> None:
     with pytest.raises(UsageError, match=rf"Unknown variant: '{model}'.* Or give a Keras model"):
         subject.find(Choice(model), Silent())
+
+
+def test_another_model_of_the_same_name_does_not_replace_an_artifact(own: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "a.keras"
+    other.parent.mkdir()
+    edge_squeeze.build(weights="random", classes=3, input_size=64).save(other)
+    edge_squeeze.export(own / "a.keras", preprocessing="raw", out=tmp_path)
+    edge_squeeze.export(own / "a.keras", preprocessing="tf", out=tmp_path)  # the same one may be made anew
+    with pytest.raises(UsageError, match=r"a-tflite-float32 was made from .*a\.keras, not from a\. Move it"):
+        edge_squeeze.export(other, preprocessing="raw", out=tmp_path)
+    (tmp_path / "squeezenet1.1.keras").write_bytes(other.read_bytes())
+    edge_squeeze.export(weights="random", out=tmp_path)
+    edge_squeeze.export(tmp_path / "squeezenet1.1.keras", preprocessing="raw", out=tmp_path)
+    with pytest.raises(UsageError, match=r"was made from .*squeezenet1\.1\.keras"):
+        edge_squeeze.export(out=tmp_path)

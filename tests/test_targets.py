@@ -77,6 +77,14 @@ def test_every_gate_is_on_a_figure_and_gives_its_reason(target: targets.Target) 
 
 def test_few_pictures_are_judged_by_the_smoke_gates() -> None:
     target = targets.find("tflite", "int8")
-    assert target.gates(99, photographs=False) is target.smoke_gates
-    assert target.gates(100, photographs=False) is target.full_gates
-    assert target.gates(100, photographs=True) is target.smoke_gates
+    assert target.gates(99, False, own=False) is target.smoke_gates
+    assert target.gates(100, False, own=False) is target.full_gates
+    assert target.gates(100, True, own=False) is target.smoke_gates
+
+
+@pytest.mark.parametrize("format_name", ["tflite", "onnx"])
+def test_float32_of_a_users_network_has_a_wider_gate(format_name: str) -> None:
+    target = targets.find(format_name, "float32")
+    (ours, _), (own, _) = target.gates(100, False, own=False), target.gates(100, False, own=True)
+    assert (ours.limit, own.limit) == (1e-5, 1e-4)
+    assert targets.find("tflite", "int8").gates(100, False, own=True) is targets.find("tflite", "int8").full_gates

@@ -142,7 +142,14 @@ def test_the_hash_covers_every_file_of_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("a/My Net.v2.keras", "My-Net.v2"), ("x/saved/", "saved"), ("..h5", "model"), ("a.h5", "a")]
+    ("path", "name"),
+    [
+        ("a/My Net.v2.keras", "My-Net.v2"),
+        ("mödel.keras", "mödel"),
+        ("x/saved/", "saved"),
+        ("..h5", "model"),
+        ("a.h5", "a"),
+    ],
 )
 def test_artifacts_are_called_like_the_file(path: str, name: str) -> None:
     assert user_model.name(Path(path)) == name

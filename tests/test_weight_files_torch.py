@@ -213,7 +213,7 @@ def test_they_bring_their_own_preprocessing_and_size(torch: types.ModuleType, la
     path = tmp_path / "squeezenet1_1.pth"
     path.write_bytes(checkpoint(*state_dict(torch.FloatStorage, layers)))
     found = subject.find(Choice("squeezenet1.1", path), Silent())
-    assert found.preprocessing == preset("torch", (224, 224))
+    assert found.preprocessing == preset("torch", (224, 224), resize="256")
     assert (found.classes, found.suffix) == (1000, "")
     assert equal(
         {"conv10": tuple(found.original().model.get_layer("conv10").get_weights())}, {"conv10": layers["conv10"]}

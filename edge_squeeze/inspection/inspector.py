@@ -85,7 +85,8 @@ def recognise(data: bytes, name: str) -> str:
         return "onnx"
     raise UsageError(
         f"{name} is no model file that can be looked into. Required: a .tflite file, which has TFL3 as its bytes 4 to "
-        f"8, or an .onnx file with operators in it. Got: {len(data):,} bytes starting with {data[:8]!r}."
+        f"8, or an .onnx file with operators in it. Got: {len(data):,} bytes starting with {data[:8]!r}. "
+        "A truncated .onnx file looks like this too."
     )
 
 

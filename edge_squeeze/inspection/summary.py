@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from edge_squeeze import artifact
 from edge_squeeze.artifact import MANIFEST
 from edge_squeeze.console import print_json, print_table, print_text
-from edge_squeeze.errors import UsageError
+from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.inspection.arithmetic import HYBRID
 from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect, recognise
 from edge_squeeze.inspection.layers import COMPUTED, Kernel
@@ -41,7 +42,16 @@ def run(path: Path) -> tuple[str, Inspection, Manifest | None]:
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error}.") from error
-    return str(file), inspect(data, recognise(data, str(file))), manifest
+    try:
+        return str(file), inspect(data, recognise(data, str(file))), manifest
+    except ConversionError as error:
+        changed = manifest is not None and hashlib.sha256(data).hexdigest() != manifest.file.sha256
+        why = (
+            "It is not the file that was exported."
+            if changed
+            else "It is truncated, damaged or not what its name says."
+        )
+        raise UsageError(f"{file}: {error} {why}") from error
 
 
 def _find(path: Path) -> tuple[Path, Manifest | None]:

@@ -1,0 +1,89 @@
+"""What goes into an artifact's folder: model.json and the files beside the model."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+
+from edge_squeeze.artifact import CALIBRATION, LABELS, MANIFEST, PARITY
+from edge_squeeze.converters import calibration
+from edge_squeeze.converters.calibration import CalibrationRecord
+from edge_squeeze.converters.request import Prepared, Request
+from edge_squeeze.converters.targets import Order
+from edge_squeeze.inspection.inspector import FileTensor, Inspection
+from edge_squeeze.manifest import Golden, Graph, LabelsFile, Manifest, ModelFile, ParityRecord, TensorSpec, to_json
+from edge_squeeze.verification import Proof
+
+TOOLS = ("edge-squeeze", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
+
+
+def files(
+    request: Request, described: Manifest, model: bytes, proof: Proof, record: CalibrationRecord | None
+) -> dict[str, bytes]:
+    """The files of an artifact, its golden ones apart: name -> bytes."""
+    texts = {
+        MANIFEST: to_json(described),
+        LABELS: _label_lines(request),
+        PARITY: json.dumps(proof.to_dict(), indent=1, allow_nan=False) + "\n",
+    }
+    if record is not None:
+        texts[CALIBRATION] = calibration.to_json(record)
+    return {described.file.name: model, **{name: text.encode() for name, text in texts.items()}}
+
+
+def manifest(
+    request: Request,
+    order: Order,
+    prepared: Prepared,
+    model: bytes,
+    found: Inspection,
+    gold: Golden,
+    proof: Proof,
+) -> Manifest:
+    """The content of model.json for the file `model`, in which `found` was found."""
+    target, subject = order.target, request.subject
+    return Manifest(
+        name=request.name(order),
+        variant=subject.variant,
+        format=target.format,
+        precision=target.precision,
+        options=order.options.record(),
+        file=ModelFile(request.file_name(order), len(model), hashlib.sha256(model).hexdigest()),
+        weights=subject.weights,
+        parameters=prepared.reference.original.model.count_params(),
+        classes=subject.classes,
+        input_size=subject.preprocessing.size,
+        labels=LabelsFile(LABELS, hashlib.sha256(_label_lines(request).encode()).hexdigest()),
+        input=_end(found.inputs[0], order.options.layout, "pixels"),
+        output=_end(found.outputs[0], "nc", order.options.output),
+        preprocessing=subject.preprocessing,
+        rewrites=prepared.rewrites,
+        quantizer=target.quantizer,
+        gates=target.gate_records(own=subject.variant is None),
+        golden=gold,
+        parity=ParityRecord(proof.verdict, proof.reason),
+        graph=Graph(found.operators, found.tensor_types, found.transposes, found.opset),
+        tools=tool_versions(),
+        command=request.command,
+    )
+
+
+def _label_lines(request: Request) -> str:
+    return "".join(f"{name}\n" for name in request.labels)
+
+
+def _end(tensor: FileTensor, layout: str, content: str) -> TensorSpec:
+    return TensorSpec(tensor.name, tensor.shape or (), tensor.dtype, layout, content, tensor.scale, tensor.zero_point)
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of Python and of every package that has a hand in an artifact, as far as they are installed."""
+    versions = {"python": platform.python_version()}
+    for package in TOOLS:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
