@@ -98,6 +98,7 @@ def _finished(proto: Any) -> bytes:
         if not batch.HasField("dim_value"):
             batch.dim_param = BATCH
     proto.graph.name = "edge-squeeze"
+    proto.producer_version = proto.producer_version.partition(" ")[0]  # tf2onnx adds "None" for want of a git hash
     del proto.graph.value_info[:]  # inferred shapes that still carry the batch's old name
     with converting("ONNX refuses the file that was made"):
         onnx.checker.check_model(proto, full_check=True)
