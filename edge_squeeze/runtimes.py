@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge_squeeze.chatter import captured
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, MissingDependencyError, UsageError, unknown
 from edge_squeeze.preprocessing import Pixels
+from edge_squeeze.resources import memory_limited
 from edge_squeeze.scores import Scores
 
 XNNPACK, BUILTIN, ONNXRUNTIME = "xnnpack", "builtin", "onnxruntime"
@@ -69,7 +70,7 @@ def open_runner(model: bytes, format_name: str, options: RunOptions = RunOptions
     kinds: dict[str, Callable[[bytes, RunOptions], Runner]] = {"tflite": TFLiteRunner, "onnx": OnnxRunner}
     if format_name not in kinds:
         raise unknown("format", format_name, kinds)
-    with _telling(f"The engine refuses this {format_name} file"):
+    with _telling(f"The engine refuses this {format_name} file"), memory_limited(len(model)):
         return kinds[format_name](model, options)
 
 
@@ -81,7 +82,8 @@ def _telling(what: str) -> Iterator[None]:
     except EdgeSqueezeError:
         raise
     except Exception as error:
-        raise ConversionError(f"{what}: {str(error)[:LONGEST_MESSAGE]}") from error
+        said = " ".join(str(error).split())[:LONGEST_MESSAGE] or type(error).__name__
+        raise ConversionError(f"{what}: {said}") from error
 
 
 def installed_tflite() -> str | None:

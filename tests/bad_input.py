@@ -64,6 +64,16 @@ def replaced(name: str, by: bytes) -> Mutation:
     return Mutation(name, lambda _: by)
 
 
+def widened(side: int) -> Mutation:
+    """Pictures of 227 x 227 declared to have another side, in a .tflite file and in an .onnx file."""
+
+    def apply(data: bytes) -> bytes:
+        old, new = (b"".join(n.to_bytes(4, "little") for n in (1, s, s, 3)) for s in (227, side))
+        return data.replace(old, new).replace(b"\x08\xe3\x01", b"\x08\xff\x7f")  # 227 and 16,383 as varints
+
+    return Mutation(f"widened-{side}", apply)
+
+
 FLIPS = tuple(flipped(seed, 0, HEAD, 4) for seed in range(4)) + tuple(flipped(seed, 0.9, 1.0, 4) for seed in range(4))
 WRITES = tuple(overwritten(seed, value, 8) for seed in range(2) for value in (0, 0xFF))
 OTHERS = (

@@ -69,7 +69,9 @@ def artifact_cases(known: Material) -> Iterator[Case]:
     for kind, files in known.artifacts.items():
         manifest = json.loads(files["model.json"])
         name = manifest["file"]["name"]
-        for mutation in (*bad_input.MUTATIONS, *(bad_input.flipped(seed, 0, 1.0, 20) for seed in range(6))):
+        more = [bad_input.flipped(seed, 0, 1.0, 20) for seed in range(6)]
+        more += [bad_input.widened(side) for side in (0, 8_000, 30_000, 2**31 - 1)]
+        for mutation in (*more, *bad_input.MUTATIONS):
             data = mutation.apply(files[name])
             vouched = {**manifest["file"], "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
             spoilt = {**files, name: data, "model.json": json.dumps({**manifest, "file": vouched}).encode()}
