@@ -20,11 +20,9 @@ def bake(model: Any, normalisation: Normalisation) -> tuple[Any, list[str]]:
     if normalisation == Normalisation():
         return model, []
     first = _foldable(model, normalisation)
-    if first is not None:
-        try:
-            return fold_normalisation(model, first, normalisation), [FOLD_NORMALISATION]
-        except (TypeError, ValueError, NotImplementedError):  # a layer that does not tell its configuration
-            pass
+    copy = None if first is None else _copy(model)
+    if copy is not None:
+        return fold_normalisation(model, first, normalisation, copy), [FOLD_NORMALISATION]
     return prepend_normalisation(model, normalisation), [PREPEND_NORMALISATION]
 
 
@@ -51,19 +49,27 @@ def _calls(layer: Any) -> list[Any]:
     return [node.input_tensors for node in layer._inbound_nodes]  # noqa: SLF001 - Keras has no public word for it
 
 
-def fold_normalisation(model: Any, first: Any, normalisation: Normalisation) -> Any:
-    """A copy of `model` with the normalisation in the kernel and bias of its convolution `first`."""
+def _copy(model: Any) -> Any | None:
+    """`model` with new weights and three channels; None where a layer does not tell how it is made."""
     import keras
 
+    pixels = keras.Input((*model.input_shape[1:3], 3), name="image")
+    try:
+        return keras.models.clone_model(model, input_tensors=pixels)
+    except (TypeError, ValueError, NotImplementedError):  # what Keras raises of such a layer
+        return None
+
+
+def fold_normalisation(model: Any, first: Any, normalisation: Normalisation, copy: Any) -> Any:
+    """`copy`, given the weights of `model` with the normalisation in the kernel and bias of its convolution `first`."""
     matrix, offset = normalisation.linear()
-    baked = keras.models.clone_model(model, input_tensors=keras.Input((*model.input_shape[1:3], 3), name="image"))
     kernel = np.asarray(first.kernel, np.float64)
     folded = {id(first.kernel): np.einsum("cn,hwno->hwco", matrix, kernel)}
     if first.use_bias:
         folded[id(first.bias)] = np.asarray(first.bias, np.float64) + np.einsum("hwno,n->o", kernel, offset)
-    for new, old in zip(baked.weights, model.weights, strict=True):
+    for new, old in zip(copy.weights, model.weights, strict=True):
         new.assign(np.asarray(folded.get(id(old), old), new.dtype))
-    return baked
+    return copy
 
 
 def prepend_normalisation(model: Any, normalisation: Normalisation) -> Any:

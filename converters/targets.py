@@ -66,8 +66,8 @@ SAME_ARITHMETIC = (
     at_least("top1_agreement", 1.0, "two classes would have to be within 1e-5 of each other to swap"),
 )
 OWN_ARITHMETIC = (
-    at_most("max_abs", 1e-4, "float32 sums in another order: 7.5e-6 measured on networks of up to 175 layers, 5e-5 on "
-            "inputs far larger than a network was trained on"),
+    at_most("max_abs", 1e-4, "float32 sums in another order: 7.5e-6 measured on MobileNetV2, EfficientNetB0 and "
+            "ResNet50V2, 5e-5 on inputs far larger than a network was trained on"),
     at_least("top1_agreement", 1.0, "two classes would have to be within 1e-4 of each other to swap"),
 )  # fmt: skip
 HALF_WEIGHTS = (

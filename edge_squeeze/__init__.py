@@ -56,24 +56,14 @@ def export(
     *,
     format: str | Sequence[str] = "tflite",  # noqa: A002 - the command line's word
     precision: str | Sequence[str] = "float32",
-    weights: str | Path | None = None,
-    seed: int | None = None,
-    classes: int | None = None,
+    weights: str | Path | None = None, seed: int | None = None, classes: int | None = None,
     input_size: int | tuple[int, int] | None = None,
-    preprocessing: str | Preprocessing | None = None,
-    resize: str | None = None,
-    labels: str | Path | None = None,
-    custom_objects: str | None = None,
-    calibration: str | Path | None = None,
-    images: str | Path | None = None,
-    out: str | Path = "out",
-    io: str | None = None,
-    layout: str = "nhwc",
-    opset: int | None = None,
-    dynamic_batch: bool = False,
-    reporter: Reporter | None = None,
-    command: str = "edge_squeeze.export",
-) -> list[Exported]:
+    preprocessing: str | Preprocessing | None = None, resize: str | None = None,
+    labels: str | Path | None = None, custom_objects: str | None = None,
+    calibration: str | Path | None = None, images: str | Path | None = None, out: str | Path = "out",
+    io: str | None = None, layout: str = "nhwc", opset: int | None = None, dynamic_batch: bool = False,
+    reporter: Reporter | None = None, command: str = "edge_squeeze.export",
+) -> list[Exported]:  # fmt: skip
     """The artifacts written below `out`, one for each format and precision, each with the proof of its parity.
 
     `model` is a variant, or a Keras model of yours: a .keras or .h5 file or a SavedModel folder. What its pictures go

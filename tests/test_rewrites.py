@@ -43,6 +43,27 @@ def subclassed() -> Any:
     return keras.Model(inputs, Doubled(2, 3)(inputs))
 
 
+def secretive() -> Any:
+    """A layer that does not tell how it is made."""
+    import keras
+
+    class Times(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, factor: Any) -> None:
+            super().__init__()
+            self.factor = factor
+
+        def call(self, inputs: Any) -> Any:
+            return inputs * self.factor
+
+    inputs = keras.Input((SIDE, SIDE, 3))
+    return keras.Model(inputs, Times(Half())(keras.layers.Conv2D(2, 3)(inputs)))
+
+
+class Half:
+    def __rmul__(self, other: Any) -> Any:
+        return other / 2
+
+
 @pytest.mark.parametrize(
     ("build", "name", "channels", "expected"),
     [
@@ -57,6 +78,7 @@ def subclassed() -> Any:
         (lambda: convolution(groups=3), "unit", 3, PREPEND),
         (twice, "tf", 3, PREPEND),
         (subclassed, "unit", 3, PREPEND),
+        (secretive, "torch", 3, PREPEND),
         (convolution, "raw", 3, []),
     ],
 )
@@ -74,5 +96,5 @@ def test_a_padded_zero_would_be_seen_if_it_were_folded() -> None:
     model = convolution(padding="same")
     normalisation = Normalisation("rgb", (127.5,) * 3, (1 / 127.5,) * 3)
     wanted = np.asarray(model(Preprocessing(SIDE, (SIDE, SIDE), baked=normalisation).normalise(PIXELS)))
-    folded = rewrites.fold_normalisation(model, model.layers[1], normalisation)
+    folded = rewrites.fold_normalisation(model, model.layers[1], normalisation, rewrites._copy(model))
     assert np.abs(np.asarray(folded(PIXELS.astype(np.float32))) - wanted).max() > 0.1
