@@ -8,7 +8,6 @@ import hashlib
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -85,8 +84,10 @@ def check_target(folder: Path) -> None:
     if folder.is_symlink() or (folder.exists() and not _is_artifact(folder)):
         raise UsageError(f"{folder} exists and is no artifact, so it will not be replaced. Move it, or give --out.")
     parent = next(p for p in folder.absolute().parents if p.exists())
+    probe = parent / TEMPORARY.format(name=folder.name, pid=f"probe-{os.getpid()}")  # cleared if a kill leaves it
     try:
-        tempfile.TemporaryDirectory(dir=parent).cleanup()
+        probe.mkdir(exist_ok=True)
+        probe.rmdir()
     except OSError as error:
         message = f"{folder} cannot be written: {parent} is not a folder you may write to. Give --out DIR."
         raise UsageError(message) from error
