@@ -8,8 +8,8 @@ from typing import Any
 from edge_squeeze.chatter import converting
 from edge_squeeze.converters.options import ConvertOptions
 from edge_squeeze.converters.tracing import INPUT, signature, traceable
+from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.errors import MissingDependencyError
-from edge_squeeze.runtimes import is_installed
 
 ALMOST_ZERO = 1e-7  # not 0 in float16, either
 BATCH = "batch"  # what the open dimension is called

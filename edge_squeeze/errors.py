@@ -53,9 +53,9 @@ class MissingDependencyError(EdgeSqueezeError):
 
     exit_code = 5
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        """Say which `extra` of this package installs `package`, needed for `purpose`."""
-        command = f'pip install "edge-squeeze[{extra}]"'
+    def __init__(self, package: str, extra: str | None, purpose: str) -> None:
+        """Say which `extra` of ours, if any, installs `package`, needed for `purpose`."""
+        command = f'pip install "edge-squeeze[{extra}]"' if extra else f"pip install {package}"
         super().__init__(f"{package} is not installed; it is needed for {purpose}. Run: {command}")
 
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_squeeze.artifact import Artifact
+from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME, XNNPACK
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.manifest import Golden, GoldenScores
 from edge_squeeze.pictures import open_picture, photograph
 from edge_squeeze.preprocessing import Preprocessing
-from edge_squeeze.runtimes import BUILTIN, ONNXRUNTIME, XNNPACK, RunOptions, open_runner
+from edge_squeeze.runtimes import RunOptions, open_runner
 
 PICTURE, PIXELS, SCORES = "golden/picture.png", "golden/pixels.rgb", "golden/scores-{family}.f32"
 PHOTOGRAPH = "chelsea"  # CC0

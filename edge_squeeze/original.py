@@ -10,10 +10,10 @@ import numpy as np
 
 from edge_squeeze import model as networks, weights as weight_store
 from edge_squeeze.chatter import captured
+from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.errors import MissingDependencyError
 from edge_squeeze.manifest import WeightsRecord
 from edge_squeeze.preprocessing import Pixels, Preprocessing
-from edge_squeeze.runtimes import is_installed
 from edge_squeeze.scores import Scores
 
 BATCH = 8  # pictures a time: 32 take a quarter less time on two cores, but four times the memory

@@ -11,6 +11,7 @@ import numpy as np
 
 from edge_squeeze import golden, parity, subject as subjects
 from edge_squeeze.artifact import Artifact
+from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
 from edge_squeeze.golden import GoldenCheck
 from edge_squeeze.original import Original
@@ -18,7 +19,7 @@ from edge_squeeze.parity import ENOUGH_PICTURES, FAIL, PASS, UNPROVEN, Gate, Jud
 from edge_squeeze.pictures import PictureSet, load_folder, photograph_crops
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.reporting import Reporter
-from edge_squeeze.runtimes import Runner, RunOptions, is_installed, open_runner
+from edge_squeeze.runtimes import Runner, RunOptions, open_runner
 from edge_squeeze.scores import Scores, comparable, content
 
 CROPS_PER_PHOTOGRAPH = 8

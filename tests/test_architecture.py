@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
     "edge_squeeze": "edge_squeeze",
     "edge_squeeze/doctor": "edge_squeeze.doctor",
+    "edge_squeeze/engines": "edge_squeeze.engines",
     "edge_squeeze/inspection": "edge_squeeze.inspection",
     "edge_squeeze/weight_files": "edge_squeeze.weight_files",
     "converters": "edge_squeeze.converters",
@@ -30,9 +31,11 @@ ALLOWED = {
     "onnx": {"converters/to_onnx.py", "edge_squeeze/inspection/onnx_file.py"},  # to infer shapes, where installed
     "google": {"edge_squeeze/inspection/onnx_schema.py"},  # protobuf
     "tflite": {"edge_squeeze/inspection/tflite_file.py"},
-    "onnxruntime": {"edge_squeeze/runtimes.py", "converters/to_onnx.py"},  # the converter takes its float16 tool
-    "ai_edge_litert": {"edge_squeeze/runtimes.py"},
-    "tflite_runtime": {"edge_squeeze/runtimes.py"},
+    "onnxruntime": {"edge_squeeze/engines/onnx_engine.py", "converters/to_onnx.py"},  # the latter its float16 tool
+    "ai_edge_litert": set(),  # by name, in edge_squeeze/engines
+    "tflite_runtime": set(),
+    "openvino": {"edge_squeeze/engines/openvino_engine.py"},
+    "ncnn": {"edge_squeeze/engines/ncnn_engine.py"},
     "ndf": set(),
     "skimage": set(),
 }

@@ -3,11 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_squeeze import artifact, pictures, runtimes
+from edge_squeeze import artifact, pictures
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.engines import catalogue
+from edge_squeeze.engines.engine import BUILTIN, Tensor, quantise
 from edge_squeeze.errors import ConversionError, MissingDependencyError, UsageError
-from edge_squeeze.runtimes import BUILTIN, RunOptions, open_runner
+from edge_squeeze.runtimes import RunOptions, open_runner
 
 NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
 CROPS = pictures.photograph_crops(1, (227, 227), seed=5)
@@ -83,7 +85,7 @@ def test_unknown_formats_are_refused() -> None:
 
 
 def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtimes, "is_installed", lambda _: False)
+    monkeypatch.setattr(catalogue, "is_installed", lambda _: False)
     with pytest.raises(MissingDependencyError, match=r"edge-squeeze\[litert\]"):
         open_runner(b"", "tflite")
     with pytest.raises(MissingDependencyError, match=r"edge-squeeze\[tflite-runtime\]"):
@@ -92,12 +94,19 @@ def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch: pytest.Mon
         open_runner(b"", "onnx")
 
 
-def test_quantise_takes_pixels_to_the_stored_values() -> None:
+@pytest.mark.parametrize(
+    ("dtype", "scale", "zero_point", "expected"),
+    [
+        ("uint8", 1.0, 0, [0, 1, 128, 255]),
+        ("int8", 1.0, -128, [-128, -127, 0, 127]),
+        ("uint8", 2.0, 1, [1, 1, 65, 129]),
+        ("uint8", 0.0, 0, [0, 1, 128, 255]),
+    ],
+)
+def test_quantise_takes_pixels_to_the_stored_values(
+    dtype: str, scale: float, zero_point: int, expected: list[int]
+) -> None:
     pixels = np.array([0, 1, 128, 255], np.uint8)
-    for dtype, zero_point, expected in ((np.uint8, 0, [0, 1, 128, 255]), (np.int8, -128, [-128, -127, 0, 127])):
-        details = {"dtype": dtype, "quantization": (1.0, zero_point)}
-        np.testing.assert_array_equal(runtimes.quantise(pixels, details), np.array(expected, dtype))
-    np.testing.assert_array_equal(
-        runtimes.quantise(pixels, {"dtype": np.uint8, "quantization": (2.0, 1)}), [1, 1, 65, 129]
-    )
-    np.testing.assert_array_equal(runtimes.quantise(pixels, {"dtype": np.uint8, "quantization": (0.0, 0)}), pixels)
+    stored = quantise(pixels, Tensor("", (4,), dtype, scale, zero_point))
+    np.testing.assert_array_equal(stored, np.array(expected, dtype))
+    assert stored.dtype == dtype

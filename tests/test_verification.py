@@ -69,7 +69,7 @@ def test_damaged_golden_files_are_named(copy: Path, name: str, data: bytes | Non
 
 
 def test_without_tensorflow_only_the_golden_files_are_checked(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = runtimes.is_installed
+    installed = verification.is_installed
     monkeypatch.setattr(verification, "is_installed", lambda name: name != "tensorflow" and installed(name))
     found = edge_squeeze.verify(copy)
     assert found.passed

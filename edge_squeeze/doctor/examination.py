@@ -26,11 +26,10 @@ from edge_squeeze.doctor.diagnosis import (
 )
 from edge_squeeze.doctor.installation import MISSING, OK, Installation, judge, own_requirements
 from edge_squeeze.doctor.machine import Machine
-from edge_squeeze.runtimes import ONNXRUNTIME, TFLITE_RUNTIMES, TFLiteRuntime, default_kernels
+from edge_squeeze.engines.catalogue import FORMATS, RUNTIMES as ENGINES, default_kernels
 from edge_squeeze.weights import PUBLISHED, Published
 
-ENGINES = {**TFLITE_RUNTIMES, ONNXRUNTIME: TFLiteRuntime("onnxruntime", "onnxruntime", "onnx")}
-ENGINES_OF = {"tflite": tuple(TFLITE_RUNTIMES), "onnx": (ONNXRUNTIME,)}  # in the order in which they are looked for
+ENGINES_OF = {kind: tuple(name for name, row in ENGINES.items() if kind in row.formats) for kind in FORMATS}
 # What exporting needs and for what.
 PURPOSES = {
     "tensorflow": "the original and .tflite files",

@@ -31,7 +31,7 @@ WHEELS = {
 EXTRAS = {"tflite": {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}, "onnx": {"onnx": "onnxruntime"}}
 
 
-def install(extra: str) -> str:
+def install(extra: str | None) -> str:
     """The command that brings what `extra` needs, in the versions that it needs ("": the base)."""
     return f'pip install "edge-squeeze[{extra}]"' if extra else "pip install edge-squeeze"
 
@@ -85,7 +85,7 @@ def _best_extra(format_name: str, machine: Machine) -> str | None:
     return next((extra for extra, package in extras if no_wheels(package, machine) is None), None)
 
 
-def for_engine(engine: Engine, extra: str, others: Sequence[Engine]) -> list[Problem]:
+def for_engine(engine: Engine, extra: str | None, others: Sequence[Engine]) -> list[Problem]:
     """The problems of the `engine` that would be used, with the name of one of the `others` that works."""
     working = next((other.name for other in others if other.usable), None)
     advice = f"--runtime {working} works meanwhile." if working else None

@@ -1,0 +1,1 @@
+"""Engines that compute a model file: host arrays in, host arrays out."""

@@ -1,0 +1,91 @@
+"""Which engines there are, what each reads, and which of them is taken."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from edge_squeeze.engines import tflite_engine
+from edge_squeeze.engines.engine import ONNXRUNTIME, Engine, EngineOptions, Model
+from edge_squeeze.engines.ncnn_engine import NcnnEngine
+from edge_squeeze.engines.onnx_engine import OnnxEngine
+from edge_squeeze.engines.openvino_engine import OpenVinoEngine
+from edge_squeeze.engines.tflite_engine import TFLiteEngine
+from edge_squeeze.errors import MissingDependencyError, UsageError, unknown
+
+Opener = Callable[[Model, EngineOptions], Engine]
+
+
+@dataclass(frozen=True)
+class EngineRow:
+    """An engine: its Python module, the package that brings it, our extra for that (None: by its own name)."""
+
+    module: str
+    package: str
+    extra: str | None
+    formats: tuple[str, ...]
+    open: Opener
+
+    @property
+    def installed(self) -> bool:
+        """Can it be imported? Found out without importing it."""
+        return is_installed(self.module.partition(".")[0])
+
+
+def _tflite(module: str, package: str, extra: str) -> EngineRow:
+    return EngineRow(module, package, extra, ("tflite",), partial(TFLiteEngine, module, package))
+
+
+# In the order in which they are looked for. Artifacts are proven on these.
+RUNTIMES = {
+    "litert": _tflite("ai_edge_litert.interpreter", "ai-edge-litert", "litert"),
+    "tflite-runtime": _tflite("tflite_runtime.interpreter", "tflite-runtime", "tflite-runtime"),
+    "tf.lite": _tflite("tensorflow.lite.python.interpreter", "tensorflow", "export"),
+    ONNXRUNTIME: EngineRow("onnxruntime", "onnxruntime", "onnx", ("onnx",), OnnxEngine),
+}
+# Only ever timed, beside the ones above.
+OTHERS = {
+    "openvino": EngineRow("openvino", "openvino", None, ("tflite", "onnx"), OpenVinoEngine),
+    "ncnn": EngineRow("ncnn", "ncnn", None, ("onnx",), NcnnEngine),
+}
+FORMATS = ("tflite", "onnx")
+
+
+def is_installed(package: str) -> bool:
+    """Can `package` be imported? Found out without importing it."""
+    return importlib.util.find_spec(package) is not None
+
+
+def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = RUNTIMES) -> str:
+    """The engine of `rows` called `name`, or the first that is installed, for files of `format_name`.
+
+    UsageError for one that is unknown or does not read them, MissingDependencyError if it is not installed.
+    """
+    if format_name not in FORMATS:
+        raise unknown("format", format_name, FORMATS)
+    able = {key: row for key, row in rows.items() if format_name in row.formats}
+    if name is None:
+        found = next((key for key, row in able.items() if row.installed), None)
+        if found is None:
+            first = next(iter(able.values()))
+            raise MissingDependencyError(first.package, first.extra, f"running {_a_file(format_name)}")
+        return found
+    if name not in rows:
+        raise unknown(f"runtime of .{format_name} files", name, able)
+    if name not in able:
+        reads = " and ".join(f".{kind}" for kind in rows[name].formats)
+        raise UsageError(f"{name} runs {reads} files, and this is {_a_file(format_name)}. Choices: {', '.join(able)}.")
+    if not able[name].installed:
+        raise MissingDependencyError(able[name].package, able[name].extra, f"--runtime {name}")
+    return name
+
+
+def default_kernels(name: str, *, quantised: bool) -> str:
+    """The kernel family that the runtime `name` computes the convolutions of a network with."""
+    return ONNXRUNTIME if name == ONNXRUNTIME else tflite_engine.default_kernels(name, quantised=quantised)
+
+
+def _a_file(format_name: str) -> str:
+    return f"{'an' if format_name[0] in 'aeiou' else 'a'} .{format_name} file"

@@ -1,0 +1,92 @@
+"""What every engine offers, and what it is told: the words that a Runner and the benchmark use of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_squeeze.errors import ConversionError, EdgeSqueezeError
+
+XNNPACK, BUILTIN, ONNXRUNTIME = "xnnpack", "builtin", "onnxruntime"
+LONGEST_MESSAGE = 500  # some engines quote the whole model
+Array = NDArray[Any]
+Arrays = Sequence[Array]
+Model = bytes | Path
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output as the engine declares it: open dimensions are None, scale 0 means not quantised."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float = 0.0
+    zero_point: int = 0
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How to load a model: `kernels` is a family or the engine's default, `shapes` fill open dimensions by input."""
+
+    threads: int = 1
+    kernels: str | None = None
+    spin: bool = True  # whether ONNX Runtime's idle threads wait actively
+    shapes: tuple[tuple[int, ...], ...] = ()
+
+
+class Engine(Protocol):
+    """A loaded model. `kernels` names the family that computes: results agree within a family."""
+
+    version: str
+    kernels: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    operators: int | None  # of the file; None where the engine does not tell
+    delegated: int | None  # those of them that a delegate's kernels took over
+
+    def run(self, arrays: Arrays) -> list[Array]:
+        """The outputs for `arrays`, one per input: what an application calls."""
+        ...
+
+    def bind(self, arrays: Arrays) -> None:
+        """Put `arrays` where `invoke` takes them from."""
+        ...
+
+    def invoke(self) -> None:
+        """Compute on what was bound, and leave the outputs in the engine."""
+        ...
+
+
+@contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Turn whatever an engine raises into a ConversionError: ONNX Runtime's exceptions are of no narrower kind."""
+    try:
+        yield
+    except EdgeSqueezeError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:LONGEST_MESSAGE] or type(error).__name__
+        raise ConversionError(f"{what}: {said}") from error
+
+
+def quantise(values: Array, tensor: Tensor) -> Array:
+    """`values` as `tensor` stores them: its dtype, scale and zero point applied."""
+    if tensor.scale == 0:  # not quantised: the graph itself casts
+        return values.astype(tensor.dtype)
+    limits = np.iinfo(tensor.dtype)
+    stored: Array = np.clip(np.rint(values / np.float64(tensor.scale)) + tensor.zero_point, limits.min, limits.max)
+    return stored.astype(tensor.dtype)
+
+
+def dequantise(raw: Array, tensor: Tensor) -> NDArray[np.float32]:
+    """The numbers that `raw`, the content of `tensor`, stands for."""
+    if tensor.scale == 0:
+        return raw.astype(np.float32)
+    return (raw.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)

@@ -1,0 +1,101 @@
+"""Runs .tflite files with an interpreter of TensorFlow Lite's family: LiteRT, tflite-runtime, tf.lite."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import Any
+
+import numpy as np
+
+from edge_squeeze.chatter import captured
+from edge_squeeze.engines.engine import BUILTIN, XNNPACK, Array, Arrays, EngineOptions, Model, Tensor
+
+DELEGATE = "DELEGATE"
+
+
+class TFLiteEngine:
+    """A loaded .tflite file."""
+
+    def __init__(self, module: str, package: str, model: Model, options: EngineOptions) -> None:
+        """Load `model` with the interpreter of `module`; it raises what it likes if it refuses the file."""
+        self.version = importlib.metadata.version(package)
+        source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+        with captured():  # LiteRT announces its delegate on every load
+            engine = importlib.import_module(module)
+            resolver = engine.OpResolverType
+            chosen = resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES if options.kernels == BUILTIN else resolver.AUTO
+            self._interpreter = engine.Interpreter(
+                **source, num_threads=options.threads, experimental_op_resolver_type=chosen
+            )
+            self._resize(options.shapes)
+            self._interpreter.allocate_tensors()
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self._inputs, self._outputs = ([detail["index"] for detail in details] for details in (inputs, outputs))
+        self.inputs, self.outputs = list(map(_tensor, inputs)), list(map(_tensor, outputs))
+        self.kernels = options.kernels or self._default_kernels(package)
+        self.operators, self.delegated = self._operators()
+
+    def _resize(self, shapes: tuple[tuple[int, ...], ...]) -> None:
+        for detail, shape in zip(self._interpreter.get_input_details(), shapes, strict=False):
+            if tuple(detail["shape"]) != shape:
+                self._interpreter.resize_tensor_input(detail["index"], shape)
+
+    def _default_kernels(self, package: str) -> str:
+        """What computes the convolutions where nobody has chosen: any tensor with scales is a quantised network's."""
+        scales = [tensor["quantization_parameters"]["scales"] for tensor in self._interpreter.get_tensor_details()]
+        return default_kernels(package, quantised=any(len(of_tensor) for of_tensor in scales))
+
+    def _operators(self) -> tuple[int | None, int | None]:
+        """How many operators the file has, and how many of them a delegate took over."""
+        read = getattr(self._interpreter, "_get_ops_details", None)  # not public: without it nobody tells
+        if read is None:
+            return None, None
+        nodes = read()
+        own = [node for node in nodes if node["op_name"] != DELEGATE]
+        return len(own), len(_taken_over(own, [node for node in nodes if node["op_name"] == DELEGATE]))
+
+    def run(self, arrays: Arrays) -> list[Array]:
+        """The outputs for `arrays`, copied out of the interpreter."""
+        self.bind(arrays)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index) for index in self._outputs]
+
+    def bind(self, arrays: Arrays) -> None:
+        """Copy `arrays` into the interpreter."""
+        for index, array in zip(self._inputs, arrays, strict=True):
+            self._interpreter.set_tensor(index, array)
+
+    def invoke(self) -> None:
+        """Compute."""
+        self._interpreter.invoke()
+
+
+def _taken_over(own: list[dict[str, Any]], delegates: list[dict[str, Any]]) -> set[int]:
+    """The positions in `own` of what `delegates` compute: all between the tensors that one takes and gives."""
+    producers = {int(tensor): at for at, node in enumerate(own) for tensor in node["outputs"]}
+    found: set[int] = set()
+    for delegate in delegates:
+        given = set(map(int, delegate["inputs"]))
+        waiting = [int(tensor) for tensor in delegate["outputs"]]
+        while waiting:
+            tensor = waiting.pop()
+            at = producers.get(tensor)
+            if tensor not in given and at is not None and at not in found:
+                found.add(at)
+                waiting += map(int, own[at]["inputs"])
+    return found
+
+
+def default_kernels(package: str, *, quantised: bool) -> str:
+    """The kernel family that the interpreter of `package` computes the convolutions of a network with.
+
+    tflite-runtime 2.14 gives XNNPACK no convolution with int8 weights, be the pixels and scores float32 or not.
+    """
+    return BUILTIN if quantised and package == "tflite-runtime" else XNNPACK
+
+
+def _tensor(detail: dict[str, Any]) -> Tensor:
+    shape = tuple(None if side < 0 else int(side) for side in detail.get("shape_signature", detail["shape"]))
+    scale, zero_point = detail["quantization"]
+    return Tensor(detail["name"], shape, np.dtype(detail["dtype"]).name, float(scale), int(zero_point))
