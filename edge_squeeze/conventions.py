@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError, unknown
-from edge_squeeze.manifest import decode
 from edge_squeeze.preprocessing import CROP, RESIZES, STRETCH, Normalisation, Preprocessing
 from edge_squeeze.text_files import read_json
 

@@ -13,8 +13,8 @@ from edge_squeeze.converters import calibration, rewrites, to_tflite
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.options import ConvertOptions
 from edge_squeeze.converters.tracing import signature, traceable
+from edge_squeeze.decoding import decode
 from edge_squeeze.errors import ConversionError, UsageError
-from edge_squeeze.manifest import decode
 from edge_squeeze.original import Original
 from edge_squeeze.pictures import PictureSet, photograph_crops
 
