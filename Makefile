@@ -9,7 +9,7 @@ TYPES := .venv/types/edge_squeeze
 demo: $(READY)
 	$(BIN)/edge-squeeze export --format all --precision float32,int8
 	@echo
-	$(BIN)/python -m edge_squeeze.benchmarks.timing $(addprefix out/squeezenet1.1-,tflite-float32 tflite-int8 onnx-float32)
+	$(BIN)/edge-squeeze benchmark $(addprefix out/squeezenet1.1-,tflite-float32 tflite-int8 onnx-float32) --profile quick --threads 1
 	@echo
 	$(BIN)/edge-squeeze predict out/squeezenet1.1-tflite-int8 out/squeezenet1.1-tflite-int8/golden/picture.png
 	@printf '\nNext, with pictures of your own:\n'
@@ -24,7 +24,7 @@ test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
 
 bench: $(READY)
-	$(BIN)/python -m edge_squeeze.benchmarks.timing out/*/
+	$(BIN)/edge-squeeze benchmark out/*/ $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze import manifest as manifests
 from edge_squeeze.conventions import describe
 from edge_squeeze.converters.to_tflite import measure_ranges
+from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures import PictureSet, load_folder, photograph_crops
 from edge_squeeze.preprocessing import Pixels, Preprocessing
@@ -152,7 +152,7 @@ def _words(value: Any) -> str:
 
 def _read(path: Path, identity: dict[str, Any]) -> CalibrationRecord:
     """The record in `path`; UsageError if it cannot be read or was made for another network or other weights."""
-    record = manifests.decode(CalibrationRecord, read_json(path), str(path))
+    record = decode(CalibrationRecord, read_json(path), str(path))
     assert isinstance(record, CalibrationRecord)
     wanted = {**identity, "schema_version": SCHEMA_VERSION}
     got = {key: getattr(record, key) for key in wanted}

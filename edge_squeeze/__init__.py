@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge_squeeze.benchmarks.result import Comparison, Result
     from edge_squeeze.converters.export import Exported
     from edge_squeeze.prediction import Classifier
     from edge_squeeze.preprocessing import Preprocessing
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from edge_squeeze.verification import Verification
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "build", "export", "load", "verify"]
+__all__ = ["__version__", "benchmark", "build", "compare", "export", "load", "replay", "verify"]
 
 DEFAULT_VARIANT = "squeezenet1.1"
 
@@ -138,6 +139,46 @@ def load(artifact: str | Path, *, runtime: str | None = None, threads: int = 1) 
     from edge_squeeze.runtimes import RunOptions
 
     return Classifier(artifacts.load(Path(artifact)), RunOptions(threads, runtime))
+
+
+def benchmark(
+    files: Sequence[str | Path],
+    *,
+    profile: str = "standard", threads: int | str | None = None, runtime: str | None = None, cores: str = "big",
+    spin: bool = True, inputs: str | Path | None = None, input_shape: Sequence[str] | None = None, seed: int = 0,
+    launches: int | None = None, duration: float | None = None, rate: float | None = None, gate: str = "p50",
+    aa_floor: bool = False, fresh: bool = False, reporter: Reporter | None = None,
+) -> Result:  # fmt: skip
+    """What measuring the latency of `files` (.tflite, .onnx or artifacts' folders) gave; the first is the baseline.
+
+    `threads` and `runtime` take several with commas, each combination is an arm. `.arms[].summary.p50_ms` is the
+    typical latency in milliseconds, `.arms[].validity` whether to trust it, `.comparisons[].verdict` what came of it.
+
+    Raises UsageError, ConversionError (not one arm could be measured) or MissingDependencyError.
+    """
+    from edge_squeeze.benchmarks import asking, benchmark as benchmarks
+    from edge_squeeze.reporting import Silent
+
+    ask = asking.ask(files, threads, runtime, cores, inputs, input_shape or [], seed, spin=spin)
+    settings = asking.settings(profile, launches, duration, rate, gate, aa=aa_floor, fresh=fresh)
+    return benchmarks.run(ask, settings, reporter or Silent())
+
+
+def compare(old: str | Path, new: str | Path, *, gate: str = "p50", force: bool = False) -> list[Comparison]:
+    """The comparisons of the arms of two saved results; incomparable where device or settings differ, unless `force`.
+
+    Raises UsageError for a file that is no result.
+    """
+    from edge_squeeze.benchmarks import asking, replaying
+
+    return replaying.compare(Path(old), Path(new), asking.gates(gate), force=force)
+
+
+def replay(file: str | Path, *, gate: str = "p50") -> Result:
+    """The result saved in `file`, its figures computed anew from its samples. Raises UsageError if it is none."""
+    from edge_squeeze.benchmarks import asking, replaying
+
+    return replaying.replay(Path(file), asking.gates(gate))
 
 
 def _must_exist(*paths: str | Path | None) -> None:

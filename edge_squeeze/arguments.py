@@ -60,6 +60,47 @@ Runtime = Annotated[
 ]
 Top = Annotated[int, typer.Option(min=1, help="How many classes to show.")]
 
+# benchmark, compare
+Files = Annotated[list[Path] | None, typer.Argument(help=".tflite or .onnx files, or folders that `export` left.")]
+Profile = Annotated[str, typer.Option(help="quick, standard, rigorous, sustained or paced.")]
+ThreadCounts = Annotated[
+    str | None, typer.Option("--threads", help="Threads of the engine, several with commas; default: up to 4 cores.")
+]
+Runtimes = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        help="litert, litert:builtin (no XNNPACK), tflite-runtime, onnxruntime, openvino, ncnn or all; several with "
+        "commas; default: the first installed for each file.",
+    ),
+]
+Cores = Annotated[str, typer.Option(help="big, prime, little, all, or cores as 0,2-3.")]
+NoSpin = Annotated[bool, typer.Option("--no-spin", help="ONNX Runtime's idle threads sleep.")]
+Inputs = Annotated[Path | None, typer.Option(help="Pictures to feed to artifacts; default: seeded pixels.")]
+InputShape = Annotated[
+    list[str] | None, typer.Option(help="Shape of an input with open dimensions, as 1,224,224,3; one per input.")
+]
+Launches = Annotated[int | None, typer.Option(help="Fresh processes of each arm; default: the profile's.")]
+Duration = Annotated[float | None, typer.Option(help="Seconds of a launch (sustained, paced).")]
+Rate = Annotated[float | None, typer.Option(help="Frames a second (paced); default: 30.")]
+Gate = Annotated[str, typer.Option(help="What is compared: p50, p90, first, load, memory, size; several with commas.")]
+FailOnRegression = Annotated[
+    bool, typer.Option("--fail-on-regression", help="End with 8, 9 or 10 for what got slower, is unclear, unlike.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="End with 7 if a measurement is invalid.")]
+AaFloor = Annotated[
+    bool, typer.Option("--aa-floor", help="Measure one file against itself; later comparisons judge by it.")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Begin again where a session was interrupted.")]
+Replay = Annotated[Path | None, typer.Option(help="Compute the figures of a saved result anew, and measure nothing.")]
+Results = Annotated[
+    list[Path] | None, typer.Option("--out", help="File that receives the result: .json, .csv or .md; repeatable.")
+]
+NoRaw = Annotated[bool, typer.Option("--no-raw", help="Leave the samples out of the JSON.")]
+Old = Annotated[Path, typer.Argument(help="The earlier result (.json).")]
+New = Annotated[Path, typer.Argument(help="The later result (.json).")]
+Force = Annotated[bool, typer.Option("--force", help="Compare what was measured under other circumstances.")]
+
 # every command
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where the time goes and what converters print.")]

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-import signal
 import sys
-import time
-import traceback
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 import edge_squeeze
-from edge_squeeze import arguments as arg, chatter, supervision
-from edge_squeeze.errors import (
-    ConversionError,
-    EdgeSqueezeError,
-    MissingDependencyError,
-    PartlyExportedError,
-    UsageError,
-)
+from edge_squeeze import arguments as arg, chatter, ending, supervision
+from edge_squeeze.errors import MissingDependencyError, PartlyExportedError, UsageError
 
 EPILOG = "Any command: --debug shows the traceback of an error. Exit codes: docs/commands.md."
 PARITY_FAILED = 3
-TOGETHER_S = 0.5  # a terminal sends Ctrl-C to us and to our parent, which passes it on
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-LOG_LINES = 15
 app = typer.Typer(
     help="Export Keras SqueezeNets, or a Keras classifier of yours, to TFLite and ONNX, with proof.",
     epilog=EPILOG,
@@ -151,6 +138,64 @@ def doctor(json_: arg.Json = False) -> None:
         raise typer.Exit(MissingDependencyError.exit_code)
 
 
+@app.command(short_help="Measure how fast files are, and how sure that is.")
+def benchmark(
+    files: arg.Files = None,
+    profile: arg.Profile = "standard",
+    threads: arg.ThreadCounts = None,
+    runtime: arg.Runtimes = None,
+    cores: arg.Cores = "big",
+    no_spin: arg.NoSpin = False,
+    inputs: arg.Inputs = None,
+    input_shape: arg.InputShape = None,
+    seed: arg.Seed = None,
+    launches: arg.Launches = None,
+    duration: arg.Duration = None,
+    rate: arg.Rate = None,
+    gate: arg.Gate = "p50",
+    fail_on_regression: arg.FailOnRegression = False,
+    strict: arg.Strict = False,
+    aa_floor: arg.AaFloor = False,
+    fresh: arg.Fresh = False,
+    replay: arg.Replay = None,
+    out: arg.Results = None,
+    no_raw: arg.NoRaw = False,
+    json_: arg.Json = False,
+) -> None:
+    """Measure the latency of .tflite and .onnx files or artifacts; the first is what the others are compared with."""
+    from edge_squeeze.benchmarks import documents, output
+    from edge_squeeze.console import ConsoleReporter
+
+    documents.check(out or [])
+    if replay is not None:
+        result = edge_squeeze.replay(replay, gate=gate)
+    else:
+        result = edge_squeeze.benchmark(
+            files or [], profile=profile, threads=threads, runtime=runtime, cores=cores, spin=not no_spin,
+            inputs=inputs, input_shape=input_shape, seed=seed or 0, launches=launches, duration=duration, rate=rate,
+            gate=gate, aa_floor=aa_floor, fresh=fresh, reporter=ConsoleReporter(),
+        )  # fmt: skip
+    output.show(result, as_json=json_, raw=not no_raw, saved=out or [])
+    raise typer.Exit(output.exit_code(result, strict=strict, fail_on_regression=fail_on_regression))
+
+
+@app.command(short_help="Compare two saved benchmarks.")
+def compare(
+    old: arg.Old,
+    new: arg.New,
+    gate: arg.Gate = "p50",
+    strict: arg.Strict = False,
+    force: arg.Force = False,
+    json_: arg.Json = False,
+) -> None:
+    """Compare two results of `benchmark --out FILE.json`: did anything get slower? The exit code tells."""
+    from edge_squeeze.benchmarks import output
+
+    found = edge_squeeze.compare(old, new, gate=gate, force=force)
+    output.show_comparisons(found, as_json=json_)
+    raise typer.Exit(output.comparison_code(found, strict=strict))
+
+
 def _input_size(text: str | None) -> int | tuple[int, int] | None:
     if text is None:
         return None
@@ -165,52 +210,6 @@ def _command() -> str:
     return shlex.join(["edge-squeeze", *sys.argv[1:]])
 
 
-class _Interrupts:
-    """Remembers Ctrl-C: native code that is interrupted raises an error of its own in place of KeyboardInterrupt."""
-
-    seen = False
-    last = -math.inf
-
-    def __call__(self, *_: object) -> None:
-        now = time.monotonic()
-        again, self.last, self.seen = now - self.last < TOGETHER_S, now, True
-        if not again:
-            raise KeyboardInterrupt
-
-
 def main() -> NoReturn:
     """Run the command line of this process; never returns."""
-    supervision.run(_main)
-
-
-def _main() -> NoReturn:
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us as it ends any other tool
-    interrupts = _Interrupts()
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else a shell wants it ignored
-        signal.signal(signal.SIGINT, interrupts)
-    debug = "--debug" in sys.argv
-    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
-    try:
-        app()
-        sys.exit()
-    except (Exception, SystemExit) as error:
-        if interrupts.seen:
-            sys.stderr.write("\nInterrupted. Nothing half-written was left behind.\n")
-            sys.exit(INTERRUPTED)
-        _end(error, debug=debug)
-
-
-def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
-    """End the process as `error` demands."""
-    if isinstance(error, SystemExit):
-        raise error
-    if debug:
-        traceback.print_exception(error)
-    if isinstance(error, ConversionError) and error.log:
-        sys.stderr.write("".join(f"  | {line}\n" for line in error.log.splitlines()[-LOG_LINES:]))
-    if isinstance(error, EdgeSqueezeError):
-        sys.stderr.write(f"Error: {error}\n")
-        sys.exit(error.exit_code)
-    what = f"{type(error).__name__}: {error}"  # whatever else escapes is a defect, and is told as one
-    sys.stderr.write(f"Error: Something that edge-squeeze did not foresee: {what}\nRun again with --debug.\n")
-    sys.exit(EdgeSqueezeError.exit_code)
+    supervision.run(lambda: ending.run(app))

@@ -27,7 +27,7 @@ def run(work: Callable[[], NoReturn]) -> NoReturn:
     parent, child = os.getpid(), os.fork()
     if child == 0:
         forwarding.undo()
-        _die_with(parent)
+        die_with(parent)
         work()
     forwarding.child = child
     _, status = os.waitpid(child, 0)
@@ -56,7 +56,7 @@ class _Forwarding:
             signal.signal(number, handler)
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Have this process killed when `parent` is: whoever kills the command means its work."""
     if sys.platform.startswith("linux"):
         import ctypes

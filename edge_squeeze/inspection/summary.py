@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from edge_squeeze import artifact
+from edge_squeeze import model_files
 from edge_squeeze.artifact import MANIFEST
 from edge_squeeze.console import print_json, print_table, print_text
 from edge_squeeze.errors import ConversionError, UsageError
@@ -33,7 +33,7 @@ def run(path: Path) -> tuple[str, Inspection, Manifest | None]:
     `path` is a .tflite or .onnx file or an artifact's folder. UsageError if it is neither, ConversionError for a
     damaged file, MissingDependencyError for an .onnx file without protobuf. A changed file is no error here.
     """
-    file, manifest = _find(path)
+    file, manifest = model_files.find(path)
     try:
         if (size := file.stat().st_size) > LARGEST_FILE:
             raise UsageError(
@@ -52,23 +52,6 @@ def run(path: Path) -> tuple[str, Inspection, Manifest | None]:
             else "It is truncated, damaged or not what its name says."
         )
         raise UsageError(f"{file}: {error} {why}") from error
-
-
-def _find(path: Path) -> tuple[Path, Manifest | None]:
-    try:
-        is_file, is_folder = path.is_file(), path.is_dir()
-    except OSError as error:  # too long
-        raise UsageError(f"{path} cannot be read: {error}.") from error
-    if is_folder or path.name == MANIFEST:
-        loaded = artifact.load(path)
-        return loaded.path(loaded.manifest.file.name), loaded.manifest
-    if not is_file:
-        raise UsageError(f"No such file: {path}. Required: a .tflite or .onnx file, or an artifact's folder.")
-    try:
-        manifest = artifact.load(path).manifest
-    except UsageError:  # the file lies in no artifact
-        return path, None
-    return path, manifest if manifest.file.name == path.name else None
 
 
 def show(path_shown: str, found: Inspection, manifest: Manifest | None, *, as_json: bool) -> None:
@@ -206,7 +189,7 @@ def warnings(found: Inspection, manifest: Manifest | None) -> Iterator[str]:
             f"it is integer only in part: {floats} in float; islands of floats between integers, which numbers are "
             f"converted for there and back: {found.float_islands}"
         )
-    if signed := sum(_is_slow_on_x86(kernel) for kernel in found.kernels):
+    if signed := sum(is_slow_on_x86(kernel) for kernel in found.kernels):
         yield (
             f"{signed} layers between dequantisations take int8: ONNX Runtime leaves most of those in float on x86 "
             "unless session.qdqisint8allowed is set; with uint8 it computes in int8 there, too"
@@ -219,5 +202,6 @@ def warnings(found: Inspection, manifest: Manifest | None) -> Iterator[str]:
         yield f"multiply-accumulates are unknown: {found.macs_unknown}"
 
 
-def _is_slow_on_x86(kernel: Kernel) -> bool:
+def is_slow_on_x86(kernel: Kernel) -> bool:
+    """Whether ONNX Runtime computes this layer in float on x86, since its activations are signed."""
     return kernel.operator in NEEDS_UNSIGNED and (kernel.arithmetic, kernel.activations) == ("int8", "int8")

@@ -1,0 +1,68 @@
+"""What a user asks of a benchmark, as words, turned into what the benchmark takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_squeeze.benchmarks import comparison, cores, profiles
+from edge_squeeze.benchmarks.arms import Ask
+from edge_squeeze.benchmarks.benchmark import Settings
+from edge_squeeze.errors import UsageError, unknown
+
+LARGEST_SIDE, MOST_SIDES = 1 << 16, 8
+
+
+def ask(
+    files: Sequence[str | Path], threads: int | str | None, runtime: str | None, policy: str,
+    inputs: str | Path | None, shapes: Sequence[str], seed: int, *, spin: bool,
+) -> Ask:  # fmt: skip
+    """What is to be measured; UsageError for what cannot be."""
+    if not files:
+        raise UsageError("Nothing to measure. Required: a .tflite or .onnx file, or a folder that `export` left.")
+    if seed < 0:
+        raise UsageError(f"seed must be 0 or more, got {seed}.")
+    cpus = cores.select(policy, cores.clusters())
+    counts = [cores.default_threads(cpus)] if threads is None else _threads(str(threads))
+    names = None if runtime is None else _words(runtime)
+    return Ask(
+        [Path(file) for file in files], names, counts, spin, policy, cpus, cores.usable(cpus),
+        [_shape(text) for text in shapes], None if inputs is None else Path(inputs), seed,
+    )  # fmt: skip
+
+
+def settings(
+    profile: str, launches: int | None, duration: float | None, rate: float | None, gate: str, *, aa: bool, fresh: bool
+) -> Settings:
+    """How it is to be measured; UsageError for what cannot be."""
+    return Settings(profiles.choose(profile, launches, duration, rate), gates(gate), fresh, aa)
+
+
+def gates(text: str) -> list[str]:
+    """The metrics that `text` names, separated by commas; UsageError for one that is unknown."""
+    names = _words(text)
+    for name in names:
+        if name not in comparison.GATES:
+            raise unknown("gate", name, comparison.GATES)
+    return names
+
+
+def _words(text: str) -> list[str]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise UsageError(f"Required: names separated by commas, got {text!r}.")
+    return list(dict.fromkeys(words))
+
+
+def _threads(text: str) -> list[int]:
+    words = _words(text)
+    if not all(word.isdecimal() for word in words):
+        raise UsageError(f"--threads must be numbers separated by commas, got {text!r}.")
+    return [int(word) for word in words]
+
+
+def _shape(text: str) -> list[int]:
+    sides = [side.strip() for side in text.split(",")]
+    if not all(side.isdecimal() and 0 < int(side) <= LARGEST_SIDE for side in sides) or len(sides) > MOST_SIDES:
+        raise UsageError(f"--input-shape must be 1 to {MOST_SIDES} numbers separated by commas, got {text!r}.")
+    return list(map(int, sides))

@@ -1,0 +1,65 @@
+"""The machine that this runs on as a device to measure on: starts each launch as a fresh process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import Protocol
+
+from edge_squeeze.benchmarks import device as devices
+from edge_squeeze.benchmarks.device import Device
+from edge_squeeze.benchmarks.launch import ERROR
+from edge_squeeze.benchmarks.records import Launch, Task, as_json
+from edge_squeeze.decoding import decode
+from edge_squeeze.errors import ConversionError
+
+LAUNCH = "edge_squeeze.benchmarks.launch"
+GRACE_S = 300  # beyond what a launch may measure: to load a large model and run it once
+LAST_LINES = 3
+
+
+class Measurer(Protocol):
+    """A device that can measure: this machine, and later boards and phones."""
+
+    def describe(self) -> Device:
+        """What the device is."""
+        ...
+
+    def launch(self, task: Task) -> Launch:
+        """What a fresh process there measured; ConversionError if the model cannot be run there."""
+        ...
+
+
+class Local:
+    """The machine that this runs on."""
+
+    def describe(self) -> Device:
+        """What this machine is."""
+        return devices.describe()
+
+    def launch(self, task: Task) -> Launch:
+        """What a fresh process measured; ConversionError if the engine refused the model, crashed or hung."""
+        limit = task.pace.warm_up_cap_s * 2 + task.pace.cap_s + GRACE_S
+        try:
+            done = subprocess.run(  # noqa: S603 - ourselves
+                [sys.executable, "-m", LAUNCH], input=json.dumps(as_json(task)).encode(), capture_output=True,
+                timeout=limit, check=False, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise ConversionError(f"{task.engine} did not end within {limit:.0f} s.") from error
+        if done.returncode:
+            raise ConversionError(f"{task.engine} {_ended(done.returncode, done.stderr)}")
+        answer = json.loads(done.stdout)
+        if ERROR in answer:
+            raise ConversionError(answer[ERROR])
+        launch: Launch = decode(Launch, answer, "a launch")
+        return launch
+
+
+def _ended(code: int, stderr: bytes) -> str:
+    if code < 0:
+        return f"crashed ({signal.Signals(-code).name}): the file may be damaged, or the memory too small."
+    return "failed: " + " ".join(stderr.decode("utf-8", "replace").strip().splitlines()[-LAST_LINES:])

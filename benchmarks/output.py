@@ -1,0 +1,67 @@
+"""What the commands `benchmark` and `compare` print, and what they end with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_squeeze.benchmarks import documents, report, result as results
+from edge_squeeze.benchmarks.checks import INVALID
+from edge_squeeze.benchmarks.records import as_json as to_dict
+from edge_squeeze.benchmarks.result import Comparison, Result
+from edge_squeeze.console import print_json, print_table, print_text
+
+UNTRUSTWORTHY, PARTLY = 7, 4
+LEFT = 2  # columns of text
+COMPARED = ("arm", "metric", "ratio", "95 %", "allowed", "trust", "verdict")
+
+
+def show(result: Result, *, as_json: bool, raw: bool, saved: Sequence[Path]) -> None:
+    """Print `result`, and save it to the files `saved`."""
+    documents.write(result, list(saved), raw=raw)
+    if as_json:
+        print_json(results.to_json(result, raw=raw))
+        return
+    print_text(report.headline(result), "")
+    print_table(report.COLUMNS, report.rows(result), left=LEFT)
+    print_text("", *report.notes(result))
+    if saved:
+        print_text(f"Saved: {', '.join(map(str, saved))}")
+    else:
+        print_text(
+            "", "Next: --out FILE.json keeps every sample; `edge-squeeze compare OLD.json NEW.json` compares two."
+        )
+
+
+def exit_code(result: Result, *, strict: bool, fail_on_regression: bool) -> int:
+    """What `benchmark` ends with."""
+    if strict and any(one.summary and one.validity == INVALID for one in result.arms):
+        return UNTRUSTWORTHY
+    code = report.failed_ci(result.comparisons) if fail_on_regression else 0
+    return code or (PARTLY if any(one.failure for one in result.arms) else 0)
+
+
+def show_comparisons(found: Sequence[Comparison], *, as_json: bool) -> None:
+    """Print what two results come to."""
+    if as_json:
+        print_json({"schema": results.SCHEMA, "comparisons": [to_dict(one) for one in found]})
+        return
+    rows = [
+        (
+            one.cand, one.metric, _ratio(one.ratio), "-" if one.ci95 is None else "-".join(map(_ratio, one.ci95)),
+            f"+-{one.delta:.0%}", one.validity, report.said(one) + (f": {one.reason}" if one.reason else ""),
+        )
+        for one in found
+    ]  # fmt: skip
+    print_table(COMPARED, rows, left=LEFT)
+    print_text("", "ratio: the later time to the earlier one. Between sessions less than 5 % is never called a change.")
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def comparison_code(found: Sequence[Comparison], *, strict: bool) -> int:
+    """What `compare` ends with."""
+    invalid = strict and any(one.validity == INVALID for one in found)
+    return UNTRUSTWORTHY if invalid else report.failed_ci(found)

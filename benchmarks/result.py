@@ -1,0 +1,163 @@
+"""A session's result: a versioned JSON document that keeps every sample, and the figures computed from them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import edge_squeeze
+from edge_squeeze.benchmarks.arms import Arm
+from edge_squeeze.benchmarks.checks import Check, rollup
+from edge_squeeze.benchmarks.correctness import Correctness
+from edge_squeeze.benchmarks.device import Device
+from edge_squeeze.benchmarks.profiles import Profile
+from edge_squeeze.benchmarks.records import Launch, as_json
+from edge_squeeze.benchmarks.summary import Summary
+from edge_squeeze.errors import UsageError
+
+SCHEMA = "edge_squeeze.bench/1"
+CONTEXT = "python"  # where it ran; an app or a shell on a phone differs
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate against the baseline. `ratio` is its time (or bytes) to the baseline's: 0.5 is twice as fast.
+
+    `ci95` is None where there are too few launches for one, `reason` says why arms are incomparable.
+    """
+
+    base: str
+    cand: str
+    metric: str
+    verdict: str
+    ratio: float | None
+    ci95: list[float] | None
+    delta: float
+    paired: bool
+    p_adj: float | None
+    launches_needed: int | None
+    validity: str
+    reason: str | None = None
+    fingerprint_diff: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """What was measured of one arm; without a `summary` it failed, and `failure` says why."""
+
+    arm: Arm
+    launches: list[Launch]
+    summary: Summary | None
+    correctness: Correctness
+    checks: list[Check]
+    failure: str | None = None
+    inspection: dict[str, Any] | None = None  # what the file holds, where it could be looked into
+    denormals: float | None = None  # share of a float32 file's words
+    why: list[str] = field(default_factory=list)  # why a quantised file is not faster
+
+    @property
+    def validity(self) -> str:
+        """valid, suspect or invalid."""
+        return rollup(self.checks)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A whole session."""
+
+    created_utc: str
+    session_id: str
+    profile: Profile
+    argv: list[str]
+    seed: int
+    order: list[str]
+    device: Device
+    arms: list[ArmResult]
+    comparisons: list[Comparison]
+    waited_s: float = 0.0
+    resumed_after_s: float | None = None
+    aa_floor: float | None = None  # that comparisons were judged by
+    measured_floor: float | None = None  # that this session was to measure
+
+
+def to_json(result: Result, *, raw: bool = True) -> dict[str, Any]:
+    """The document of `result`; without `raw`, launches keep only their medians."""
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "edge-squeeze", "version": edge_squeeze.__version__},
+        "created_utc": result.created_utc,
+        "session_id": result.session_id,
+        "profile": as_json(result.profile),
+        "argv": result.argv,
+        "seed": result.seed,
+        "order": result.order,
+        "waited_s": result.waited_s,
+        "resumed_after_s": result.resumed_after_s,
+        "aa_floor": result.aa_floor,
+        "measured_floor": result.measured_floor,
+        **as_json(result.device),
+        "arms": [_arm(one, raw=raw) for one in result.arms],
+        "comparisons": [as_json(one) for one in result.comparisons],
+    }
+
+
+def _arm(one: ArmResult, *, raw: bool) -> dict[str, Any]:
+    arm, served = one.arm, one.launches[0].served if one.launches else None
+    return {
+        "id": arm.id,
+        "model": {
+            "name": arm.name, "path": arm.path, "sha256": arm.sha256, "bytes": arm.size_bytes, "format": arm.format,
+            "precision": arm.precision, "network": arm.network, "inspection": one.inspection,
+            "pixels": arm.pixels, "shapes": arm.shapes,
+            "inputs": served.inputs if served else None, "outputs": served.outputs if served else None,
+        },
+        "runtime": {
+            "name": arm.engine, "kernels": served.kernels if served else arm.kernels, "asked_kernels": arm.kernels,
+            "version": served.version if served else None, "threads": arm.threads, "inter_op": 1, "spin": arm.spin,
+            "ops_total": served.operators if served else None, "ops_delegated": served.delegated if served else None,
+            "affinity": arm.cpus, "usable_cores": arm.usable_cores, "policy": arm.policy,
+        },
+        "input": as_json(arm.inputs) | ({"sha256": one.launches[0].inputs.sha256} if one.launches else {}),
+        "context": CONTEXT,
+        "launches": [as_json(launch) if raw else _without_raw(launch) for launch in one.launches],
+        "summary": None if one.summary is None else as_json(one.summary),
+        "correctness": as_json(one.correctness),
+        "checks": [as_json(check) for check in one.checks],
+        "validity": one.validity if one.summary else None,
+        "failure": one.failure,
+        "denormals": one.denormals,
+        "why": one.why,
+    }  # fmt: skip
+
+
+def _without_raw(launch: Launch) -> dict[str, Any]:
+    kept = as_json(launch)
+    for name in ("warmup_ns", "invoke_only_ns", "response_ns", "back_to_back_ns", "readings", "block_ends"):
+        kept[name] = []
+    kept["samples_ns"] = [int(median(launch.samples_ns))] if launch.samples_ns else []
+    return kept
+
+
+def save(path: Path, text: str) -> None:
+    """Write `text` to `path` in one step; UsageError if that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            try:
+                file.write(text)
+                file.close()
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error}. Give another --out FILE.") from error
+
+
+def dumps(document: dict[str, Any]) -> str:
+    """The text of a document, a line per entry of its first levels."""
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

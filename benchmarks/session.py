@@ -1,0 +1,108 @@
+"""A session: launches of every arm, in complete rounds of random order, until all are precise enough."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge_squeeze.benchmarks import intervals
+from edge_squeeze.benchmarks.arms import Arm
+from edge_squeeze.benchmarks.journal import Journal
+from edge_squeeze.benchmarks.local import Measurer
+from edge_squeeze.benchmarks.profiles import Profile
+from edge_squeeze.benchmarks.records import MEMORY, Launch, Task
+from edge_squeeze.benchmarks.telemetry import Reading, Telemetry
+from edge_squeeze.errors import ConversionError
+from edge_squeeze.reporting import Reporter
+
+CALM_PRESSURE = 5.0  # percent of the last 10 s that some task waited for a core
+LOOK_EVERY_S = 1.0
+
+
+@dataclass
+class Session:
+    """What a session is made of, and what came of it."""
+
+    arms: Sequence[Arm]
+    profile: Profile
+    seed: int
+    failures: dict[str, str] = field(default_factory=dict)  # arm -> why it could not be measured
+    order: list[str] = field(default_factory=list)
+    waited_s: float = 0.0
+    outputs: dict[str, str] = field(default_factory=dict)  # arm -> file that receives its outputs
+
+    def run(self, device: Measurer, journal: Journal, reporter: Reporter) -> list[Launch]:
+        """The launches of all arms that could be measured, those of an earlier attempt in `journal` included."""
+        rounds = range(self.profile.most_launches)
+        title = f"{len(self.arms)} arm{'s' if len(self.arms) > 1 else ''}, round"
+        for number in reporter.track(rounds, title):
+            if number >= self.profile.launches and self._precise(journal.launches):
+                break
+            self._round(number, self.profile.kind, device, journal)
+        for number in range(self.profile.memory_launches):
+            self._round(number, MEMORY, device, journal)
+        return [launch for launch in journal.launches if launch.arm not in self.failures]
+
+    def _round(self, number: int, kind: str, device: Measurer, journal: Journal) -> None:
+        for arm in self.shuffled(number):
+            self.order.append(arm.id)
+            if arm.id in self.failures or journal.has(arm.id, number, kind):
+                continue
+            if kind != MEMORY:
+                self._wait(arm)
+            try:
+                launch = device.launch(self._task(arm, kind))
+            except ConversionError as error:
+                self.failures[arm.id] = str(error)
+            else:
+                journal.append(dataclasses.replace(launch, arm=arm.id, round=number))
+
+    def shuffled(self, number: int) -> Iterator[Arm]:
+        """The arms in the order of round `number`, the same whenever the session is gone on with."""
+        rng = np.random.default_rng((self.seed, number))
+        return (self.arms[int(at)] for at in rng.permutation(len(self.arms)))
+
+    def _task(self, arm: Arm, kind: str) -> Task:
+        return Task(
+            kind=kind, model=arm.path, engine=arm.engine, kernels=arm.kernels, threads=arm.threads, spin=arm.spin,
+            cpus=arm.cpus, inputs=arm.inputs, pace=self.profile.pace, shapes=arm.shapes, parent=os.getpid(),
+            outputs=self.outputs.get(arm.id),
+        )  # fmt: skip
+
+    def _precise(self, launches: Sequence[Launch]) -> bool:
+        profile, level = self.profile, level_of(self.profile)
+        measured = [arm.id for arm in self.arms if arm.id not in self.failures]
+        times = {
+            arm: [np.array(one.samples_ns) for one in launches if one.arm == arm and one.samples_ns] for arm in measured
+        }
+        return all(intervals.precise_enough(of_arm, profile.precision, level) for of_arm in times.values())
+
+    def _wait(self, arm: Arm) -> None:
+        """Let a throttled or busy machine calm down, as long as the profile has patience left."""
+        telemetry = Telemetry(arm.cpus)
+        while self.waited_s < self.profile.wait_s and not calm(telemetry.read()):
+            time.sleep(LOOK_EVERY_S)
+            self.waited_s += LOOK_EVERY_S
+
+
+def calm(reading: Reading) -> bool:
+    """Whether nothing that the machine tells speaks against measuring now."""
+    return not reading.throttled and (reading.cpu_pressure or 0) < CALM_PRESSURE
+
+
+def level_of(profile: Profile) -> float:
+    """The confidence level that intervals are made at, so that they cover 95 %."""
+    if not profile.adaptive:
+        return intervals.LEVEL
+    return intervals.stop_level(profile.launches, profile.most_launches)
+
+
+def check_any(session: Session, launches: Sequence[Launch]) -> None:
+    """Raise the reason if not one arm could be measured."""
+    if not launches:
+        raise ConversionError("\n".join(session.failures.values()))

@@ -1,0 +1,162 @@
+"""The figures of one arm, computed from what its launches kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_squeeze.benchmarks import intervals, stats
+from edge_squeeze.benchmarks.records import MEMORY, PACED, SUSTAINED, Launch
+
+MS = 1e6  # nanoseconds
+WINDOW_S = 10.0  # the speed of a moment, in a sustained run, is the median of so long
+CURVE_POINTS = 60
+STEADY_SHARE = 0.2  # the end of a sustained run that counts as steady
+THROTTLED = 1.1  # times the peak's latency
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """How speed held over a long run. `curve` has [seconds, ms] for each stretch."""
+
+    peak_ms: float
+    steady_ms: float
+    ratio: float
+    t_throttle_s: float | None  # from when on it never came back to within 10 % of its peak
+    curve: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Paced:
+    """Frames at a fixed rate: `service` is the inference alone, `response` counts from when a frame was due."""
+
+    rate: float
+    service_p90_ms: float | None
+    response_p90_ms: float | None
+    miss_pct: float  # frames that were not done when the next was due
+    idle_penalty: float  # times slower than without pauses, in the same process
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """The figures of an arm; None where there are too few samples for one.
+
+    `p50_ms` is the geometric mean of the launch medians, the figure that comparisons compare.
+    """
+
+    p50_ms: float
+    p50_ci95: list[float] | None
+    ci_method: str | None
+    rel_half_width: float | None
+    median_of_medians_ms: float
+    p90_ms: float | None
+    p90_upper99_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    mean_ms: float
+    mad_ms: float
+    floor_ms: float  # the best case, not the typical one
+    n_launches: int
+    n_samples: int
+    launches_for_2_percent: int | None
+    outliers: stats.Outliers
+    invoke_only_ms: float
+    cpu_ms: float  # processor time of all threads for one inference
+    cores_busy: float
+    import_ms: float
+    load_init_ms: float
+    first_ms: float
+    peak_rss_bytes: int | None  # beyond what Python and the imported engine take
+    throughput_ips: float
+    sustained: Sustained | None = None
+    paced: Paced | None = None
+
+
+def timed(launches: Sequence[Launch]) -> list[Launch]:
+    """Those of `launches` that took samples, in the order of their rounds."""
+    return sorted((one for one in launches if one.kind != MEMORY and one.samples_ns), key=lambda one: one.round)
+
+
+def samples_ms(launches: Sequence[Launch]) -> list[NDArray[np.float64]]:
+    """The samples of each launch in milliseconds."""
+    return [np.array(one.samples_ns) / MS for one in launches]
+
+
+def summarise(launches: Sequence[Launch], level: float) -> Summary:
+    """The figures of an arm's `launches`, the interval made at confidence `level`."""
+    runs = timed(launches)
+    samples = samples_ms(runs)
+    medians, pooled = stats.medians(samples), np.concatenate(samples)
+    interval = intervals.interval(samples, level)
+    p50 = stats.geometric_mean(medians)
+    return Summary(
+        p50_ms=p50,
+        p50_ci95=None if interval is None else [interval.low, interval.high],
+        ci_method=None if interval is None else interval.method,
+        rel_half_width=None if interval is None else interval.half_width,
+        median_of_medians_ms=median(medians),
+        p90_ms=stats.percentile(samples, 0.90),
+        p90_upper99_ms=stats.p90_upper99(pooled),
+        p95_ms=stats.percentile(samples, 0.95),
+        p99_ms=stats.percentile(samples, 0.99),
+        mean_ms=float(np.mean([of_launch.mean() for of_launch in samples])),
+        mad_ms=median(float(np.median(np.abs(of_launch - np.median(of_launch)))) for of_launch in samples),
+        floor_ms=float(pooled.min()),
+        n_launches=len(runs),
+        n_samples=len(pooled),
+        launches_for_2_percent=intervals.launches_for_precision(medians) if len(runs) >= intervals.FEWEST else None,
+        outliers=stats.outliers(samples),
+        **_costs(runs),
+        peak_rss_bytes=peak_rss(launches),
+        throughput_ips=1e3 / p50,
+        sustained=_sustained(samples[0]) if runs[0].kind == SUSTAINED else None,
+        paced=_paced(runs) if runs[0].kind == PACED else None,
+    )
+
+
+def _costs(runs: Sequence[Launch]) -> dict[str, float]:
+    return {
+        "invoke_only_ms": stats.geometric_mean([median(one.invoke_only_ns) / MS for one in runs]),
+        "cpu_ms": median(one.cpu_ns / len(one.samples_ns) / MS for one in runs),
+        "cores_busy": median(one.cpu_ns / one.wall_ns for one in runs),
+        "import_ms": median(one.import_ns / MS for one in runs),
+        "load_init_ms": median(one.load_init_ns / MS for one in runs),
+        "first_ms": median(one.first_ns / MS for one in runs),
+    }
+
+
+def peak_rss(launches: Sequence[Launch]) -> int | None:
+    """Median over the memory launches of the peak beyond what the process had with the engine imported, in bytes."""
+    found = [
+        one.peak_rss_bytes - one.baseline_rss_bytes
+        for one in launches
+        if one.kind == MEMORY and one.peak_rss_bytes is not None and one.baseline_rss_bytes is not None
+    ]
+    return int(median(found)) if found else None
+
+
+def _sustained(samples: NDArray[np.float64]) -> Sustained:
+    at_s = np.cumsum(samples) / 1e3
+    length = min(WINDOW_S, at_s[-1] / 3)
+    edges = np.arange(0, at_s[-1], length)
+    windows = [float(np.median(part)) for part in np.split(samples, np.searchsorted(at_s, edges[1:])) if len(part)]
+    peak, steady = min(windows), float(np.median(samples[at_s >= at_s[-1] * (1 - STEADY_SHARE)]))
+    slow = [value > THROTTLED * peak for value in windows]
+    since = len(slow) - next((back for back, one in enumerate(reversed(slow)) if not one), len(slow))
+    thinned = range(0, len(windows), -(-len(windows) // CURVE_POINTS))
+    curve = [[round(at * length, 1), windows[at]] for at in thinned]
+    return Sustained(peak, steady, steady / peak, round(since * length, 1) if since < len(slow) else None, curve)
+
+
+def _paced(runs: Sequence[Launch]) -> Paced:
+    response = [np.array(one.response_ns) / MS for one in runs]
+    back = [np.array(one.back_to_back_ns) / MS for one in runs]
+    rate = runs[0].rate or 1.0
+    late = np.concatenate(response) > 1e3 / rate
+    penalty = stats.geometric_mean(stats.medians(samples_ms(runs))) / stats.geometric_mean(stats.medians(back))
+    p90 = [stats.percentile(values, 0.9) for values in (samples_ms(runs), response)]
+    return Paced(rate, p90[0], p90[1], float(late.mean() * 100), penalty)

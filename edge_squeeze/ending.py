@@ -1,0 +1,64 @@
+"""How a command ends: errors and interrupts as messages and exit codes."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+from edge_squeeze.errors import ConversionError, EdgeSqueezeError
+
+TOGETHER_S = 0.5  # a terminal sends Ctrl-C to us and to our parent, which passes it on
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+LOG_LINES = 15
+
+
+def run(work: Callable[[], object]) -> NoReturn:
+    """Do `work` and end the process as it demands: its own exit code, or that of its error."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us as it ends any other tool
+    interrupts = _Interrupts()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else a shell wants it ignored
+        signal.signal(signal.SIGINT, interrupts)
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    try:
+        work()
+        sys.exit()
+    except (Exception, SystemExit) as error:
+        if interrupts.seen:
+            sys.stderr.write("\nInterrupted. Nothing half-written was left behind.\n")
+            sys.exit(INTERRUPTED)
+        _end(error, debug=debug)
+
+
+class _Interrupts:
+    """Remembers Ctrl-C: native code that is interrupted raises an error of its own in place of KeyboardInterrupt."""
+
+    seen = False
+    last = -math.inf
+
+    def __call__(self, *_: object) -> None:
+        now = time.monotonic()
+        again, self.last, self.seen = now - self.last < TOGETHER_S, now, True
+        if not again:
+            raise KeyboardInterrupt
+
+
+def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
+    """End the process as `error` demands."""
+    if isinstance(error, SystemExit):
+        raise error
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, ConversionError) and error.log:
+        sys.stderr.write("".join(f"  | {line}\n" for line in error.log.splitlines()[-LOG_LINES:]))
+    if isinstance(error, EdgeSqueezeError):
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(error.exit_code)
+    what = f"{type(error).__name__}: {error}"  # whatever else escapes is a defect, and is told as one
+    sys.stderr.write(f"Error: Something that edge-squeeze did not foresee: {what}\nRun again with --debug.\n")
+    sys.exit(EdgeSqueezeError.exit_code)
