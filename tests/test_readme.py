@@ -16,6 +16,7 @@ from edge_squeeze.converters.targets import FORMATS, PRECISIONS, TARGETS
 from edge_squeeze.model import VARIANTS
 from edge_squeeze.pictures import PHOTOGRAPHS, photograph
 
+INCONCLUSIVE = 9
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
@@ -43,7 +44,8 @@ def test_commands_of_the_readme(home: Path, command: str) -> None:
         [sys.executable, "-m", "edge_squeeze", *arguments],
         cwd=home, env={**os.environ, "COLUMNS": "120"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr + done.stdout
+    unclear = arguments[0] == "compare" and done.returncode == INCONCLUSIVE  # measured too little to say more
+    assert done.returncode == 0 or unclear, done.stderr + done.stdout
 
 
 def test_the_readme_has_commands() -> None:
