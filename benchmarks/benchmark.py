@@ -82,6 +82,7 @@ def _measure(
             reporter.note(f"{len(kept.launches)} finished launches are kept. The same command goes on from there.")
         raise
     if not launches:
+        kept.finish()
         raise ConversionError("\n".join(session.failures.values()))
     kept.finish()
     return launches, kept.resumed_after_s
@@ -116,7 +117,7 @@ def _arm_result(
     failure = session.failures.get(arm.id)
     if failure is not None or not timed(own):
         return ArmResult(arm, own, None, correct, [], failure or "it was not measured", seen)
-    denormals = preparation.denormals(arm) if seen and seen["float32_only"] else None
+    denormals = preparation.denormals(arm) if seen and seen["float32_weights"] else None
     return judged(ArmResult(arm, own, None, correct, [], None, seen), session.profile, device, resumed, denormals)
 
 

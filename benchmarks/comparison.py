@@ -11,6 +11,7 @@ import numpy as np
 
 from edge_squeeze.benchmarks.checks import INVALID, SUSPECT, VALID
 from edge_squeeze.benchmarks.device import Device
+from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.records import MEMORY, Launch
 from edge_squeeze.benchmarks.result import ArmResult, Comparison
 from edge_squeeze.benchmarks.summary import timed
@@ -132,7 +133,7 @@ def _worse(a: str, b: str) -> str:
     return next(one for one in (INVALID, SUSPECT, VALID) if one in (a, b))
 
 
-def fingerprint(device: Device, arm: ArmResult, profile: str) -> dict[str, Any]:
+def fingerprint(device: Device, arm: ArmResult, profile: Profile) -> dict[str, Any]:
     """What must be the same for arms of two sessions to be compared."""
     launch = timed(arm.launches)[0] if arm.summary else None
     served = launch.served if launch else None
@@ -143,7 +144,8 @@ def fingerprint(device: Device, arm: ArmResult, profile: str) -> dict[str, Any]:
         "threads": arm.arm.threads,
         "governor": device.cpu.governor,
         "power": device.power.source,
-        "profile": profile,
+        "profile": profile.name,
+        "frames a second": profile.pace.rate,
         "engine": arm.arm.engine_name,
         "engine version": served.version if served else None,
         "spinning": arm.arm.spin,

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_squeeze import parity
+from edge_squeeze import artifact, parity
 from edge_squeeze.benchmarks.arms import Arm
+from edge_squeeze.engines.engine import Tensor, dequantise
 
 FLOAT32 = "float32"
 UNKNOWN = "unknown"
@@ -33,16 +34,16 @@ class Correctness:
 
 def judge(arms: Sequence[Arm], outputs: Mapping[str, str]) -> dict[str, Correctness]:
     """The correctness of each of `arms`; `outputs` are the files of what they computed."""
-    found = {arm.id: _outputs(outputs.get(arm.id)) for arm in arms}
+    found = {arm.id: _outputs(arm, outputs.get(arm.id)) for arm in arms if arm.inputs.source is not None}
     references = {arm.network: arm.id for arm in reversed(arms) if arm.precision == FLOAT32}
     return {arm.id: _one(arm, references.get(arm.network), found) for arm in arms}
 
 
 def _one(arm: Arm, reference: str | None, found: Mapping[str, NDArray[np.float32] | None]) -> Correctness:
     gate = arm.parity or UNKNOWN
-    if arm.inputs.source is None or reference in (None, arm.id):
+    if reference is None or reference == arm.id:
         return Correctness(gate)
-    theirs, ours = found[reference], found[arm.id]
+    theirs, ours = found.get(reference), found.get(arm.id)
     if theirs is None or ours is None or theirs.shape != ours.shape:
         return Correctness(gate)
     agree = float((theirs.argmax(axis=1) == ours.argmax(axis=1)).mean())
@@ -50,8 +51,11 @@ def _one(arm: Arm, reference: str | None, found: Mapping[str, NDArray[np.float32
     return Correctness(gate, reference, agree, float(cosine), float(np.abs(theirs - ours).max()))
 
 
-def _outputs(path: str | None) -> NDArray[np.float32] | None:
+def _outputs(arm: Arm, path: str | None) -> NDArray[np.float32] | None:
+    """What `arm` computed; scales are those of its artifact, since not every engine tells them."""
     if path is None or not Path(path).is_file():
         return None
-    outputs: NDArray[np.float32] = np.load(path, allow_pickle=False)
-    return outputs.reshape(len(outputs), -1)
+    raw = np.load(path, allow_pickle=False)
+    spec = artifact.load(Path(arm.path)).manifest.output
+    scale = (spec.scale or 0.0) if raw.dtype.kind in "iu" else 0.0
+    return dequantise(raw, Tensor(spec.name, (), raw.dtype.name, scale, spec.zero_point or 0)).reshape(len(raw), -1)

@@ -49,6 +49,7 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+", encoding="utf-8")
+            _forget_old(path)
         except OSError as error:
             raise UsageError(f"{path.parent} cannot be written ({error}). Set EDGE_SQUEEZE_CACHE.") from error
         _lock(self._file.fileno(), path)
@@ -84,6 +85,13 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _forget_old(path: Path) -> None:
+    """Remove the journals of other sessions that nobody went on with."""
+    for other in path.parent.glob("*.jsonl"):
+        if other != path and time.time() - other.stat().st_mtime > OLDEST_S:
+            other.unlink(missing_ok=True)
 
 
 def _lock(descriptor: int, path: Path) -> None:

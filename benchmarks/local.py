@@ -42,10 +42,12 @@ class Local:
 
     def launch(self, task: Task) -> Launch:
         """What a fresh process measured; ConversionError if the engine refused the model, crashed or hung."""
-        limit = task.pace.warm_up_cap_s * 2 + task.pace.cap_s + GRACE_S
+        pace = task.pace
+        frames_s = pace.runs / pace.rate if pace.rate else 0.0
+        limit = pace.warm_up_cap_s * 2 + pace.cap_s + frames_s + GRACE_S
         try:
             done = subprocess.run(  # noqa: S603 - ourselves
-                [sys.executable, "-m", LAUNCH], input=json.dumps(as_json(task)).encode(), capture_output=True,
+                [sys.executable, "-P", "-m", LAUNCH], input=json.dumps(as_json(task)).encode(), capture_output=True,
                 timeout=limit, check=False, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:

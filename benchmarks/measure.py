@@ -22,7 +22,7 @@ from edge_squeeze.benchmarks.records import MEMORY, PACED, Launch, Sanity, Serve
 from edge_squeeze.benchmarks.sampling import clock, invoke_only, paced, probe, repeat, timed, timer_ns
 from edge_squeeze.benchmarks.telemetry import Telemetry
 from edge_squeeze.engines.catalogue import OTHERS, RUNTIMES
-from edge_squeeze.engines.engine import Array, Engine, EngineOptions, Tensor, dequantise, telling
+from edge_squeeze.engines.engine import Array, Engine, EngineOptions, Tensor, telling
 from edge_squeeze.resources import memory_limited
 
 NUMBERS = "fiub"  # kinds of dtypes that are numbers
@@ -115,7 +115,7 @@ def _sanity(engine: Engine, sets: list[list[Array]], path: str | None) -> Sanity
     whole = [output for result in results for output in result if output.dtype.kind in NUMBERS]
     if not whole:
         return Sanity(finite=True, constant=False, distinct=len(results), sha256="")
-    first = np.stack([dequantise(result[0], engine.outputs[0]) for result in results])
+    first = np.stack([result[0] for result in results])
     if path is not None:
         np.save(path, first)
     digest = hashlib.sha256(b"".join(output.tobytes() for output in whole))

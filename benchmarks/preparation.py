@@ -21,6 +21,7 @@ from edge_squeeze.pictures import list_pictures, open_picture
 
 NCNN = "ncnn"
 FEWEST_PICTURES = 2
+MOSTLY = 0.95
 EXPONENT, MANTISSA = np.uint32(0x7F800000), np.uint32(0x007FFFFF)  # of float32
 
 
@@ -96,12 +97,17 @@ def facts(found: Inspection) -> dict[str, Any]:
         "float_fallbacks": found.float_fallbacks,
         "float_islands": found.float_islands,
         "deflated_bytes": found.deflated_bytes,
-        "float32_only": bool(found.kernels) and set(found.weight_types) == {"float32"},
+        "float32_weights": _is_float32(found),
     }
 
 
+def _is_float32(found: Inspection) -> bool:
+    """Whether nearly all of the file are weights in float32, so that its words can be taken for them."""
+    return set(found.weight_types) == {"float32"} and found.parameters * 4 >= MOSTLY * found.size_bytes
+
+
 def denormals(arm: Arm) -> float | None:
-    """The share of the words of a float32 file that, as float32, are below the normal range and not 0."""
+    """The share of the words of a file of float32 weights that are below float32's normal range and not 0."""
     data = Path(arm.path).read_bytes()
     words = np.frombuffer(data[: len(data) // 4 * 4], "<u4")
     return float((((words & EXPONENT) == 0) & ((words & MANTISSA) != 0)).mean()) if len(words) else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge_squeeze.benchmarks.records import PACED, SUSTAINED, TIMED, Pace
 from edge_squeeze.errors import UsageError, unknown
 
-MOST_LAUNCHES, LONGEST_S, HIGHEST_RATE = 1000, 24 * 3600.0, 1000.0
+MOST_LAUNCHES, LONGEST_S, HIGHEST_RATE, MOST_FRAMES = 1000, 24 * 3600.0, 1000.0, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ def _lasting(profile: Profile, duration: float) -> Profile:
         raise UsageError(f"--duration belongs to --profile sustained or paced, got --profile {profile.name}.")
     _within("--duration", duration, 1, LONGEST_S)
     if profile.kind == PACED:
-        return _paced(profile, runs=max(1, round(duration * (profile.pace.rate or 1))))
+        frames = max(1, round(duration * (profile.pace.rate or 1)))
+        _within("--duration times --rate, in frames,", frames, 1, MOST_FRAMES)
+        return _paced(profile, runs=frames)
     return _paced(profile, seconds=duration, cap_s=duration)
 
 

@@ -48,7 +48,7 @@ def _pair(old: ArmResult, new: ArmResult, before: Stored, after: Stored, *, forc
 
 
 def _fingerprint(one: ArmResult, stored: Stored) -> Mapping[str, object]:
-    return fingerprint(stored.measured_on, one, stored.profile.name)
+    return fingerprint(stored.measured_on, one, stored.profile)
 
 
 def _arms(stored: Stored) -> list[ArmResult]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from edge_squeeze.benchmarks.checks import FAIL, VALID, WARN, rollup
+from edge_squeeze.benchmarks.checks import FAIL, INVALID, VALID, WARN, rollup
 from edge_squeeze.benchmarks.comparison import P50
 from edge_squeeze.benchmarks.cores import cpu_ranges
 from edge_squeeze.benchmarks.result import ArmResult, Comparison, Result
@@ -31,8 +31,9 @@ def headline(result: Result) -> str:
     what = f"{label(best, result.arms)}: {best.summary.p50_ms:.3g} ms an inference{_sure(best.summary)}"
     if len(measured) > 1:
         what = f"Fastest is {what}{_times(best, result)}"
-    trust = rollup([check for one in measured for check in one.checks])
-    found = [check for one in measured for check in one.checks if check.status in (FAIL, WARN)]
+    told = [one for one in measured if one in (best, result.arms[0])]
+    trust = rollup([check for one in told for check in one.checks])
+    found = [check for one in told for check in one.checks if check.status in (FAIL, WARN)]
     first = sorted(found, key=lambda check: check.status != FAIL)
     change = first[0].hint if first else None
     names = ", ".join(dict.fromkeys(check.id for check in first[:MOST_HINTS]))
@@ -40,8 +41,12 @@ def headline(result: Result) -> str:
 
 
 def fastest(arms: Sequence[ArmResult]) -> ArmResult | None:
-    """The arm with the lowest latency among those that compute what they should, as far as anybody knows."""
-    able = [one for one in arms if one.summary is not None and not _wrong(one)]
+    """The arm with the lowest latency among those that compute what they should, as far as anybody knows.
+
+    One whose measurement is invalid only if all are: threads beyond the cores, say, look fast on a busy machine.
+    """
+    right = [one for one in arms if one.summary is not None and not _wrong(one)]
+    able = [one for one in right if one.validity != INVALID] or right
     return min(able, key=lambda one: one.summary.p50_ms if one.summary else math.inf, default=None)
 
 
@@ -140,12 +145,22 @@ def notes(result: Result) -> Iterator[str]:
             f"A/A floor of this device: {result.measured_floor:.1%}. It is kept: comparisons here call nothing below "
             f"{margin(result.measured_floor, cross_session=False):.1%} a change."
         )
+    elif result.aa_floor is not None and len(result.arms) > 1:
+        yield (
+            f"Nothing below {margin(result.aa_floor, cross_session=False):.1%} is called a change here: twice the A/A "
+            f"floor of this device ({result.aa_floor:.1%}), at least 3 %."
+        )
+    if result.waited_s:
+        yield f"Waited {result.waited_s:.0f} s, in all, for the machine to calm down."
     for one in result.arms:
         yield from _long_run(one, result.arms)
     yield from (_compared(found, result) for found in result.comparisons if found.metric != P50)
     yield from _doubts(result)
     for one in result.arms:
-        yield from (f"Why {label(one, result.arms)} is not faster: {reason}" for reason in one.why)
+        if one.why:
+            times, *reasons = one.why
+            yield f"Why {label(one, result.arms)} is not faster ({times}):"
+            yield from (f"  {reason}" for reason in reasons)
 
 
 def _protocol(result: Result) -> str:

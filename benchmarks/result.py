@@ -135,10 +135,9 @@ def _arm(one: ArmResult, *, raw: bool) -> dict[str, Any]:
 
 
 def _without_raw(launch: Launch) -> dict[str, Any]:
-    kept = as_json(launch)
-    for name in ("warmup_ns", "invoke_only_ns", "response_ns", "back_to_back_ns", "readings", "block_ends"):
-        kept[name] = []
-    kept["samples_ns"] = [int(median(launch.samples_ns))] if launch.samples_ns else []
+    kept = as_json(launch) | {"warmup_ns": [], "readings": [], "block_ends": []}
+    for name in ("samples_ns", "invoke_only_ns", "response_ns", "back_to_back_ns"):
+        kept[name] = [int(median(kept[name]))] if kept[name] else []
     return kept
 
 

@@ -100,9 +100,3 @@ def level_of(profile: Profile) -> float:
     if not profile.adaptive:
         return intervals.LEVEL
     return intervals.stop_level(profile.launches, profile.most_launches)
-
-
-def check_any(session: Session, launches: Sequence[Launch]) -> None:
-    """Raise the reason if not one arm could be measured."""
-    if not launches:
-        raise ConversionError("\n".join(session.failures.values()))

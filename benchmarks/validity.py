@@ -54,8 +54,9 @@ def check(case: Case) -> list[Check]:
 
 def _contention(case: Case) -> Check:
     if case.arm.threads > 1 or case.profile.kind == PACED:
-        pressure = conditions.pressure(case.readings)
-        return graded("contention", pressure, 5, 25, "Other programs want the cores (pressure, %). End them.")
+        own = case.arm.threads > case.arm.usable_cores
+        hint = "Its own threads wait for each other: use fewer." if own else "Other programs want the cores. End them."
+        return graded("contention", conditions.pressure(case.readings), 5, 25, f"{hint} (Pressure in %.)")
     idle = 1 - sum(one.cpu_ns for one in case.runs) / sum(one.wall_ns for one in case.runs)
     return graded("contention", idle, 0.03, 0.10, "The thread ran less than 97 % of the time. End other programs.")
 

@@ -20,7 +20,7 @@ X86 = ("x86_64", "AMD64")
 
 
 def explain(arms: Sequence[ArmResult], inspections: dict[str, Inspection], device: Device) -> dict[str, list[str]]:
-    """For each quantised arm that is not clearly faster than the float arm of its own kind: the reasons, by arm."""
+    """How fast each quantised arm is that is not clearly faster than the float arm of its kind, and why, by its id."""
     found = {}
     for one in arms:
         base = _float_arm(one, arms, inspections)
@@ -28,7 +28,7 @@ def explain(arms: Sequence[ArmResult], inspections: dict[str, Inspection], devic
             times = base.summary.p50_ms / one.summary.p50_ms
             if times < CLEARLY_FASTER:
                 reasons = list(_reasons(one, inspections[one.arm.sha256], device))
-                found[one.arm.id] = [f"It is {times:.2f} times as fast as {base.arm.name}.", *(reasons or [NO_REASON])]
+                found[one.arm.id] = [f"{times:.2f} times as fast as {base.arm.name}", *(reasons or [NO_REASON])]
     return found
 
 
@@ -81,5 +81,3 @@ def _of_the_file(found: Inspection) -> Iterator[str]:
         yield "Some operators compute in float: " + ", ".join(f"{count} {kind}" for kind, count in kinds) + "."
     if found.float_islands:
         yield f"{found.float_islands} float islands: each dequantises what goes in and quantises what comes out."
-    if found.transposes:
-        yield f"{found.transposes} transposes each move a whole tensor."

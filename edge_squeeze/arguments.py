@@ -80,6 +80,7 @@ Inputs = Annotated[Path | None, typer.Option(help="Pictures to feed to artifacts
 InputShape = Annotated[
     list[str] | None, typer.Option(help="Shape of an input with open dimensions, as 1,224,224,3; one per input.")
 ]
+InputSeed = Annotated[int, typer.Option("--seed", help="Seed of the inputs and of the order of the arms.")]
 Launches = Annotated[int | None, typer.Option(help="Fresh processes of each arm; default: the profile's.")]
 Duration = Annotated[float | None, typer.Option(help="Seconds of a launch (sustained, paced).")]
 Rate = Annotated[float | None, typer.Option(help="Frames a second (paced); default: 30.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -148,7 +149,7 @@ def benchmark(
     no_spin: arg.NoSpin = False,
     inputs: arg.Inputs = None,
     input_shape: arg.InputShape = None,
-    seed: arg.Seed = None,
+    seed: arg.InputSeed = 0,
     launches: arg.Launches = None,
     duration: arg.Duration = None,
     rate: arg.Rate = None,
@@ -163,6 +164,7 @@ def benchmark(
     json_: arg.Json = False,
 ) -> None:
     """Measure the latency of .tflite and .onnx files or artifacts; the first is what the others are compared with."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy is about to start threads that nobody needs here
     from edge_squeeze.benchmarks import documents, output
     from edge_squeeze.console import ConsoleReporter
 
@@ -172,7 +174,7 @@ def benchmark(
     else:
         result = edge_squeeze.benchmark(
             files or [], profile=profile, threads=threads, runtime=runtime, cores=cores, spin=not no_spin,
-            inputs=inputs, input_shape=input_shape, seed=seed or 0, launches=launches, duration=duration, rate=rate,
+            inputs=inputs, input_shape=input_shape, seed=seed, launches=launches, duration=duration, rate=rate,
             gate=gate, aa_floor=aa_floor, fresh=fresh, reporter=ConsoleReporter(),
         )  # fmt: skip
     output.show(result, as_json=json_, raw=not no_raw, saved=out or [])

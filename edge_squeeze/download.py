@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from edge_squeeze.errors import UsageError
@@ -47,6 +45,9 @@ def _digest(data: bytes) -> str:
 
 
 def _fetch(url: str) -> bytes:
+    import urllib.error  # slow to import, and seldom used
+    import urllib.request
+
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:  # noqa: S310 - our own https address
             data: bytes = response.read(LARGEST_DOWNLOAD + 1)

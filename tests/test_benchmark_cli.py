@@ -1,0 +1,161 @@
+"""The commands `benchmark` and `compare`, as a user types them, on real artifacts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_squeeze.converters.export import Exported
+
+CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+SHORT = ("--profile", "quick", "--launches", "3", "--threads", "1")
+CORE = str(min(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else "0"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_SQUEEZE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def folders(exported_11: dict[str, Exported]) -> dict[str, Path]:
+    return {name: one.folder for name, one in exported_11.items()}
+
+
+def test_a_benchmark_prints_its_answer_first_and_saves_what_it_measured(
+    command_line: CommandLine, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    files = (folders["tflite-float32"], folders["tflite-int8"], folders["onnx-float32"])
+    saved = [argument for name in ("r.json", "r.csv", "r.md") for argument in ("--out", name)]
+    done = command_line("benchmark", *files, "--profile", "quick", "--threads", 1, *saved)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Fastest is squeezenet1.1-tflite-int8: ")
+    assert "times as fast as squeezenet1.1-tflite-float32 (improvement). Trust: " in lines[0]
+    assert lines[2].split()[:5] == ["arm", "engine", "threads", "p50", "ms"]
+    assert [line.split()[0] for line in lines[3:6]] == [
+        "squeezenet1.1-tflite-float32", "squeezenet1.1-tflite-int8", "squeezenet1.1-onnx-float32",
+    ]  # fmt: skip
+    document = json.loads((tmp_path / "r.json").read_text())
+    latencies = [one["summary"]["p50_ms"] for one in document["arms"]]
+    assert 1.2 < latencies[0] / latencies[1] < 12
+    assert document["comparisons"][0]["verdict"] == "improvement"
+    assert [float(row["p50_ms"]) for row in csv.DictReader((tmp_path / "r.csv").open())] == latencies
+    replayed = command_line("benchmark", "--replay", "r.json", "--json")
+    assert [one["summary"]["p50_ms"] for one in json.loads(replayed.stdout)["arms"]] == latencies
+    compared = command_line("compare", "r.json", "r.json")
+    assert compared.returncode in (0, 9), compared.stderr  # itself, if it was precise enough to say so
+    assert re.search(r"squeezenet1.1-tflite-int8 litert 1 +p50 +1\.000 ", compared.stdout)
+
+
+def test_json_is_the_only_thing_on_standard_output(command_line: CommandLine, folders: dict[str, Path]) -> None:
+    done = command_line("benchmark", folders["tflite-int8"], "--profile", "quick", "--launches", 1, "--json")
+    document = json.loads(done.stdout)
+    assert document["arms"][0]["summary"]["p50_ci95"] is None
+    assert document["arms"][0]["validity"] in ("suspect", "invalid")
+    assert document["comparisons"] == []
+
+
+@pytest.fixture
+def busy_core() -> Iterator[None]:
+    """Another program that wants the same core all the time."""
+    code = f"import os; os.sched_setaffinity(0, [{CORE}])\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        yield
+        process.kill()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are bound to cores on Linux alone")
+def test_a_contended_core_makes_the_measurement_invalid(
+    command_line: CommandLine, folders: dict[str, Path], busy_core: None
+) -> None:
+    options = ("--cores", CORE, "--strict", "--json")
+    done = command_line("benchmark", folders["tflite-int8"], *SHORT, *options)
+    assert done.returncode == 7, done.stderr
+    (arm,) = json.loads(done.stdout)["arms"]
+    assert arm["validity"] == "invalid"
+    failed = {check["id"] for check in arm["checks"] if check["status"] == "fail"}
+    assert "contention" in failed
+    assert arm["runtime"]["affinity"] == [int(CORE)]
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_an_ended_benchmark_is_gone_on_with(folders: dict[str, Path], tmp_path: Path, end: signal.Signals) -> None:
+    cache = tmp_path / "cache"
+    command = [
+        sys.executable, "-m", "edge_squeeze", "benchmark", str(folders["tflite-int8"]), "--profile", "quick",
+        "--launches", "4", "--threads", "1", "--json",
+    ]  # fmt: skip
+    environment = {**os.environ, "EDGE_SQUEEZE_CACHE": str(cache)}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell may have it ignored
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not any(path.read_text().count("\n") >= 2 for path in cache.rglob("*.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(end)
+    _, stderr = process.communicate()
+    if end == signal.SIGINT:
+        assert process.returncode == 130
+        assert "finished launches are kept. The same command goes on from there." in stderr
+    time.sleep(0.2)  # what it started ends a moment after it
+    (journal,) = cache.rglob("*.jsonl")
+    before = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
+    assert len(before) >= 2
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert f"Going on with {len(before)} launches" in done.stderr
+    document = json.loads(done.stdout)
+    launches = document["arms"][0]["launches"]
+    assert [launch for launch in launches if launch["pid"] in {one["pid"] for one in before}] == before
+    assert document["arms"][0]["summary"]["n_launches"] == 4
+    assert not list(cache.rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("benchmark",), 2, "Nothing to measure"),
+        (("benchmark", "nowhere.tflite"), 2, "No such file: nowhere.tflite"),
+        (("benchmark", "empty"), 2, "is no artifact"),
+        (("benchmark", "bad.tflite", "--launches", "1", "--profile", "quick"), 4, "litert refuses bad.tflite"),
+        (("benchmark", "bad.tflite", "--out", "x.html"), 2, "--out must end in .json, .csv, .md"),
+        (("benchmark", "bad.tflite", "--profile", "slow"), 2, "Unknown profile: 'slow'"),
+        (("benchmark", "bad.tflite", "--cores", "77"), 2, "77"),
+        (("benchmark", "bad.tflite", "--inputs", "empty"), 2, "does not say what its pixels must go through"),
+        (("benchmark", "--replay", "bad.tflite"), 2, "bad.tflite"),
+        (("compare", "bad.tflite", "bad.tflite"), 2, "bad.tflite"),
+    ],
+)
+def test_what_cannot_be_is_told(
+    command_line: CommandLine, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.tflite").write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
+    done = command_line(*arguments)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_pictures_can_be_fed_to_artifacts(command_line: CommandLine, folders: dict[str, Path], pictures: Path) -> None:
+    files = (folders["tflite-float32"], folders["tflite-int8"])
+    options = ("--profile", "quick", "--launches", 1, "--threads", 1, "--inputs", pictures, "--json")
+    done = command_line("benchmark", *files, *options)
+    float32, int8 = json.loads(done.stdout)["arms"]
+    assert float32["input"]["count"] == 3
+    assert float32["input"]["sha256"] == int8["input"]["sha256"]
+    assert float32["correctness"]["reference"] is None
+    assert int8["correctness"]["reference"] == float32["id"]
+    assert int8["correctness"]["cosine"] > 0.7

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge_squeeze.benchmarks import profiles
+from edge_squeeze.benchmarks.profiles import PROFILES
+from edge_squeeze.errors import UsageError
+
+CHANGES: dict[str, Any] = {"launches": None, "duration": None, "rate": None}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_is_taken_as_it_is_unless_something_is_asked(name: str) -> None:
+    assert profiles.choose(name, **CHANGES) is PROFILES[name]
+
+
+def test_profiles_are_those_of_the_documentation() -> None:
+    rows = {name: (p.launches, p.most_launches, p.pace.runs, p.pace.seconds) for name, p in PROFILES.items()}
+    assert rows == {
+        "quick": (3, 6, 20, 0.5), "standard": (10, 20, 50, 2), "rigorous": (20, 40, 100, 5),
+        "sustained": (1, 1, 0, 600), "paced": (3, 3, 300, 0),
+    }  # fmt: skip
+
+
+def test_a_number_of_launches_is_final() -> None:
+    chosen = profiles.choose("standard", **CHANGES | {"launches": 7})
+    assert (chosen.launches, chosen.most_launches, chosen.adaptive) == (7, 7, False)
+
+
+def test_a_duration_is_seconds_of_a_sustained_run_and_frames_of_a_paced_one() -> None:
+    assert profiles.choose("sustained", **CHANGES | {"duration": 90.0}).pace.seconds == 90
+    assert profiles.choose("paced", **CHANGES | {"duration": 4.0, "rate": 10.0}).pace.runs == 40
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("standrad", {}, "Did you mean standard"),
+        ("quick", {"launches": 0}, "--launches must be 1 to 1000"),
+        ("quick", {"rate": 30.0}, "--rate belongs to --profile paced"),
+        ("quick", {"duration": 3.0}, "--duration belongs to --profile sustained or paced"),
+        ("paced", {"rate": 0.0}, "--rate must be"),
+        ("paced", {"rate": float("nan")}, "--rate must be"),
+        ("sustained", {"duration": -1.0}, "--duration must be"),
+        ("paced", {"duration": 86400.0, "rate": 1000.0}, "in frames, must be 1 to 1e"),
+        ("sustained", {"duration": float("inf")}, "--duration must be"),
+    ],
+)
+def test_what_a_profile_does_not_have_is_refused(name: str, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        profiles.choose(name, **CHANGES | change)
