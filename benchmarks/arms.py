@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_squeeze import model_files
-from edge_squeeze.benchmarks.records import PIXELS, VALUES, InputSet
+from edge_squeeze.benchmarks.launches.records import PIXELS, VALUES, InputSet
 from edge_squeeze.engines.catalogue import FORMATS, OTHERS, RUNTIMES, choose, is_installed
 from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME
 from edge_squeeze.errors import UsageError, unknown

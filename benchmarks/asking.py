@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_squeeze.benchmarks import comparison, cores, profiles
+from edge_squeeze.benchmarks import comparison, profiles
 from edge_squeeze.benchmarks.arms import Ask
 from edge_squeeze.benchmarks.benchmark import Settings
+from edge_squeeze.benchmarks.machine import cores
 from edge_squeeze.errors import UsageError, unknown
 
 LARGEST_SIDE, MOST_SIDES = 1 << 16, 8

@@ -14,11 +14,11 @@ from pathlib import Path
 from edge_squeeze.benchmarks import comparison, correctness, floor as floors, journal, preparation, why
 from edge_squeeze.benchmarks.arms import Arm, Ask, resolve
 from edge_squeeze.benchmarks.correctness import Correctness
-from edge_squeeze.benchmarks.device import Device
 from edge_squeeze.benchmarks.journal import Journal
-from edge_squeeze.benchmarks.local import Local, Measurer
+from edge_squeeze.benchmarks.launches.local import Local, Measurer
+from edge_squeeze.benchmarks.launches.records import Launch
+from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.profiles import Profile
-from edge_squeeze.benchmarks.records import Launch
 from edge_squeeze.benchmarks.result import ArmResult, Result
 from edge_squeeze.benchmarks.session import Session, level_of
 from edge_squeeze.benchmarks.summary import summarise, timed

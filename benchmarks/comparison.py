@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.benchmarks.checks import INVALID, SUSPECT, VALID
-from edge_squeeze.benchmarks.device import Device
+from edge_squeeze.benchmarks.launches.records import MEMORY, Launch
+from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.profiles import Profile
-from edge_squeeze.benchmarks.records import MEMORY, Launch
 from edge_squeeze.benchmarks.result import ArmResult, Comparison
-from edge_squeeze.benchmarks.summary import timed
-from edge_squeeze.benchmarks.verdicts import (
+from edge_squeeze.benchmarks.statistics.verdicts import (
     EQUIVALENT,
     IMPROVEMENT,
     REGRESSION,
@@ -26,6 +25,7 @@ from edge_squeeze.benchmarks.verdicts import (
     judge,
     margin,
 )
+from edge_squeeze.benchmarks.summary import timed
 
 INCOMPARABLE = "incomparable"
 P50, SIZE = "p50", "size"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_squeeze.benchmarks.journal import folder
-from edge_squeeze.benchmarks.records import as_json
+from edge_squeeze.benchmarks.launches.records import as_json
 from edge_squeeze.benchmarks.result import Comparison, save
 from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError

@@ -14,8 +14,8 @@ from typing import Self
 import edge_squeeze
 from edge_squeeze import download
 from edge_squeeze.benchmarks.arms import Arm
+from edge_squeeze.benchmarks.launches.records import Launch, as_json
 from edge_squeeze.benchmarks.profiles import Profile
-from edge_squeeze.benchmarks.records import Launch, as_json
 from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError
 from edge_squeeze.text_files import read_text

@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_squeeze import artifact
 from edge_squeeze.benchmarks.arms import Arm
-from edge_squeeze.benchmarks.records import PIXELS
+from edge_squeeze.benchmarks.launches.records import PIXELS
 from edge_squeeze.engines import ncnn_engine
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
 from edge_squeeze.inspection.inspector import Inspection, inspect

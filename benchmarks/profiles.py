@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from edge_squeeze.benchmarks.records import PACED, SUSTAINED, TIMED, Pace
+from edge_squeeze.benchmarks.launches.records import PACED, SUSTAINED, TIMED, Pace
 from edge_squeeze.errors import UsageError, unknown
 
 MOST_LAUNCHES, LONGEST_S, HIGHEST_RATE, MOST_FRAMES = 1000, 24 * 3600.0, 1000.0, 1_000_000

@@ -13,9 +13,9 @@ import edge_squeeze
 from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.checks import Check, rollup
 from edge_squeeze.benchmarks.correctness import Correctness
-from edge_squeeze.benchmarks.device import Device
+from edge_squeeze.benchmarks.launches.records import Launch, as_json
+from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.profiles import Profile
-from edge_squeeze.benchmarks.records import Launch, as_json
 from edge_squeeze.benchmarks.summary import Summary
 from edge_squeeze.errors import UsageError
 

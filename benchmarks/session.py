@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge_squeeze.benchmarks import intervals
 from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.journal import Journal
-from edge_squeeze.benchmarks.local import Measurer
+from edge_squeeze.benchmarks.launches.local import Measurer
+from edge_squeeze.benchmarks.launches.records import MEMORY, Launch, Task
+from edge_squeeze.benchmarks.machine.telemetry import Reading, Telemetry
 from edge_squeeze.benchmarks.profiles import Profile
-from edge_squeeze.benchmarks.records import MEMORY, Launch, Task
-from edge_squeeze.benchmarks.telemetry import Reading, Telemetry
+from edge_squeeze.benchmarks.statistics import intervals
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.reporting import Reporter
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.correctness import Correctness
-from edge_squeeze.benchmarks.device import Device, Power, Processor, System
+from edge_squeeze.benchmarks.launches.records import MEMORY, InputSet, Launch
+from edge_squeeze.benchmarks.machine.device import Device, Power, Processor, System
 from edge_squeeze.benchmarks.profiles import Profile
-from edge_squeeze.benchmarks.records import MEMORY, InputSet, Launch
 from edge_squeeze.benchmarks.result import SCHEMA
 from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError

@@ -9,8 +9,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_squeeze.benchmarks import intervals, stats
-from edge_squeeze.benchmarks.records import MEMORY, PACED, SUSTAINED, Launch
+from edge_squeeze.benchmarks.launches.records import MEMORY, PACED, SUSTAINED, Launch
+from edge_squeeze.benchmarks.statistics import intervals, stats
 
 MS = 1e6  # nanoseconds
 WINDOW_S = 10.0  # the speed of a moment, in a sustained run, is the median of so long
@@ -69,6 +69,7 @@ class Summary:
     cores_busy: float
     import_ms: float
     load_init_ms: float
+    cold_load_ms: float | None  # the same with the file read from the disk
     first_ms: float
     peak_rss_bytes: int | None  # beyond what Python and the imported engine take
     throughput_ips: float
@@ -111,6 +112,7 @@ def summarise(launches: Sequence[Launch], level: float) -> Summary:
         launches_for_2_percent=intervals.launches_for_precision(medians) if len(runs) >= intervals.FEWEST else None,
         outliers=stats.outliers(samples),
         **_costs(runs),
+        cold_load_ms=_cold_load_ms(launches),
         peak_rss_bytes=peak_rss(launches),
         throughput_ips=1e3 / p50,
         sustained=_sustained(samples[0]) if runs[0].kind == SUSTAINED else None,
@@ -127,6 +129,12 @@ def _costs(runs: Sequence[Launch]) -> dict[str, float]:
         "load_init_ms": median(one.load_init_ns / MS for one in runs),
         "first_ms": median(one.first_ns / MS for one in runs),
     }
+
+
+def _cold_load_ms(launches: Sequence[Launch]) -> float | None:
+    """Median over the memory launches, before which the system was asked to forget the file."""
+    found = [one.load_init_ns / MS for one in launches if one.kind == MEMORY]
+    return median(found) if found else None
 
 
 def peak_rss(launches: Sequence[Launch]) -> int | None:

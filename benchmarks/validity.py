@@ -9,14 +9,15 @@ from statistics import median
 
 import numpy as np
 
-from edge_squeeze.benchmarks import conditions, stats
 from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.checks import PASS, UNKNOWN, WARN, Check, demanded, graded
-from edge_squeeze.benchmarks.device import Device
+from edge_squeeze.benchmarks.launches.records import PACED, SUSTAINED, Launch
+from edge_squeeze.benchmarks.machine import conditions
+from edge_squeeze.benchmarks.machine.device import Device
+from edge_squeeze.benchmarks.machine.telemetry import Reading
 from edge_squeeze.benchmarks.profiles import Profile
-from edge_squeeze.benchmarks.records import PACED, SUSTAINED, Launch
+from edge_squeeze.benchmarks.statistics import stats
 from edge_squeeze.benchmarks.summary import Summary, samples_ms, timed
-from edge_squeeze.benchmarks.telemetry import Reading
 
 LATE_S = 300.0  # a session that was interrupted for longer met another machine
 TIMES_OVER_CLOCK = 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edge_squeeze.benchmarks.device import Device
+from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.result import ArmResult
 from edge_squeeze.doctor.machine import DOT_PRODUCT
 from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME

@@ -165,7 +165,7 @@ def benchmark(
 ) -> None:
     """Measure the latency of .tflite and .onnx files or artifacts; the first is what the others are compared with."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy is about to start threads that nobody needs here
-    from edge_squeeze.benchmarks import documents, output
+    from edge_squeeze.benchmarks.reports import documents, output
     from edge_squeeze.console import ConsoleReporter
 
     documents.check(out or [])
@@ -191,7 +191,7 @@ def compare(
     json_: arg.Json = False,
 ) -> None:
     """Compare two results of `benchmark --out FILE.json`: did anything get slower? The exit code tells."""
-    from edge_squeeze.benchmarks import output
+    from edge_squeeze.benchmarks.reports import output
 
     found = edge_squeeze.compare(old, new, gate=gate, force=force)
     output.show_comparisons(found, as_json=json_)

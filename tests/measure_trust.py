@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge_squeeze import artifact, benchmark
-from edge_squeeze.benchmarks.intervals import t_interval
+from edge_squeeze.benchmarks.statistics.intervals import t_interval
 
 AA_RUNS, AB_RUNS, ROUNDS = 100, 20, 20
 PLAIN = """

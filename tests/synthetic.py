@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.benchmarks.arms import Arm
-from edge_squeeze.benchmarks.device import Cores, Device, Power, Processor, System
-from edge_squeeze.benchmarks.profiles import PROFILES, Profile
-from edge_squeeze.benchmarks.records import (
+from edge_squeeze.benchmarks.launches.records import (
     MEMORY,
     PIXELS,
     TIMED,
@@ -23,7 +21,9 @@ from edge_squeeze.benchmarks.records import (
     Task,
     as_json,
 )
-from edge_squeeze.benchmarks.telemetry import Reading
+from edge_squeeze.benchmarks.machine.device import Cores, Device, Power, Processor, System
+from edge_squeeze.benchmarks.machine.telemetry import Reading
+from edge_squeeze.benchmarks.profiles import PROFILES, Profile
 from edge_squeeze.errors import ConversionError
 
 MS = 1_000_000

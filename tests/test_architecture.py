@@ -17,6 +17,10 @@ PACKAGES = {
     "edge_squeeze/weight_files": "edge_squeeze.weight_files",
     "converters": "edge_squeeze.converters",
     "benchmarks": "edge_squeeze.benchmarks",
+    "benchmarks/launches": "edge_squeeze.benchmarks.launches",
+    "benchmarks/machine": "edge_squeeze.benchmarks.machine",
+    "benchmarks/reports": "edge_squeeze.benchmarks.reports",
+    "benchmarks/statistics": "edge_squeeze.benchmarks.statistics",
 }
 FILES = sorted(path.relative_to(ROOT) for folder in PACKAGES for path in (ROOT / folder).glob("*.py"))
 ROOTS = ("edge_squeeze/cli.py", "edge_squeeze/__init__.py", "edge_squeeze/__main__.py")

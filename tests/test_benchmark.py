@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from synthetic import FakeDevice, a_device, a_reading
 
-from edge_squeeze.benchmarks import benchmark, documents, floor, output, report, result as results
+from edge_squeeze.benchmarks import benchmark, floor, result as results
 from edge_squeeze.benchmarks.arms import Ask
 from edge_squeeze.benchmarks.benchmark import Settings
+from edge_squeeze.benchmarks.launches.records import as_json
 from edge_squeeze.benchmarks.profiles import PROFILES
-from edge_squeeze.benchmarks.records import as_json
+from edge_squeeze.benchmarks.reports import documents, output, report
 from edge_squeeze.benchmarks.result import Result
-from edge_squeeze.benchmarks.verdicts import EQUIVALENT, IMPROVEMENT, REGRESSION
+from edge_squeeze.benchmarks.statistics.verdicts import EQUIVALENT, IMPROVEMENT, REGRESSION
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.reporting import Silent
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_squeeze.benchmarks import cores
-from edge_squeeze.benchmarks.cores import Cluster
+from edge_squeeze.benchmarks.machine import cores
+from edge_squeeze.benchmarks.machine.cores import Cluster
 from edge_squeeze.errors import UsageError
 
 CPU = "sys/devices/system/cpu/cpu{}/"

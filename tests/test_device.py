@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_squeeze.benchmarks import device
-from edge_squeeze.benchmarks.device import Cores, Power
+from edge_squeeze.benchmarks.machine import device
+from edge_squeeze.benchmarks.machine.device import Cores, Power
 
 CPU = "sys/devices/system/cpu/"
 DMI = "sys/class/dmi/id/"

@@ -6,8 +6,8 @@ import statistics
 import numpy as np
 import pytest
 
-from edge_squeeze.benchmarks import intervals
-from edge_squeeze.benchmarks.intervals import Interval
+from edge_squeeze.benchmarks.statistics import intervals
+from edge_squeeze.benchmarks.statistics.intervals import Interval
 
 
 def density(t: np.ndarray, df: int) -> np.ndarray:

@@ -14,9 +14,20 @@ import numpy as np
 import pytest
 
 from edge_squeeze import artifact
-from edge_squeeze.benchmarks import inputs, launch as launches, local
-from edge_squeeze.benchmarks.local import Local
-from edge_squeeze.benchmarks.records import MEMORY, PACED, PIXELS, TIMED, VALUES, InputSet, Launch, Pace, Task, as_json
+from edge_squeeze.benchmarks.launches import inputs, launch as launches, local
+from edge_squeeze.benchmarks.launches.local import Local
+from edge_squeeze.benchmarks.launches.records import (
+    MEMORY,
+    PACED,
+    PIXELS,
+    TIMED,
+    VALUES,
+    InputSet,
+    Launch,
+    Pace,
+    Task,
+    as_json,
+)
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.engines.engine import Tensor
 from edge_squeeze.errors import ConversionError
@@ -104,7 +115,7 @@ def test_neither_tensorflow_nor_pillow_is_loaded(exported_11: dict[str, Exported
     task = as_json(a_task(exported_11, "tflite-int8"))
     code = (
         "import sys, json, io; sys.stdin = io.StringIO(sys.argv[1]); "
-        "from edge_squeeze.benchmarks import launch; launch.main(); "
+        "from edge_squeeze.benchmarks.launches import launch; launch.main(); "
         "sys.stderr.write(json.dumps([n for n in ('tensorflow', 'PIL', 'rich', 'typer') if n in sys.modules]))"
     )
     command = [sys.executable, "-c", code, json.dumps(task | {"parent": None})]
@@ -114,7 +125,7 @@ def test_neither_tensorflow_nor_pillow_is_loaded(exported_11: dict[str, Exported
 
 
 def test_the_process_is_bound_before_anything_heavy_is_imported() -> None:
-    code = "import sys; from edge_squeeze.benchmarks import launch; print('numpy' in sys.modules)"
+    code = "import sys; from edge_squeeze.benchmarks.launches import launch; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from synthetic import FakeDevice, a_device
 
-from edge_squeeze.benchmarks import benchmark, documents, output, replaying, result as results
+from edge_squeeze.benchmarks import benchmark, replaying, result as results
 from edge_squeeze.benchmarks.arms import Ask
 from edge_squeeze.benchmarks.benchmark import Settings
 from edge_squeeze.benchmarks.profiles import PROFILES
+from edge_squeeze.benchmarks.reports import documents, output
 from edge_squeeze.benchmarks.result import Result
-from edge_squeeze.benchmarks.verdicts import EQUIVALENT, REGRESSION
+from edge_squeeze.benchmarks.statistics.verdicts import EQUIVALENT, REGRESSION
 from edge_squeeze.errors import UsageError
 from edge_squeeze.reporting import Silent
 

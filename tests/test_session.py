@@ -12,8 +12,8 @@ from synthetic import FakeDevice, a_launch, an_arm
 
 from edge_squeeze.benchmarks import journal as journals, session as sessions
 from edge_squeeze.benchmarks.journal import Journal
+from edge_squeeze.benchmarks.launches.records import MEMORY, TIMED, Launch
 from edge_squeeze.benchmarks.profiles import PROFILES
-from edge_squeeze.benchmarks.records import MEMORY, TIMED, Launch
 from edge_squeeze.benchmarks.session import Session
 from edge_squeeze.errors import UsageError
 from edge_squeeze.reporting import Silent

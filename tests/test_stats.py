@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from edge_squeeze.benchmarks import stats
-from edge_squeeze.benchmarks.stats import Launches, Outliers
+from edge_squeeze.benchmarks.statistics import stats
+from edge_squeeze.benchmarks.statistics.stats import Launches, Outliers
 
 RNG_SEED = 20
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edge_squeeze.benchmarks import verdicts
-from edge_squeeze.benchmarks.intervals import t_quantile
-from edge_squeeze.benchmarks.verdicts import Evidence, Paired, Unpaired, judge
+from edge_squeeze.benchmarks.statistics import verdicts
+from edge_squeeze.benchmarks.statistics.intervals import t_quantile
+from edge_squeeze.benchmarks.statistics.verdicts import Evidence, Paired, Unpaired, judge
 
 DELTA = 0.03
 BOUND = math.log1p(DELTA)

@@ -7,7 +7,8 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_squeeze.benchmarks import report, result as results
+from edge_squeeze.benchmarks import result as results
+from edge_squeeze.benchmarks.reports import report
 from edge_squeeze.benchmarks.result import ArmResult, Result
 from edge_squeeze.errors import UsageError
 
@@ -23,7 +24,7 @@ CSV_COLUMNS: dict[str, Callable[[ArmResult], object]] = {
 }
 FIGURES = (
     "p50_ms", "p50_ci95", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "floor_ms", "mad_ms", "n_launches", "n_samples",
-    "invoke_only_ms", "cpu_ms", "import_ms", "load_init_ms", "first_ms", "peak_rss_bytes",
+    "invoke_only_ms", "cpu_ms", "import_ms", "load_init_ms", "cold_load_ms", "first_ms", "peak_rss_bytes",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_squeeze.benchmarks.stats import Launches, medians
+from edge_squeeze.benchmarks.statistics.stats import Launches, medians
 
 LEVEL = 0.95
 FEWEST = 3  # launches that give an interval

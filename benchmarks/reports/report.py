@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from edge_squeeze.benchmarks.checks import FAIL, INVALID, VALID, WARN, rollup
 from edge_squeeze.benchmarks.comparison import P50
-from edge_squeeze.benchmarks.cores import cpu_ranges
+from edge_squeeze.benchmarks.machine.cores import cpu_ranges
 from edge_squeeze.benchmarks.result import ArmResult, Comparison, Result
+from edge_squeeze.benchmarks.statistics.verdicts import EQUIVALENT, IMPROVEMENT, INCONCLUSIVE, REGRESSION, margin
 from edge_squeeze.benchmarks.summary import Summary
-from edge_squeeze.benchmarks.verdicts import EQUIVALENT, IMPROVEMENT, INCONCLUSIVE, REGRESSION, margin
 
 NOTHING = "-"
 COLUMNS = (

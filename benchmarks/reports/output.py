@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_squeeze.benchmarks import documents, report, result as results
+from edge_squeeze.benchmarks import result as results
 from edge_squeeze.benchmarks.checks import INVALID
-from edge_squeeze.benchmarks.records import as_json as to_dict
+from edge_squeeze.benchmarks.launches.records import as_json as to_dict
+from edge_squeeze.benchmarks.reports import documents, report
 from edge_squeeze.benchmarks.result import Comparison, Result
 from edge_squeeze.console import print_json, print_table, print_text
 

@@ -9,14 +9,14 @@ import subprocess
 import sys
 from typing import Protocol
 
-from edge_squeeze.benchmarks import device as devices
-from edge_squeeze.benchmarks.device import Device
-from edge_squeeze.benchmarks.launch import ERROR
-from edge_squeeze.benchmarks.records import Launch, Task, as_json
+from edge_squeeze.benchmarks.launches.launch import ERROR
+from edge_squeeze.benchmarks.launches.records import Launch, Task, as_json
+from edge_squeeze.benchmarks.machine import device as devices
+from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.decoding import decode
 from edge_squeeze.errors import ConversionError
 
-LAUNCH = "edge_squeeze.benchmarks.launch"
+LAUNCH = "edge_squeeze.benchmarks.launches.launch"
 GRACE_S = 300  # beyond what a launch may measure: to load a large model and run it once
 LAST_LINES = 3
 

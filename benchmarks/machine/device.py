@@ -9,8 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_squeeze.benchmarks import cores
-from edge_squeeze.benchmarks.cores import ROOT, Cluster, cpu_folder, number, text
+from edge_squeeze.benchmarks.machine import cores
+from edge_squeeze.benchmarks.machine.cores import ROOT, Cluster, cpu_folder, number, text
 from edge_squeeze.doctor import machine
 
 ID_DIGITS = 12

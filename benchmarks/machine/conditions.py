@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edge_squeeze.benchmarks.telemetry import Reading
+from edge_squeeze.benchmarks.machine.telemetry import Reading
 
 Readings = Sequence[Sequence[Reading]]  # of each launch
 

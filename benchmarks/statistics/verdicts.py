@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from edge_squeeze.benchmarks.intervals import FEWEST, t_cdf, t_quantile
+from edge_squeeze.benchmarks.statistics.intervals import FEWEST, t_cdf, t_quantile
 
 REGRESSION, IMPROVEMENT, EQUIVALENT, INCONCLUSIVE = "regression", "improvement", "equivalent", "inconclusive"
 ALPHA = 0.05

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_squeeze.benchmarks.records import Pace, as_json
-from edge_squeeze.benchmarks.telemetry import Telemetry
+from edge_squeeze.benchmarks.launches.records import Pace, as_json
+from edge_squeeze.benchmarks.machine.telemetry import Telemetry
 from edge_squeeze.engines.engine import Array, Engine
 
 clock = time.perf_counter_ns

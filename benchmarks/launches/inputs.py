@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_squeeze.benchmarks.records import PIXELS, Inputs, InputSet
+from edge_squeeze.benchmarks.launches.records import PIXELS, Inputs, InputSet
 from edge_squeeze.engines.engine import Array, Tensor, quantise
 from edge_squeeze.errors import ConversionError
 

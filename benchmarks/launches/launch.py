@@ -10,7 +10,7 @@ import json
 import os
 import sys
 
-from edge_squeeze.benchmarks.records import InputSet, Pace, Task, as_json
+from edge_squeeze.benchmarks.launches.records import InputSet, Pace, Task, as_json
 from edge_squeeze.errors import EdgeSqueezeError
 from edge_squeeze.supervision import die_with
 
@@ -25,7 +25,7 @@ def main() -> None:
     if task.parent is not None:
         die_with(task.parent)
     bind(task.cpus)
-    from edge_squeeze.benchmarks import measure
+    from edge_squeeze.benchmarks.launches import measure
 
     try:
         answer = as_json(measure.run(task))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import hashlib
@@ -17,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze.benchmarks import inputs as arrays
-from edge_squeeze.benchmarks.records import MEMORY, PACED, Launch, Sanity, Served, Task, as_json
-from edge_squeeze.benchmarks.sampling import clock, invoke_only, paced, probe, repeat, timed, timer_ns
-from edge_squeeze.benchmarks.telemetry import Telemetry
+from edge_squeeze.benchmarks.launches import inputs as arrays
+from edge_squeeze.benchmarks.launches.records import MEMORY, PACED, Launch, Sanity, Served, Task, as_json
+from edge_squeeze.benchmarks.launches.sampling import clock, invoke_only, paced, probe, repeat, timed, timer_ns
+from edge_squeeze.benchmarks.machine.telemetry import Telemetry
 from edge_squeeze.engines.catalogue import OTHERS, RUNTIMES
 from edge_squeeze.engines.engine import Array, Engine, EngineOptions, Tensor, telling
 from edge_squeeze.resources import memory_limited
@@ -37,6 +38,8 @@ def run(task: Task) -> Launch:
     baseline = resident_bytes("VmRSS")
     model = Path(task.model)
     options = EngineOptions(task.threads, task.kernels, task.spin, tuple(map(tuple, task.shapes)))
+    if task.kind == MEMORY:
+        _forget(model)
     start = clock()
     with telling(f"{task.engine} refuses {model.name}"), memory_limited(model.stat().st_size):
         engine = row.open(model, options)
@@ -49,6 +52,12 @@ def run(task: Task) -> Launch:
         timer_ns=timer_ns(), probe_ns=[before, probe()], affinity=_affinity(), baseline_rss_bytes=baseline,
         served=_served(engine), **measured,
     )  # fmt: skip
+
+
+def _forget(model: Path) -> None:
+    """Have the file read from the disk again, as after a start of the device, where the system can be asked for it."""
+    with contextlib.suppress(AttributeError, OSError), model.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _closed(engine: Engine, options: EngineOptions) -> list[Tensor]:

@@ -1,0 +1,1 @@
+"""What samples say: figures, intervals, verdicts, on plain numbers."""
