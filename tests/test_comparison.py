@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic import MS, STANDARD, a_device, a_launch, a_memory_launch, an_arm, launches
+
+from edge_squeeze.benchmarks.benchmark import judged
+from edge_squeeze.benchmarks.checks import FAIL, INVALID, PASS, SUSPECT, UNKNOWN, VALID, WARN, Check
+from edge_squeeze.benchmarks.comparison import GATES, Pair, compare, within
+from edge_squeeze.benchmarks.correctness import Correctness
+from edge_squeeze.benchmarks.launches.records import Launch
+from edge_squeeze.benchmarks.result import ArmResult, Comparison
+
+SCATTER = np.exp(0.003 * np.array([3, -2, 0, 4, -1, 1, -4, 2, -3, 0]))
+OTHER_SCATTER = SCATTER[[4, 1, 7, 3, 9, 0, 8, 2, 6, 5]]
+BASE = 10 * SCATTER
+
+
+def result(made: Sequence[Launch], name: str = "a", **arm: Any) -> ArmResult:
+    bare = ArmResult(an_arm(name, **arm), list(made), None, Correctness("pass"), [])
+    return judged(bare, STANDARD, a_device(), None, None)
+
+
+def timed(medians: Sequence[float] | np.ndarray, name: str = "a", **arm: Any) -> ArmResult:
+    return result(launches(medians, f"{name} litert 1"), name, **arm)
+
+
+def failed(name: str) -> ArmResult:
+    return ArmResult(an_arm(name), [], None, Correctness("unknown"), [], "it broke")
+
+
+def p50(base: ArmResult, cand: ArmResult, floor: float | None = None, *, paired: bool = True) -> Comparison:
+    (found,) = compare([Pair(base, cand)], ["p50"], floor, paired=paired)
+    return found
+
+
+BASELINE = timed(BASE)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize(
+    ("times", "verdict"),
+    [(1.10, "regression"), (1 / 1.10, "improvement"), (1.0, "equivalent"), (2.0, "regression"), (0.5, "improvement")],
+)
+def test_a_clear_change_is_called_by_its_name(times: float, verdict: str, paired: bool) -> None:
+    found = p50(BASELINE, timed(10 * times * OTHER_SCATTER, "b"), paired=paired)
+    assert (found.verdict, found.launches_needed, found.reason) == (verdict, None, None)
+    assert (found.base, found.cand, found.metric, found.paired) == ("a litert 1", "b litert 1", "p50", paired)
+    assert found.ratio == pytest.approx(times, rel=0.002)
+    assert found.ci95 is not None
+    assert found.ci95[0] < found.ratio < found.ci95[1]
+    assert found.p_adj is not None
+    assert (found.p_adj < 0.05) == (verdict != "equivalent")
+
+
+def test_the_ratio_is_that_of_the_printed_times() -> None:
+    base, cand = BASELINE, timed(11 * OTHER_SCATTER, "b")
+    assert base.summary is not None
+    assert cand.summary is not None
+    assert p50(base, cand).ratio == pytest.approx(cand.summary.p50_ms / base.summary.p50_ms)
+
+
+def test_too_noisy_launches_are_inconclusive_and_say_how_many_would_do() -> None:
+    noisy = 10 * np.exp(np.random.default_rng(3).normal(0, 0.05, 10))
+    found = p50(BASELINE, timed(noisy, "b"))
+    assert found.verdict == "inconclusive"
+    assert found.launches_needed is not None
+    assert 10 < found.launches_needed <= 1000
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_too_few_common_rounds_decide_nothing(number: int) -> None:
+    later = [dataclasses.replace(one, round=one.round + 10 - number) for one in launches(20 * SCATTER, "b litert 1")]
+    found = p50(BASELINE, result(later, "b"))
+    assert (found.verdict, found.ci95, found.p_adj, found.launches_needed) == ("inconclusive", None, None, 3)
+    assert found.ratio == (None if number == 0 else pytest.approx(2, rel=0.05))
+
+
+def test_launches_are_paired_by_round_whatever_their_order() -> None:
+    drifting = 10 * np.linspace(1, 1.5, 10)
+    cand = launches(1.001 * drifting * SCATTER, "b litert 1")
+    for made in (cand, cand[::-1], cand[5:] + cand[:5]):
+        assert p50(timed(drifting), result(made, "b")).verdict == "equivalent"
+    assert p50(timed(drifting), result(cand, "b"), paired=False).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("floor", "times", "paired", "verdict", "delta"),
+    [
+        (None, 1.025, True, "equivalent", 0.03),
+        (None, 1.035, True, "regression", 0.03),
+        (0.01, 1.035, True, "regression", 0.03),
+        (0.04, 1.075, True, "equivalent", 0.08),
+        (0.04, 1.085, True, "regression", 0.08),
+        (0.04, 1 / 1.075, True, "equivalent", 0.08),
+        (None, 1.045, False, "equivalent", 0.05),
+        (None, 1.055, False, "regression", 0.05),
+        (0.02, 1.055, False, "regression", 0.05),
+        (0.04, 1.075, False, "equivalent", 0.08),
+    ],
+)
+def test_a_change_within_the_margin_of_the_device_is_none(
+    floor: float | None, times: float, paired: bool, verdict: str, delta: float
+) -> None:
+    base, cand = (result(launches(10 * one * SCATTER**0.1, noise=0), name) for one, name in ((1, "a"), (times, "b")))
+    found = p50(base, cand, floor, paired=paired)
+    assert (found.verdict, found.delta) == (verdict, pytest.approx(delta))
+
+
+def tail(times: float) -> dict[str, Any]:
+    return {"samples_ns": [10 * MS] * 80 + [round(10 * MS * times)] * 20}
+
+
+def load(times: float) -> dict[str, Any]:
+    return {"load_init_ns": round(10 * MS * times)}
+
+
+def first(times: float) -> dict[str, Any]:
+    return {"first_ns": round(20 * MS * times)}
+
+
+def arm_of(change: dict[str, Any], peak: float = 1.0, name: str = "a") -> ArmResult:
+    made = [a_launch([10.0] * 100, at, **{**tail(1), **first(1), **load(1), **change}) for at in range(5)]
+    memory = [a_memory_launch(50_000_000 + round(20_000_000 * peak), at) for at in range(3)]
+    return result([*made, *memory], name)
+
+
+@pytest.mark.parametrize(
+    ("gate", "change", "peak", "verdict", "delta"),
+    [
+        ("p90", tail(1.045), 1, "equivalent", 0.05),
+        ("p90", tail(1.055), 1, "regression", 0.05),
+        ("p90", tail(0.9), 1, "equivalent", 0.05),  # a tenth faster changes no 90th percentile
+        ("first", first(1.095), 1, "equivalent", 0.10),
+        ("first", first(1.105), 1, "regression", 0.10),
+        ("first", first(0.5), 1, "improvement", 0.10),
+        ("load", load(1.095), 1, "equivalent", 0.10),
+        ("load", load(1.105), 1, "regression", 0.10),
+        ("memory", {}, 1.045, "equivalent", 0.05),
+        ("memory", {}, 1.055, "regression", 0.05),
+        ("memory", {}, 0.5, "improvement", 0.05),
+    ],
+)
+def test_each_gate_looks_at_its_own_figure(
+    gate: str, change: dict[str, Any], peak: float, verdict: str, delta: float
+) -> None:
+    pair = Pair(arm_of({}), arm_of(change, peak, "b"))
+    found = {one.metric: one for one in compare([pair], GATES, None, paired=True)}
+    assert list(found) == list(GATES)
+    assert (found[gate].verdict, found[gate].delta) == (verdict, pytest.approx(delta))
+    assert {one.verdict for one in found.values() if one.metric != gate} == {"equivalent"}
+
+
+@pytest.mark.parametrize(
+    ("floor", "paired", "p50_delta", "p90_delta"),
+    [(None, True, 0.03, 0.05), (0.04, True, 0.08, 0.08), (None, False, 0.05, 0.05)],
+)
+def test_only_times_follow_the_margin_of_the_device(
+    floor: float | None, paired: bool, p50_delta: float, p90_delta: float
+) -> None:
+    found = compare([Pair(arm_of({}), arm_of({}, name="b"))], GATES, floor, paired=paired)
+    assert [one.delta for one in found] == pytest.approx([p50_delta, p90_delta, 0.10, 0.10, 0.05, 0])
+
+
+@pytest.mark.parametrize(
+    ("size", "verdict"), [(1_000_000, "equivalent"), (1_000_001, "regression"), (999_999, "improvement")]
+)
+@pytest.mark.parametrize("paired", [True, False])
+def test_any_change_of_size_is_one(size: int, verdict: str, paired: bool) -> None:
+    (found,) = compare([Pair(BASELINE, timed(BASE, "b", size_bytes=size))], ["size"], 0.1, paired=paired)
+    assert (found.verdict, found.ratio, found.ci95) == (verdict, size / 1e6, [size / 1e6] * 2)
+    assert (found.p_adj, found.launches_needed, found.delta) == (None, None, 0)
+
+
+def test_memory_that_no_launch_knows_decides_nothing() -> None:
+    unknown = dataclasses.replace(a_memory_launch(), peak_rss_bytes=None)
+    for memory in ([], [unknown] * 3, [a_memory_launch(50_000_000)] * 3):  # nothing beyond the baseline
+        cand = result([*launches(BASE), *memory], "b")
+        (found,) = compare([Pair(arm_of({}), cand)], ["memory"], None, paired=True)
+        assert (found.verdict, found.ratio) == ("inconclusive", None)
+
+
+def test_arms_and_gates_are_one_family() -> None:
+    pairs = [Pair(BASELINE, timed(1.04 * BASE[::-1], "b")), Pair(BASELINE, timed(1.02 * BASE[::-1], "c"))]
+    alone = [compare([pair], [gate], None, paired=True)[0] for pair in pairs for gate in ("p50", "p90")]
+    together = compare(pairs, ["p50", "size", "p90"], None, paired=True)
+    assert [one.cand for one in together] == ["b litert 1"] * 3 + ["c litert 1"] * 3
+    tested = [one for one in together if one.metric != "size"]
+    assert [one.ratio for one in tested] == [one.ratio for one in alone]
+    chances, adjusted = ([one.p_adj or 0.0 for one in found] for found in (alone, tested))
+    assert 0 < 4 * min(chances) < 1
+    assert min(adjusted) == pytest.approx(4 * min(chances))
+    assert (tested[0].ci95 or [9])[0] < (alone[0].ci95 or [0])[0]
+
+
+def test_what_cannot_be_compared_costs_the_others_nothing() -> None:
+    clear = Pair(BASELINE, timed(1.1 * BASE[::-1], "b"))
+    others = [Pair(BASELINE, failed("c")), Pair(BASELINE, timed(BASE, "d"), ("power was mains, is battery",))]
+    assert compare([others[0], clear, others[1]], ["p50"], None, paired=True)[1] == p50(clear.base, clear.cand)
+    assert compare([], ["p50"], None, paired=True) == []
+
+
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize(
+    ("pair", "reason", "differ"),
+    [
+        (Pair(BASELINE, failed("b")), "b litert 1 could not be measured", []),
+        (Pair(failed("a"), BASELINE), "a litert 1 could not be measured", []),
+        (Pair(BASELINE, dataclasses.replace(BASELINE, failure="it broke")), "a litert 1 could not be measured", []),
+        (Pair(dataclasses.replace(BASELINE, summary=None), BASELINE), "a litert 1 could not be measured", []),
+        (Pair(BASELINE, BASELINE, ("x was 1, is 2", "y was 3, is 4")), "not the same: x was 1, is 2; y was 3, is 4",
+         ["x was 1, is 2", "y was 3, is 4"]),
+    ],
+)  # fmt: skip
+def test_what_is_incomparable_says_why(gate: str, pair: Pair, reason: str, differ: list[str]) -> None:
+    (found,) = compare([pair], [gate], None, paired=False)
+    assert (found.verdict, found.reason, found.fingerprint_diff) == ("incomparable", reason, differ)
+    assert (found.ratio, found.ci95, found.p_adj, found.launches_needed) == (None,) * 4
+
+
+@pytest.mark.parametrize("gate", ["p50", "size"])
+@pytest.mark.parametrize(
+    ("base", "cand", "expected"),
+    [
+        (PASS, UNKNOWN, VALID),
+        (PASS, WARN, SUSPECT),
+        (WARN, PASS, SUSPECT),
+        (FAIL, PASS, INVALID),
+        (WARN, FAIL, INVALID),
+        (FAIL, WARN, INVALID),
+    ],
+)
+@pytest.mark.parametrize("differ", [(), ("x",)])
+def test_a_verdict_is_as_valid_as_the_worse_of_both(
+    gate: str, base: str, cand: str, expected: str, differ: tuple[str, ...]
+) -> None:
+    arms = [dataclasses.replace(BASELINE, checks=[Check("x", status, None, None)]) for status in (base, cand)]
+    (found,) = compare([Pair(*arms, differ)], [gate], None, paired=True)
+    assert found.validity == expected
+
+
+def test_the_first_arm_is_compared_with_each_other() -> None:
+    a, b, c = BASELINE, timed(BASE, "b"), failed("c")
+    assert within([a, b, c]) == [Pair(a, b), Pair(a, c)]
+    assert within([a]) == []
