@@ -175,7 +175,7 @@ def benchmark(
         result = edge_squeeze.benchmark(
             files or [], profile=profile, threads=threads, runtime=runtime, cores=cores, spin=not no_spin,
             inputs=inputs, input_shape=input_shape, seed=seed, launches=launches, duration=duration, rate=rate,
-            gate=gate, aa_floor=aa_floor, fresh=fresh, reporter=ConsoleReporter(),
+            gate=gate, aa_floor=aa_floor, fresh=fresh, reporter=ConsoleReporter(animated=False),
         )  # fmt: skip
     output.show(result, as_json=json_, raw=not no_raw, saved=out or [])
     raise typer.Exit(output.exit_code(result, strict=strict, fail_on_regression=fail_on_regression))

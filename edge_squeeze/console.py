@@ -20,13 +20,16 @@ STYLES = {"PASS": "green", "FAIL": "bold red", "UNPROVEN": "yellow"}
 
 
 class ConsoleReporter:
-    """Tells steps with their time, parts of steps only when `verbose`, and progress where there is a terminal."""
+    """Tells steps with their time, parts of steps only when `verbose`, and progress where there is a terminal.
 
-    def __init__(self, *, verbose: bool = False) -> None:
+    Without `animated`, nothing moves between two items of progress: a thread that draws would disturb a measurement.
+    """
+
+    def __init__(self, *, verbose: bool = False, animated: bool = True) -> None:
         # A descriptor of its own: what converters print is captured by redirecting the process's standard error.
         stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
         self._console = Console(file=stream, highlight=False, markup=False, soft_wrap=True)
-        self._verbose, self._steps, self._depth = verbose, 0, 0
+        self._verbose, self._animated, self._steps, self._depth = verbose, animated, 0, 0
         self._notes: list[str] = []
 
     @contextmanager
@@ -56,7 +59,8 @@ class ConsoleReporter:
     def track(self, items: Iterable[T], title: str) -> Iterator[T]:
         """`items`, with a bar that disappears when they are through."""
         columns = TextColumn(f"    {title}"), BarColumn(), MofNCompleteColumn()
-        with Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal) as bar:
+        hidden, moving = not self._console.is_terminal, self._animated
+        with Progress(*columns, console=self._console, transient=True, disable=hidden, auto_refresh=moving) as bar:
             yield from bar.track(items, total=len(items) if isinstance(items, Sized) else None)
 
     def note(self, text: str) -> None:

@@ -25,7 +25,10 @@ LAUNCHES = [
         ]
     )
 ]
-MEMORY_LAUNCHES = [a_memory_launch(peak, at) for at, peak in enumerate([61_000_000, 65_000_000, 90_000_000])]
+MEMORY_LAUNCHES = [
+    dataclasses.replace(a_memory_launch(peak, at), load_init_ns=load * MS)
+    for at, (peak, load) in enumerate([(61_000_000, 40), (65_000_000, 90), (90_000_000, 60)])
+]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,7 @@ MEMORY_LAUNCHES = [a_memory_launch(peak, at) for at, peak in enumerate([61_000_0
         ("cores_busy", 1.25),  # of 1, 1.25 and 2
         ("import_ms", 20),
         ("load_init_ms", 5),
+        ("cold_load_ms", 60),  # of 40, 90 and 60
         ("first_ms", 9),
         ("peak_rss_bytes", 15_000_000),  # of 11, 15 and 40 million
         ("throughput_ips", 1000 / (2 * 4 * 16) ** (1 / 3)),
@@ -118,6 +122,10 @@ def test_memory_comes_from_memory_launches_that_know_it(changes: list[dict[str, 
     found = [dataclasses.replace(a_memory_launch(), **change) for change in changes]
     assert peak_rss([*launches([10] * 3), *found]) == expected
     assert summarise([*launches([10] * 3), *found], LEVEL).peak_rss_bytes == expected
+
+
+def test_loading_from_the_disk_is_unknown_without_memory_launches() -> None:
+    assert summarise(LAUNCHES, LEVEL).cold_load_ms is None
 
 
 def test_launches_are_put_in_the_order_of_their_rounds() -> None:

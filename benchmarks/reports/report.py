@@ -114,7 +114,8 @@ def _row(one: ArmResult, result: Result) -> tuple[str, ...]:
 
 def _verdict(one: ArmResult, result: Result) -> str:
     found = next((c for c in result.comparisons if c.cand == one.arm.id and c.metric == P50), None)
-    text = BASELINE if one is result.arms[0] else NOTHING if found is None else said(found)
+    is_baseline = one is result.arms[0] and len(result.arms) > 1
+    text = said(found) if found else BASELINE if is_baseline else NOTHING
     proof = {"pass": "", "unknown": ""}.get(one.correctness.gate, f"; parity {one.correctness.gate.upper()}")
     return text + proof
 
