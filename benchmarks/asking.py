@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +37,10 @@ def settings(
     profile: str, launches: int | None, duration: float | None, rate: float | None, gate: str, *, aa: bool, fresh: bool
 ) -> Settings:
     """How it is to be measured; UsageError for what cannot be."""
-    return Settings(profiles.choose(profile, launches, duration, rate), gates(gate), fresh, aa)
+    chosen, asked = profiles.choose(profile, launches, duration, rate), gates(gate)
+    if comparison.MEMORY_GATE in asked:  # a verdict on it takes as many launches as one on time
+        chosen = dataclasses.replace(chosen, memory_launches=chosen.launches)
+    return Settings(chosen, asked, fresh, aa)
 
 
 def gates(text: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edge_squeeze.benchmarks import comparison, correctness, floor as floors, journal, preparation, why
 from edge_squeeze.benchmarks.arms import Arm, Ask, resolve
+from edge_squeeze.benchmarks.case import Case
 from edge_squeeze.benchmarks.correctness import Correctness
 from edge_squeeze.benchmarks.journal import Journal
 from edge_squeeze.benchmarks.launches.local import Local, Measurer
@@ -22,7 +23,7 @@ from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.result import ArmResult, Result
 from edge_squeeze.benchmarks.session import Session, level_of
 from edge_squeeze.benchmarks.summary import summarise, timed
-from edge_squeeze.benchmarks.validity import Case, check
+from edge_squeeze.benchmarks.validity import check
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.inspection.inspector import Inspection
 from edge_squeeze.reporting import Reporter

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.benchmarks.checks import INVALID, SUSPECT, VALID
-from edge_squeeze.benchmarks.launches.records import MEMORY, Launch
+from edge_squeeze.benchmarks.launches.records import MEMORY, SUSTAINED, Launch
 from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.result import ArmResult, Comparison
@@ -28,7 +28,8 @@ from edge_squeeze.benchmarks.statistics.verdicts import (
 from edge_squeeze.benchmarks.summary import timed
 
 INCOMPARABLE = "incomparable"
-P50, SIZE = "p50", "size"
+P50, MEMORY_GATE, SIZE = "p50", "memory", "size"
+DEVICE = "device"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Metric:
 
 
 def _peak(launch: Launch) -> float:
-    return float((launch.peak_rss_bytes or 0) - (launch.baseline_rss_bytes or 0))
+    peak, before = launch.peak_rss_bytes, launch.baseline_rss_bytes
+    return 0.0 if peak is None or before is None else float(peak - before)
 
 
 # The margin of time is that of the device; the others are what users notice.
@@ -50,7 +52,7 @@ METRICS = {
     "p90": Metric(False, lambda launch: float(np.quantile(launch.samples_ns, 0.9)), lambda delta: max(0.05, delta)),
     "first": Metric(False, lambda launch: float(launch.first_ns), lambda _: 0.10),
     "load": Metric(False, lambda launch: float(launch.load_init_ns), lambda _: 0.10),
-    "memory": Metric(True, _peak, lambda _: 0.05),
+    MEMORY_GATE: Metric(True, _peak, lambda _: 0.05),
 }
 GATES = (*METRICS, SIZE)
 
@@ -109,8 +111,9 @@ def _comparison(pair: Pair, gate: str, found: Judgement | None, delta: float, pa
     validity = _worse(pair.base.validity, pair.cand.validity)
     names = pair.base.arm.id, pair.cand.arm.id, gate
     if (reason := _why_not(pair)) is not None:
+        allowed = METRICS[gate].delta(delta) if gate in METRICS else 0.0
         return Comparison(
-            *names, INCOMPARABLE, None, None, delta, paired, None, None, validity, reason, list(pair.differences)
+            *names, INCOMPARABLE, None, None, allowed, paired, None, None, validity, reason, list(pair.differences)
         )
     if found is None:
         return _sizes(pair, names, validity, paired=paired)
@@ -138,7 +141,7 @@ def fingerprint(device: Device, arm: ArmResult, profile: Profile) -> dict[str, A
     launch = timed(arm.launches)[0] if arm.summary else None
     served = launch.served if launch else None
     return {
-        "device": device.device.id_hash,
+        DEVICE: device.device.id_hash,
         "processor": device.cpu.name,
         "cores": arm.arm.cpus,
         "threads": arm.arm.threads,
@@ -146,6 +149,7 @@ def fingerprint(device: Device, arm: ArmResult, profile: Profile) -> dict[str, A
         "power": device.power.source,
         "profile": profile.name,
         "frames a second": profile.pace.rate,
+        "seconds of a launch": profile.pace.seconds if profile.kind == SUSTAINED else None,
         "engine": arm.arm.engine_name,
         "engine version": served.version if served else None,
         "spinning": arm.arm.spin,
@@ -155,5 +159,6 @@ def fingerprint(device: Device, arm: ArmResult, profile: Profile) -> dict[str, A
 
 
 def differences(base: Mapping[str, Any], cand: Mapping[str, Any]) -> tuple[str, ...]:
-    """What differs between two fingerprints, as sentences' parts."""
-    return tuple(f"{key} was {base[key]}, is {cand[key]}" for key in base if base[key] != cand[key])
+    """What differs between two fingerprints, as sentences' parts; devices that do not say who they are may differ."""
+    unlike = [key for key in base if base[key] != cand[key] or (key == DEVICE and base[key] is None)]
+    return tuple(f"{key} was {base[key]}, is {cand[key]}" for key in unlike)

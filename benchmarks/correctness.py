@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ class Correctness:
 def judge(arms: Sequence[Arm], outputs: Mapping[str, str]) -> dict[str, Correctness]:
     """The correctness of each of `arms`; `outputs` are the files of what they computed."""
     found = {arm.id: _outputs(arm, outputs.get(arm.id)) for arm in arms if arm.inputs.source is not None}
-    references = {arm.network: arm.id for arm in reversed(arms) if arm.precision == FLOAT32}
+    computed = [arm for arm in reversed(arms) if found.get(arm.id) is not None]
+    references = {arm.network: arm.id for arm in computed if arm.precision == FLOAT32}
     return {arm.id: _one(arm, references.get(arm.network), found) for arm in arms}
 
 
@@ -48,7 +50,8 @@ def _one(arm: Arm, reference: str | None, found: Mapping[str, NDArray[np.float32
         return Correctness(gate)
     agree = float((theirs.argmax(axis=1) == ours.argmax(axis=1)).mean())
     cosine = parity.cosine(theirs.astype(np.float64), ours.astype(np.float64)).min()
-    return Correctness(gate, reference, agree, float(cosine), float(np.abs(theirs - ours).max()))
+    figures = [float(one) for one in (agree, cosine, np.abs(theirs - ours).max())]
+    return Correctness(gate, reference, *(one if math.isfinite(one) else None for one in figures))
 
 
 def _outputs(arm: Arm, path: str | None) -> NDArray[np.float32] | None:

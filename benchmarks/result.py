@@ -11,7 +11,7 @@ from typing import Any
 
 import edge_squeeze
 from edge_squeeze.benchmarks.arms import Arm
-from edge_squeeze.benchmarks.checks import Check, rollup
+from edge_squeeze.benchmarks.checks import INVALID, Check, rollup
 from edge_squeeze.benchmarks.correctness import Correctness
 from edge_squeeze.benchmarks.launches.records import Launch, as_json
 from edge_squeeze.benchmarks.machine.device import Device
@@ -61,8 +61,8 @@ class ArmResult:
 
     @property
     def validity(self) -> str:
-        """valid, suspect or invalid."""
-        return rollup(self.checks)
+        """valid, suspect or invalid; what failed is the last."""
+        return rollup(self.checks) if self.summary else INVALID
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def summarise(launches: Sequence[Launch], level: float) -> Summary:
         cold_load_ms=_cold_load_ms(launches),
         peak_rss_bytes=peak_rss(launches),
         throughput_ips=1e3 / p50,
-        sustained=_sustained(samples[0]) if runs[0].kind == SUSTAINED else None,
+        sustained=max(map(_sustained, samples), key=_loss) if runs[0].kind == SUSTAINED else None,
         paced=_paced(runs) if runs[0].kind == PACED else None,
     )
 
@@ -150,14 +150,29 @@ def peak_rss(launches: Sequence[Launch]) -> int | None:
 def _sustained(samples: NDArray[np.float64]) -> Sustained:
     at_s = np.cumsum(samples) / 1e3
     length = min(WINDOW_S, at_s[-1] / 3)
-    edges = np.arange(0, at_s[-1], length)
-    windows = [float(np.median(part)) for part in np.split(samples, np.searchsorted(at_s, edges[1:])) if len(part)]
-    peak, steady = min(windows), float(np.median(samples[at_s >= at_s[-1] * (1 - STEADY_SHARE)]))
-    slow = [value > THROTTLED * peak for value in windows]
-    since = len(slow) - next((back for back, one in enumerate(reversed(slow)) if not one), len(slow))
-    thinned = range(0, len(windows), -(-len(windows) // CURVE_POINTS))
-    curve = [[round(at * length, 1), windows[at]] for at in thinned]
-    return Sustained(peak, steady, steady / peak, round(since * length, 1) if since < len(slow) else None, curve)
+    edges = np.arange(int(at_s[-1] / length)) * length  # what is left at the end belongs to the last window
+    begun_s = at_s - samples / 1e3
+    parts = zip(edges, np.split(samples, np.searchsorted(begun_s, edges[1:])), strict=True)
+    windows = [(float(edge), float(np.median(part))) for edge, part in parts if len(part)]
+    peak = min(value for _, value in windows)
+    steady = float(np.median(samples[at_s >= at_s[-1] * (1 - STEADY_SHARE)]))
+    curve = [[round(edge, 1), value] for edge, value in windows[:: -(-len(windows) // CURVE_POINTS)]]
+    return Sustained(peak, steady, steady / peak, _throttled_from(windows, THROTTLED * peak), curve)
+
+
+def _loss(held: Sustained) -> float:
+    """What the worst of several long runs is chosen by."""
+    return held.ratio
+
+
+def _throttled_from(windows: Sequence[tuple[float, float]], limit: float) -> float | None:
+    """The first of the seconds from which on every window was slower than `limit`."""
+    since = None
+    for edge, value in reversed(windows):
+        if value <= limit:
+            break
+        since = round(edge, 1)
+    return since
 
 
 def _paced(runs: Sequence[Launch]) -> Paced:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.result import ArmResult
 from edge_squeeze.doctor.machine import DOT_PRODUCT
-from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME
+from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME, XNNPACK
 from edge_squeeze.inspection.inspector import Inspection
 from edge_squeeze.inspection.summary import is_slow_on_x86
 
@@ -48,7 +48,7 @@ def _float_arm(one: ArmResult, arms: Sequence[ArmResult], inspections: dict[str,
         seen = inspections.get(other.arm.sha256)
         alike = (other.arm.engine_name, other.arm.threads) == (one.arm.engine_name, one.arm.threads)
         networks = {other.arm.network, one.arm.network} - {None}
-        if seen is not None and not is_quantised(seen) and alike and len(networks) < 2:  # noqa: PLR2004 - two differ
+        if seen is not None and other.summary and not is_quantised(seen) and alike and len(networks) < 2:  # noqa: PLR2004 - two differ
             return other
     return None
 
@@ -61,8 +61,9 @@ def _reasons(one: ArmResult, found: Inspection, device: Device) -> Iterator[str]
     if served and served.kernels == BUILTIN:
         yield f"It runs on {one.arm.engine}'s built-in kernels; XNNPACK's, LiteRT's default, are faster."
     yield from _of_the_file(found)
-    if served and served.operators and served.delegated and served.delegated < MOST_DELEGATED * served.operators:
-        left = served.operators - served.delegated
+    taken = served.delegated if served and served.kernels == XNNPACK else None
+    if served and served.operators and taken is not None and taken < MOST_DELEGATED * served.operators:
+        left = served.operators - taken
         yield f"{left} of {served.operators} operators were left to slower built-in kernels."
     signed = sum(is_slow_on_x86(kernel) for kernel in found.kernels)
     if one.arm.engine == ONNXRUNTIME and device.cpu.arch in X86 and signed:

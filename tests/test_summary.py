@@ -196,11 +196,11 @@ def test_a_single_slow_sample_is_no_throttling() -> None:
 
 
 def test_the_curve_has_seconds_and_milliseconds_of_at_most_sixty_stretches() -> None:
-    curve = long_run((300, 50), (295, 75)).curve
+    curve = long_run((300, 50), (300, 75)).curve
     assert len(curve) == 60
     assert curve[:2] == [[0, 50], [10, 50]]
     assert curve[-1] == [590, 75]
-    assert len(long_run((300, 50), (305, 75)).curve) == 31  # of 61 stretches, every other
+    assert len(long_run((300, 50), (315, 75)).curve) == 31  # of 61 stretches, every other
 
 
 def test_a_long_run_of_one_inference_has_a_curve_of_one_point() -> None:

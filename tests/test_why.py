@@ -103,7 +103,7 @@ def by(kernels: str, operators: int | None = 40, delegated: int | None = 40) -> 
         (
             looked(INT8, float_islands=2),
             {"p50_ms": 0.2, "device": processor(features=[]), "served": by("builtin", 40, 35)},
-            [NO_DOT_PRODUCT, BUILT_IN, ISLANDS, LEFT, SHORT],
+            [NO_DOT_PRODUCT, BUILT_IN, ISLANDS, SHORT],
         ),
     ],
 )

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from synthetic import MS, STANDARD, a_device, a_reading, an_arm, launches, readings
 
+from edge_squeeze.benchmarks.case import Case
 from edge_squeeze.benchmarks.checks import FAIL, PASS, UNKNOWN, WARN, Check
 from edge_squeeze.benchmarks.launches.records import Inputs, Launch, Sanity, Served, as_json
 from edge_squeeze.benchmarks.profiles import PROFILES, Profile
 from edge_squeeze.benchmarks.session import level_of
 from edge_squeeze.benchmarks.summary import summarise
-from edge_squeeze.benchmarks.validity import Case, check
+from edge_squeeze.benchmarks.validity import check
 
 QUIET = 10 * (1 + 0.001 * np.array([3, -2, 0, 4, -1, 1, -4, 2, -3, 0]))  # ten medians in ms, in no order
 PACED = {"kind": "paced", "rate": 30.0, "response_ns": [MS], "back_to_back_ns": [10 * MS]}
@@ -123,16 +124,12 @@ def inputs(seen: tuple[int, bool, str]) -> Done:
     return checked([*made[:-1], dataclasses.replace(made[-1], inputs=Inputs(8, last, distinct, zero))])
 
 
-def outputs(finite: bool = True, constant: bool = False, distinct: int = 8) -> Sanity:
-    return Sanity(finite, constant, distinct, "")
+def outputs(finite: bool = True, constant: bool = False, distinct: int = 8, sha256: str = "sha of outputs") -> Sanity:
+    return Sanity(finite, constant, distinct, sha256)
 
 
-def served(operators: int | None, delegated: int | None) -> Served:
-    return Served("2.3.0", "xnnpack", operators, delegated, [], [])
-
-
-def builtin(found: Served) -> Done:
-    return checked(all_launches(served=found), arm=an_arm(kernels="builtin"))
+def served(operators: int | None, delegated: int | None, kernels: str = "xnnpack") -> Served:
+    return Served("2.3.0", kernels, operators, delegated, [], [])
 
 
 # What is done to a quiet machine by how much, and what the check says of that.
@@ -155,6 +152,7 @@ TABLE: list[tuple[str, Make, list[tuple[Any, str]]]] = [
     ("thermal", told("throttled"), [([], PASS), (["under-voltage"], FAIL), (["throttled"], FAIL)]),
     ("thermal", told("throttle_count"), [(0, PASS), (1, FAIL)]),
     ("thermal", told("cooling"), [(0, PASS), (1, FAIL)]),
+    ("thermal", told("throttled_since_boot"), [([], PASS), (["throttled"], FAIL)]),
     ("thermal", each("readings"), [([], UNKNOWN)]),
     ("power", system("power", "source"), [("mains", PASS), ("battery", WARN), (None, UNKNOWN)]),
     ("stationarity", slowing("standard"), [(0.029, PASS), (0.031, WARN), (-0.029, PASS), (-0.031, WARN)]),
@@ -165,6 +163,7 @@ TABLE: list[tuple[str, Make, list[tuple[Any, str]]]] = [
     ("bimodal", medians(), [([10, 11.5] * 5, WARN), ([10, 10.3] * 5, PASS), ([10] * 9 + [11.5], PASS)]),
     ("precision", medians(), [([10, 10.3] * 5, PASS), ([10, 11] * 5, WARN), ([10] * 2, WARN)]),
     ("precision", medians(), [([10, 10.3, 10.2], WARN)]),
+    ("precision", medians("sustained"), [([10], UNKNOWN)]),
     ("precision", medians("quick"), [([10, 10.3, 10.2], PASS), ([10, 11, 10.5], WARN)]),
     ("agreement", medians(), [([10] * 8 + [10.9] * 2, PASS), ([10] * 8 + [11.5] * 2, WARN)]),
     ("agreement", medians(), [([10] * 8 + [8.8] * 2, WARN)]),
@@ -182,7 +181,9 @@ TABLE: list[tuple[str, Make, list[tuple[Any, str]]]] = [
     ("denormals", known("denormals"), [(0.0049, PASS), (0.0051, WARN), (None, UNKNOWN)]),
     ("delegation", each("served"), [(served(40, 40), PASS), (served(40, 36), PASS), (served(40, 35), WARN)]),
     ("delegation", each("served"), [(served(None, None), UNKNOWN), (served(40, None), UNKNOWN)]),
-    ("delegation", builtin, [(served(40, 1), UNKNOWN)]),
+    ("delegation", each("served"), [(served(40, 0), WARN), (served(40, 0, "builtin"), UNKNOWN)]),
+    ("preemption", each("nivcsw"), [(0, PASS), (100, PASS), (101, WARN), (1001, FAIL)]),
+    ("repeatability", each("sanity", 1), [(outputs(), PASS), (outputs(sha256="another"), WARN)]),
     ("emulated", system("device", "emulated"), [(False, PASS), (True, FAIL), (None, UNKNOWN)]),
     ("resumed", known("resumed_after_s"), [(None, PASS), (299.0, PASS), (301.0, WARN)]),
 ]  # fmt: skip

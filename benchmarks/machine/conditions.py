@@ -41,8 +41,9 @@ def waiting(readings: Readings) -> float | None:
 
 
 def _share(readings: Readings, name: str, to_ns: float, whole: float) -> float | None:
-    risen = increase(readings, name)
-    spent = sum(of_launch[-1].at_ns - of_launch[0].at_ns for of_launch in readings if of_launch)
+    counted = [of_launch for of_launch in readings if _rise(of_launch, name) is not None]
+    risen = increase(counted, name)
+    spent = sum(of_launch[-1].at_ns - of_launch[0].at_ns for of_launch in counted)
     return None if risen is None or not spent else whole * risen * to_ns / spent
 
 
@@ -61,13 +62,20 @@ def frequency_drop(readings: Readings) -> float | None:
     return 1 - min(clocks) / max(clocks) if clocks else None
 
 
+def _begun(of_launch: Sequence[Reading]) -> list[str]:
+    """What throttled it between two readings of a launch, and only left its mark."""
+    told = [set(one.throttled_since_boot) for one in of_launch if one.throttled_since_boot is not None]
+    return sorted(set[str]().union(*told[1:]) - told[0]) if told else []
+
+
 def throttling(readings: Readings) -> list[str] | None:
     """What throttled the device during any launch; None if nothing tells."""
-    flags = [reading.throttled for of_launch in readings for reading in of_launch if reading.throttled is not None]
+    told = [reading.throttled for of_launch in readings for reading in of_launch if reading.throttled is not None]
+    flags = [*told, *map(_begun, readings)]
     signs = {
         "the processor's own throttling": increase(readings, "throttle_count"),
         "cooling by slowing down": most(readings, "cooling"),
     }
-    if not flags and all(value is None for value in signs.values()):
+    if not told and all(value is None for value in signs.values()):
         return None
     return [*dict.fromkeys(name for one in flags for name in one), *(what for what, value in signs.items() if value)]
