@@ -89,15 +89,12 @@ def resolve(ask: Ask) -> list[Arm]:
         check_threads(threads)
     files = _named([_read(path) for path in ask.paths])
     names = _engine_names(ask.runtimes, files)
-    arms = [
+    return [
         _arm(ask, name, file, engine, threads)
         for name, file in files.items()
         for engine in _engines_of(file, names)
         for threads in ask.threads
     ]
-    if not arms:
-        raise UsageError("Nothing to measure. Required: a .tflite or .onnx file, or a folder that `export` left.")
-    return arms
 
 
 def _read(path: Path) -> ModelFile:

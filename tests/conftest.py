@@ -94,3 +94,9 @@ def pictures(tmp_path: Path) -> Path:
         small = Image.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8))
         small.resize(size, Image.Resampling.BICUBIC).save(folder / f"{i}.png")
     return folder
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of the test's own, also for the commands that it runs."""
+    monkeypatch.setenv("EDGE_SQUEEZE_CACHE", str(tmp_path / "cache"))

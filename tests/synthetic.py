@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge_squeeze.benchmarks.arms import Arm
+from edge_squeeze.benchmarks import benchmark
+from edge_squeeze.benchmarks.arms import Arm, Ask
+from edge_squeeze.benchmarks.benchmark import Settings
 from edge_squeeze.benchmarks.launches.records import (
     MEMORY,
     PIXELS,
@@ -24,10 +27,21 @@ from edge_squeeze.benchmarks.launches.records import (
 from edge_squeeze.benchmarks.machine.device import Cores, Device, Power, Processor, System
 from edge_squeeze.benchmarks.machine.telemetry import Reading
 from edge_squeeze.benchmarks.profiles import PROFILES, Profile
+from edge_squeeze.benchmarks.result import Result
 from edge_squeeze.errors import ConversionError
+from edge_squeeze.reporting import Silent
 
 MS = 1_000_000
 STANDARD: Profile = PROFILES["standard"]
+
+
+def machine(root: Path, files: dict[str, str]) -> Path:
+    """`root`, with the content of `files` of a machine below it."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return root
 
 
 def an_arm(name: str = "a", **changes: Any) -> Arm:
@@ -120,3 +134,18 @@ class FakeDevice:
         typical = self.latency_ms[name] * float(np.exp(self.rng.normal(0, self.noise)))
         samples = typical * np.exp(self.rng.normal(0, 0.01, 50))
         return a_launch(samples, kind=task.kind, affinity=task.cpus, **self.changes)
+
+
+SETTINGS = Settings(STANDARD, argv=("benchmark",))
+
+
+def asked(folder: Path) -> Ask:
+    """Three files that look like models, which is all that is needed where nothing is run."""
+    for name in "abc":
+        (folder / f"{name}.tflite").write_bytes(b"\x1c\0\0\0TFL3 " + name.encode())
+    return Ask([folder / f"{name}.tflite" for name in "abc"], cpus=(0, 1), usable_cores=2)
+
+
+def measure(ask: Ask, device: FakeDevice, settings: Settings = SETTINGS) -> Result:
+    """What a whole benchmark on `device` finds."""
+    return benchmark.run(ask, settings, Silent(), device)

@@ -11,41 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import FakeDevice, a_device, a_reading
+from synthetic import SETTINGS, FakeDevice, a_device, a_reading, asked, measure
 
-from edge_squeeze.benchmarks import benchmark, floor, result as results
+from edge_squeeze.benchmarks import floor, result as results
 from edge_squeeze.benchmarks.arms import Ask
-from edge_squeeze.benchmarks.benchmark import Settings
 from edge_squeeze.benchmarks.launches.records import as_json
-from edge_squeeze.benchmarks.profiles import PROFILES
 from edge_squeeze.benchmarks.reports import documents, output, report
-from edge_squeeze.benchmarks.result import Result
 from edge_squeeze.benchmarks.statistics.verdicts import EQUIVALENT, IMPROVEMENT, REGRESSION
 from edge_squeeze.errors import ConversionError, UsageError
-from edge_squeeze.reporting import Silent
 
-STANDARD = Settings(PROFILES["standard"], argv=("benchmark",))
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGE_SQUEEZE_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Ask:
-    """Three files that look like models, all that is needed where nothing is run."""
-    for name in "abc":
-        (tmp_path / f"{name}.tflite").write_bytes(b"\x1c\0\0\0TFL3 " + name.encode())
-    return Ask([tmp_path / f"{name}.tflite" for name in "abc"], cpus=(0, 1), usable_cores=2)
-
-
-def run(ask: Ask, device: FakeDevice, settings: Settings = STANDARD) -> Result:
-    return benchmark.run(ask, settings, Silent(), device)
+    return asked(tmp_path)
 
 
 def test_verdicts_are_right_about_what_was_drawn(ask: Ask) -> None:
-    found = run(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    found = measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
     assert [one.verdict for one in found.comparisons] == [IMPROVEMENT, REGRESSION]
     assert [one.base for one in found.comparisons] == ["a.tflite litert 1"] * 2
     latencies = [one.summary.p50_ms for one in found.arms if one.summary]
@@ -54,7 +38,7 @@ def test_verdicts_are_right_about_what_was_drawn(ask: Ask) -> None:
 
 
 def test_the_first_line_tells_how_fast_how_sure_and_whether_to_trust_it(ask: Ask) -> None:
-    line = report.headline(run(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})))
+    line = report.headline(measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})))
     assert line.startswith("Fastest is b.tflite: ")
     for words in (" ms an inference (95 %: ", " times as fast as a.tflite (improvement)", "Trust: valid."):
         assert words in line
@@ -64,13 +48,13 @@ def test_the_first_line_tells_what_to_change(ask: Ask) -> None:
     busy = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}, noise=0.0, readings=[
         as_json(a_reading(at, run_delay_ns=at * 100_000_000)) for at in range(3)
     ])  # fmt: skip
-    line = report.headline(run(ask, busy))
+    line = report.headline(measure(ask, busy))
     assert "Trust: invalid (waiting)" in line
     assert "End other programs" in line
 
 
 def test_an_artifact_that_failed_its_proof_is_marked_and_never_the_best(ask: Ask) -> None:
-    found = run(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    found = measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
     wrong = dataclasses.replace(found.arms[1], correctness=dataclasses.replace(found.arms[1].correctness, gate="fail"))
     marked = dataclasses.replace(found, arms=[found.arms[0], wrong, found.arms[2]])
     assert report.headline(marked).startswith("Fastest is a.tflite")
@@ -80,7 +64,7 @@ def test_an_artifact_that_failed_its_proof_is_marked_and_never_the_best(ask: Ask
 
 
 def test_what_looks_fast_on_an_overloaded_machine_is_not_the_best(ask: Ask) -> None:
-    found = run(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    found = measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
     bad = [dataclasses.replace(found.arms[1].checks[0], status="fail")]
     unsound = dataclasses.replace(found.arms[1], checks=bad)
     assert report.fastest([found.arms[0], unsound]) is found.arms[0]
@@ -90,7 +74,7 @@ def test_what_looks_fast_on_an_overloaded_machine_is_not_the_best(ask: Ask) -> N
 def test_an_arm_that_fails_is_a_row_with_its_reason(ask: Ask) -> None:
     device = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
     device.broken = {"b."}
-    found = run(ask, device)
+    found = measure(ask, device)
     assert report.rows(found)[1][-1] == "failed: b. is broken"
     assert [one.verdict for one in found.comparisons] == ["incomparable", REGRESSION]
     assert output.exit_code(found, strict=False, fail_on_regression=False) == 4
@@ -101,7 +85,7 @@ def test_nothing_measured_is_an_error_and_leaves_no_journal(ask: Ask, tmp_path: 
     device = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
     device.broken = {"a.", "b.", "c."}
     with pytest.raises(ConversionError, match=r"a\. is broken\nb\. is broken"):
-        run(ask, device)
+        measure(ask, device)
     assert not list((tmp_path / "cache").rglob("*.jsonl"))
 
 
@@ -109,10 +93,10 @@ def test_an_interrupted_benchmark_goes_on_where_it_was(ask: Ask, tmp_path: Path)
     first = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
     first.interrupt_after = 8
     with pytest.raises(KeyboardInterrupt):
-        run(ask, first)
+        measure(ask, first)
     assert len(list((tmp_path / "cache").rglob("*.jsonl"))) == 1
     second = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}, seed=1)
-    found = run(ask, second)
+    found = measure(ask, second)
     assert len(second.tasks) == 3 * 10 + 3 * 3 - 8
     assert found.resumed_after_s is not None
     assert not list((tmp_path / "cache").rglob("*.jsonl"))
@@ -127,7 +111,7 @@ def keys(value: Any) -> Iterator[str]:
 
 
 def test_the_json_has_the_figures_where_they_are_promised_and_every_sample(ask: Ask) -> None:
-    found = run(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    found = measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
     document = json.loads(results.dumps(results.to_json(found)))
     assert document["schema"] == "edge_squeeze.bench/1"
     assert [one["summary"]["p50_ms"] for one in document["arms"]] == pytest.approx([10, 5, 11], rel=0.02)
@@ -141,7 +125,7 @@ def test_the_json_has_the_figures_where_they_are_promised_and_every_sample(ask: 
 
 
 def test_csv_and_markdown_hold_the_same_figures(ask: Ask, tmp_path: Path) -> None:
-    found = run(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    found = measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
     documents.write(found, [tmp_path / "table.csv", tmp_path / "table.md"], raw=True)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
     assert [float(row["p50_ms"]) for row in rows] == [one.summary.p50_ms for one in found.arms if one.summary]
@@ -154,14 +138,14 @@ def test_csv_and_markdown_hold_the_same_figures(ask: Ask, tmp_path: Path) -> Non
 def test_the_floor_of_a_device_is_measured_kept_and_judged_by(ask: Ask) -> None:
     alone = dataclasses.replace(ask, paths=ask.paths[:1])
     noisy = FakeDevice({"a.": 10.0, "b.": 10.4}, noise=0.05)
-    found = run(alone, noisy, dataclasses.replace(STANDARD, aa=True))
+    found = measure(alone, noisy, dataclasses.replace(SETTINGS, aa=True))
     assert [one.arm.name for one in found.arms] == ["a.tflite A", "a.tflite B"]
     assert found.measured_floor is not None
     assert 0.02 < found.measured_floor < 0.10
     kept = floor.known(a_device().device.id_hash)
     assert kept is not None
     assert kept.floor == found.measured_floor
-    later = run(dataclasses.replace(ask, paths=ask.paths[:2]), FakeDevice({"a.": 10.0, "b.": 10.4}, noise=0.001))
+    later = measure(dataclasses.replace(ask, paths=ask.paths[:2]), FakeDevice({"a.": 10.0, "b.": 10.4}, noise=0.001))
     assert later.comparisons[0].delta == pytest.approx(2 * kept.floor)
     assert later.comparisons[0].verdict == EQUIVALENT, "4 % slower is nothing where the floor is higher"
     assert any("A/A floor" in note for note in report.notes(later))
@@ -169,7 +153,7 @@ def test_the_floor_of_a_device_is_measured_kept_and_judged_by(ask: Ask) -> None:
 
 def test_a_floor_is_of_one_file(ask: Ask) -> None:
     with pytest.raises(UsageError, match="--aa-floor takes one file"):
-        run(ask, FakeDevice({"a.": 1.0}), dataclasses.replace(STANDARD, aa=True))
+        measure(ask, FakeDevice({"a.": 1.0}), dataclasses.replace(SETTINGS, aa=True))
 
 
 @pytest.mark.parametrize("name", ["result.txt", "result", "folder.json"])

@@ -18,13 +18,9 @@ import pytest
 from edge_squeeze.converters.export import Exported
 
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+pytestmark = pytest.mark.usefixtures("own_cache")
 SHORT = ("--profile", "quick", "--launches", "3", "--threads", "1")
 CORE = str(min(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else "0"
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGE_SQUEEZE_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

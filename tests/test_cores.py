@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from synthetic import machine
 
 from edge_squeeze.benchmarks.machine import cores
 from edge_squeeze.benchmarks.machine.cores import Cluster
@@ -11,14 +12,6 @@ from edge_squeeze.errors import UsageError
 
 CPU = "sys/devices/system/cpu/cpu{}/"
 A55, A76, A78, X1 = "0xd05", "0xd0b", "0xd41", "0xd44"
-
-
-def machine(root: Path, files: dict[str, str]) -> Path:
-    for name, content in files.items():
-        path = root / name.lstrip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    return root
 
 
 def cpuinfo(*parts: str) -> str:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from synthetic import machine
 
 from edge_squeeze.benchmarks.machine import device
 from edge_squeeze.benchmarks.machine.device import Cores, Power
@@ -25,14 +26,6 @@ def arm(*parts: str, tail: str = "") -> str:
         for cpu, part in enumerate(parts)
     )
     return "\n".join((*cores, tail))
-
-
-def machine(root: Path, files: dict[str, str]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    return root
 
 
 def pc(cpuinfo: str, vendor: str, product: str) -> dict[str, str]:

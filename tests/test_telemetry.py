@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from synthetic import machine
 
 from edge_squeeze.benchmarks.machine import telemetry
 from edge_squeeze.benchmarks.machine.telemetry import AndroidBattery, Reading, Telemetry
@@ -25,14 +26,6 @@ PROC = {
     "proc/self/schedstat": "2387639410 13233901 125\n",
 }
 UNKNOWN = {field.name: field.default for field in dataclasses.fields(Reading)[2:]}
-
-
-def machine(root: Path, files: dict[str, str]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    return root
 
 
 def known(reading: Reading) -> dict[str, object]:

@@ -11,6 +11,7 @@ from edge_squeeze.benchmarks.machine.cores import cpu_ranges
 from edge_squeeze.benchmarks.result import ArmResult, Comparison, Result
 from edge_squeeze.benchmarks.statistics.verdicts import EQUIVALENT, IMPROVEMENT, INCONCLUSIVE, REGRESSION, margin
 from edge_squeeze.benchmarks.summary import Summary
+from edge_squeeze.parity import FAIL as PROOF_FAILED
 
 NOTHING = "-"
 COLUMNS = (
@@ -51,13 +52,13 @@ def fastest(arms: Sequence[ArmResult]) -> ArmResult | None:
 
 
 def _wrong(one: ArmResult) -> bool:
-    return one.correctness.gate == FAIL or any(c.id == "outputs" and c.status == FAIL for c in one.checks)
+    return one.correctness.gate == PROOF_FAILED or any(c.id == "outputs" and c.status == FAIL for c in one.checks)
 
 
 def _blame(one: ArmResult) -> str:
     if one.failure is not None:
         return f"{one.arm.name} could not be measured: {one.failure.rstrip('.')}"
-    return f"{one.arm.name} {'failed its proof' if one.correctness.gate == FAIL else 'gives no finite results'}"
+    return f"{one.arm.name} {'failed its proof' if one.correctness.gate == PROOF_FAILED else 'gives no finite results'}"
 
 
 def label(one: ArmResult, arms: Sequence[ArmResult]) -> str:
