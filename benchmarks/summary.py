@@ -132,8 +132,8 @@ def _costs(runs: Sequence[Launch]) -> dict[str, float]:
 
 
 def _cold_load_ms(launches: Sequence[Launch]) -> float | None:
-    """Median over the memory launches, before which the system was asked to forget the file."""
-    found = [one.load_init_ns / MS for one in launches if one.kind == MEMORY]
+    """Median over the launches before which the system was made to forget the file."""
+    found = [one.load_init_ns / MS for one in launches if one.cold]
     return median(found) if found else None
 
 

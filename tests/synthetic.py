@@ -94,7 +94,7 @@ def a_launch(
 
 def a_memory_launch(peak_bytes: int = 70_000_000, round_: int = 0, arm: str = "a litert 1") -> Launch:
     nothing = {"samples_ns": [], "warmup_ns": [], "invoke_only_ns": [], "readings": [], "block_ends": []}
-    return a_launch([1.0], round_, arm, kind=MEMORY, peak_rss_bytes=peak_bytes, **nothing)
+    return a_launch([1.0], round_, arm, kind=MEMORY, cold=True, peak_rss_bytes=peak_bytes, **nothing)
 
 
 def launches(

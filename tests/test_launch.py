@@ -88,6 +88,7 @@ def test_outputs_are_those_of_the_artifact_on_these_pictures(exported_11: dict[s
 
     expected = open_runner(one.model(), "tflite").run(pixels)
     np.testing.assert_allclose(np.load(tmp_path / "outputs.npy")[:, 0], expected, atol=1e-6)
+    assert found.cold == hasattr(os, "posix_fadvise")
     assert found.peak_rss_bytes is not None
     assert found.baseline_rss_bytes is not None
     assert 1_000_000 < found.peak_rss_bytes - found.baseline_rss_bytes < 100_000_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import gc
 import hashlib
@@ -38,8 +37,7 @@ def run(task: Task) -> Launch:
     baseline = resident_bytes("VmRSS")
     model = Path(task.model)
     options = EngineOptions(task.threads, task.kernels, task.spin, tuple(map(tuple, task.shapes)))
-    if task.kind == MEMORY:
-        _forget(model)
+    cold = task.kind == MEMORY and _forget(model)
     start = clock()
     with telling(f"{task.engine} refuses {model.name}"), memory_limited(model.stat().st_size):
         engine = row.open(model, options)
@@ -48,16 +46,21 @@ def run(task: Task) -> Launch:
     with telling(f"{task.engine} could not run {model.name}"):
         measured = work(engine, _closed(engine, options), task)
     return Launch(
-        kind=task.kind, start_utc=started, pid=os.getpid(), import_ns=import_ns, load_init_ns=load_init_ns,
+        kind=task.kind, start_utc=started, pid=os.getpid(), import_ns=import_ns, load_init_ns=load_init_ns, cold=cold,
         timer_ns=timer_ns(), probe_ns=[before, probe()], affinity=_affinity(), baseline_rss_bytes=baseline,
         served=_served(engine), **measured,
     )  # fmt: skip
 
 
-def _forget(model: Path) -> None:
-    """Have the file read from the disk again, as after a start of the device, where the system can be asked for it."""
-    with contextlib.suppress(AttributeError, OSError), model.open("rb") as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+def _forget(model: Path) -> bool:
+    """Have the file read from the disk again, as after a start of the device; False where the system cannot."""
+    try:
+        with model.open("rb") as file:
+            os.fsync(file.fileno())  # what is not yet written would be kept
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 def _closed(engine: Engine, options: EngineOptions) -> list[Tensor]:

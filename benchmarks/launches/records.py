@@ -101,6 +101,7 @@ class Launch:
     pid: int
     import_ns: int
     load_init_ns: int
+    cold: bool = False  # whether the system was made to forget the file before
     first_ns: int
     warmup_ns: list[int]
     samples_ns: list[int]
