@@ -107,7 +107,12 @@ def _is_float32(found: Inspection) -> bool:
 
 
 def denormals(arm: Arm) -> float | None:
-    """The share of the words of a file of float32 weights that are below float32's normal range and not 0."""
+    """The share of the words of a file of float32 weights that are below float32's normal range and not 0.
+
+    None for .onnx files, where tensors begin at any byte and a word may hold the ends of two numbers.
+    """
+    if arm.format != "tflite":
+        return None
     data = Path(arm.path).read_bytes()
     words = np.frombuffer(data[: len(data) // 4 * 4], "<u4")
     return float((((words & EXPONENT) == 0) & ((words & MANTISSA) != 0)).mean()) if len(words) else None

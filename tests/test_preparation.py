@@ -24,6 +24,11 @@ def test_numbers_below_the_normal_range_are_counted(tmp_path: Path, share: float
     assert preparation.denormals(an_arm(path=str(tmp_path / "m"))) == share
 
 
+def test_files_that_align_nothing_are_not_read_as_words(tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(bytes(1000))
+    assert preparation.denormals(an_arm(path=str(tmp_path / "m"), format="onnx")) is None
+
+
 def test_sound_weights_are_not_taken_for_denormal(float32_11: Artifact) -> None:
     (arm,) = resolve(Ask([float32_11.folder]))
     found = preparation.inspections([arm])[arm.sha256]
