@@ -21,7 +21,7 @@ UNKNOWN = replace(BOARD, libc=None, cpu=Cpu(None, 1, None, None), memory=None, d
 TFLITE_RUNTIME = {
     "numpy": "1.26.4",
     "pillow": "13",
-    "typer": "1",
+    "typer": "0.28.0",
     "rich": "15",
     "tflite": "2.18",
     "tflite-runtime": "2.14",
