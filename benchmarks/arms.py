@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,15 @@ def resolve(ask: Ask) -> list[Arm]:
         for engine in _engines_of(file, names)
         for threads in ask.threads
     ]
+
+
+def left_out(ask: Ask) -> Iterator[str]:
+    """Which engines `all` does not mean, since they are not installed."""
+    if ALL in (ask.runtimes or ()):
+        for name, row in ENGINES.items():
+            if not _ready(name, row.installed):
+                packages = " ".join(dict.fromkeys([row.package, "pnnx" if name == "ncnn" else row.package]))
+                yield f"Left out: {name}, which is not installed (pip install {packages})."
 
 
 def _read(path: Path) -> ModelFile:

@@ -62,7 +62,7 @@ def _words(text: str) -> list[str]:
 def _threads(text: str) -> list[int]:
     words = _words(text)
     if not all(word.isdecimal() for word in words):
-        raise UsageError(f"--threads must be numbers separated by commas, got {text!r}.")
+        raise UsageError(f"--threads must be numbers from 1 separated by commas, got {text!r}.")
     return [int(word) for word in words]
 
 

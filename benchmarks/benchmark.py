@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_squeeze.benchmarks import comparison, correctness, floor as floors, journal, preparation, why
-from edge_squeeze.benchmarks.arms import Arm, Ask, resolve
+from edge_squeeze.benchmarks.arms import Arm, Ask, left_out, resolve
 from edge_squeeze.benchmarks.case import Case
+from edge_squeeze.benchmarks.checks import INVALID
 from edge_squeeze.benchmarks.correctness import Correctness
 from edge_squeeze.benchmarks.journal import Journal
 from edge_squeeze.benchmarks.launches.local import Local, Measurer
@@ -52,6 +53,9 @@ def run(ask: Ask, settings: Settings, reporter: Reporter, device: Measurer | Non
     arms = resolve(ask)
     if settings.aa:
         arms = _twice(arms)
+    for missing in left_out(ask):
+        reporter.note(missing)
+    reporter.note(settings.profile.announce(len(arms)))
     with tempfile.TemporaryDirectory(prefix="edge-squeeze-") as folder:
         ready = preparation.prepare(arms, ask.inputs, Path(folder))
         session = Session(ready.arms, settings.profile, ask.seed, dict(ready.failures), outputs=ready.outputs)
@@ -94,13 +98,12 @@ def _result(
     correct: dict[str, Correctness], settings: Settings, resumed: float | None,
 ) -> Result:  # fmt: skip
     looked = preparation.inspections(arms)
-    known = floors.known(device.device.id_hash)
     measured = [
         _arm_result(arm, launches, session, device, correct[arm.id], looked.get(arm.sha256), resumed) for arm in arms
     ]
     reasons = why.explain(measured, looked, device)
     measured = [dataclasses.replace(one, why=reasons.get(one.arm.id, [])) for one in measured]
-    floor = None if known is None or settings.aa else known.floor
+    floor = None if settings.aa else floors.highest(device.device.id_hash, arms)
     return Result(
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"), session_id=uuid.uuid4().hex[:12],
         profile=settings.profile, argv=list(settings.argv or sys.argv[1:]), seed=session.seed, order=session.order,
@@ -132,11 +135,12 @@ def judged(
 
 
 def _floor(result: Result) -> Result:
-    """`result` of two identical arms with the A/A floor that it gives, which is kept for later sessions."""
+    """`result` of two identical arms with the A/A floor that it gives, kept for later sessions if it can be trusted."""
     (found,), arm = result.comparisons, result.arms[0]
+    if found.validity == INVALID:
+        return dataclasses.replace(result, floor_refused=True)
     floor = floors.Floor(
         result.device.device.id_hash or NOBODY, floors.of(found), result.created_utc, result.profile.name,
         arm.arm.engine_name, arm.arm.threads, len(timed(arm.launches)),
     )  # fmt: skip
-    floors.store(floor)
-    return dataclasses.replace(result, measured_floor=floor.floor)
+    return dataclasses.replace(result, measured_floor=floor.floor, floor_file=str(floors.store(floor)))

@@ -59,11 +59,12 @@ GATES = (*METRICS, SIZE)
 
 @dataclass(frozen=True)
 class Pair:
-    """Two arms to compare; `differences` of their circumstances make them incomparable."""
+    """Two arms to compare; `differences` of their circumstances make them incomparable unless they are `forced`."""
 
     base: ArmResult
     cand: ArmResult
     differences: tuple[str, ...] = ()
+    forced: bool = False
 
 
 def compare(pairs: Sequence[Pair], gates: Sequence[str], floor: float | None, *, paired: bool) -> list[Comparison]:
@@ -104,7 +105,9 @@ def _why_not(pair: Pair) -> str | None:
     for one in (pair.base, pair.cand):
         if one.failure is not None or one.summary is None:
             return f"{one.arm.id} could not be measured"
-    return f"not the same: {'; '.join(pair.differences)}" if pair.differences else None
+    if pair.differences and not pair.forced:
+        return f"not the same: {'; '.join(pair.differences)}"
+    return None
 
 
 def _comparison(pair: Pair, gate: str, found: Judgement | None, delta: float, paired: bool) -> Comparison:  # noqa: FBT001
@@ -120,8 +123,9 @@ def _comparison(pair: Pair, gate: str, found: Judgement | None, delta: float, pa
     ci95 = None if found.ci95 is None else list(found.ci95)
     margin_ = METRICS[gate].delta(delta)
     return Comparison(
-        *names, found.verdict, found.ratio, ci95, margin_, paired, found.p_adj, found.launches_needed, validity
-    )
+        *names, found.verdict, found.ratio, ci95, margin_, paired, found.p_adj, found.launches_needed, validity,
+        fingerprint_diff=list(pair.differences),
+    )  # fmt: skip
 
 
 def _sizes(pair: Pair, names: tuple[str, str, str], validity: str, *, paired: bool) -> Comparison:

@@ -17,7 +17,7 @@ def _contention(case: Case) -> Check:
     if case.arm.threads > 1 or case.profile.kind == PACED:
         own = case.arm.threads > case.arm.usable_cores
         hint = "Its own threads wait for each other: use fewer." if own else "Other programs want the cores. End them."
-        return graded("contention", conditions.pressure(case.readings), 5, 25, f"{hint} (Pressure in %.)")
+        return graded("contention", conditions.pressure(case.readings), 0.05, 0.25, hint)
     idle = 1 - sum(one.cpu_ns for one in case.runs) / sum(one.wall_ns for one in case.runs)
     return graded("contention", idle, 0.03, 0.10, "The thread ran less than 97 % of the time. End other programs.")
 
@@ -30,7 +30,7 @@ def _waiting(case: Case) -> Check:
 def _preemption(case: Case) -> Check:
     """Switches that the process did not ask for: what tells of other programs where the kernel counts no waiting."""
     each = sum(one.nivcsw for one in case.runs) / case.summary.n_samples
-    return graded("preemption", each, 1, 10, "It was put aside for others more than once an inference. End them.")
+    return graded("preemption", each, 1, 10, "It lost its core more than once an inference. End other programs.")
 
 
 def _quota(case: Case) -> Check:
@@ -51,7 +51,7 @@ def _frequency(case: Case) -> Check:
 
 def _probe(case: Case) -> Check:
     change = median(abs(one.probe_ns[-1] / one.probe_ns[0] - 1) for one in case.runs)
-    return graded("probe", change, 0.03, None, "The clock changed while launches ran. Let it cool, and warm up longer.")
+    return graded("probe", change, 0.03, None, "The clock changed while launches ran. Let it cool first.")
 
 
 def _steadiness(case: Case) -> Check:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.journal import folder
 from edge_squeeze.benchmarks.launches.records import as_json
 from edge_squeeze.benchmarks.result import Comparison, save
@@ -35,21 +37,28 @@ def of(comparison: Comparison) -> float:
     return math.expm1(max(abs(math.log(bound)) for bound in comparison.ci95))
 
 
-def path_of(device: str) -> Path:
-    """Where the floor of the device with the hash `device` is kept."""
-    return folder() / f"aa-floor-{device}.json"
+def path_of(device: str, engine: str, threads: int) -> Path:
+    """Where the floor of the device with the hash `device` is kept, for an engine on so many threads."""
+    return folder() / f"aa-floor-{device}-{engine.replace(':', '-')}-{threads}.json"
 
 
 def store(floor: Floor) -> Path:
     """The file that `floor` was written to."""
-    path = path_of(floor.device)
+    path = path_of(floor.device, floor.engine, floor.threads)
     save(path, json.dumps(as_json(floor), indent=1) + "\n")
     return path
 
 
-def known(device: str | None) -> Floor | None:
-    """The floor measured on the device before, if any."""
-    if device is None or not path_of(device).is_file():
+def highest(device: str | None, arms: Sequence[Arm]) -> float | None:
+    """The highest floor measured before on the device with the engines and threads of `arms`; None without any."""
+    found = [known(device, arm.engine_name, arm.threads) for arm in arms if device is not None]
+    return max((one.floor for one in found if one is not None), default=None)
+
+
+def known(device: str | None, engine: str, threads: int) -> Floor | None:
+    """The floor measured before on the device with that engine and so many threads, if any."""
+    path = path_of(device or "", engine, threads)
+    if not path.is_file():
         return None
-    found: Floor = decode(Floor, read_json(path_of(device)), str(path_of(device)))
+    found: Floor = decode(Floor, read_json(path), str(path))
     return found

@@ -51,7 +51,9 @@ class Journal:
             self._file = path.open("a+", encoding="utf-8")
             _forget_old(path)
         except OSError as error:
-            raise UsageError(f"{path.parent} cannot be written ({error}). Set EDGE_SQUEEZE_CACHE.") from error
+            raise UsageError(
+                f"{path.parent} cannot be written ({error}). Set EDGE_SQUEEZE_CACHE to another."
+            ) from error
         _lock(self._file.fileno(), path)
         age = time.time() - path.stat().st_mtime
         if fresh or age > OLDEST_S:

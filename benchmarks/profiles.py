@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edge_squeeze.benchmarks.launches.records import PACED, SUSTAINED, TIMED, Pace
 from edge_squeeze.errors import UsageError, unknown
 
+STARTING_S = 1.2  # what a launch takes besides, about
 MOST_LAUNCHES, LONGEST_S, HIGHEST_RATE, MOST_FRAMES = 1000, 24 * 3600.0, 1000.0, 1_000_000
 
 
@@ -27,6 +28,14 @@ class Profile:
     precision: float
     wait_s: float
     pace: Pace
+
+    def announce(self, arms: int) -> str:
+        """What is about to be done with so many arms, and about how long it takes."""
+        pace = self.pace
+        measured = pace.runs / pace.rate if pace.rate else pace.seconds
+        least = arms * (self.launches * (pace.warm_up_s + measured + STARTING_S) + self.memory_launches * STARTING_S)
+        most = f" to {self.most_launches}" if self.adaptive else ""
+        return f"{self.name}: {self.launches}{most} launches of each arm, {arms} in all; at least {least:.0f} s."
 
     @property
     def adaptive(self) -> bool:

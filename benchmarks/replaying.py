@@ -44,7 +44,7 @@ def compare(old: Path, new: Path, gates: Sequence[str], *, force: bool) -> list[
 
 def _pair(old: ArmResult, new: ArmResult, before: Stored, after: Stored, *, force: bool) -> Pair:
     found = differences(_fingerprint(old, before), _fingerprint(new, after))
-    return Pair(old, new, () if force else found)
+    return Pair(old, new, found, force)
 
 
 def _fingerprint(one: ArmResult, stored: Stored) -> Mapping[str, object]:

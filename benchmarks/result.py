@@ -16,7 +16,7 @@ from edge_squeeze.benchmarks.correctness import Correctness
 from edge_squeeze.benchmarks.launches.records import Launch, as_json
 from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.profiles import Profile
-from edge_squeeze.benchmarks.summary import Summary
+from edge_squeeze.benchmarks.summary import Summary, count
 from edge_squeeze.errors import UsageError
 
 SCHEMA = "edge_squeeze.bench/1"
@@ -82,6 +82,8 @@ class Result:
     resumed_after_s: float | None = None
     aa_floor: float | None = None  # that comparisons were judged by
     measured_floor: float | None = None  # that this session was to measure
+    floor_file: str | None = None  # where that is kept
+    floor_refused: bool = False  # it could not be trusted
 
 
 def to_json(result: Result, *, raw: bool = True) -> dict[str, Any]:
@@ -135,7 +137,8 @@ def _arm(one: ArmResult, *, raw: bool) -> dict[str, Any]:
 
 
 def _without_raw(launch: Launch) -> dict[str, Any]:
-    kept = as_json(launch) | {"warmup_ns": [], "readings": [], "block_ends": []}
+    left_out = {"warmup_ns": [], "readings": [], "block_ends": [], "inferences": count(launch)}
+    kept = as_json(launch) | left_out
     for name in ("samples_ns", "invoke_only_ns", "response_ns", "back_to_back_ns"):
         kept[name] = [int(median(kept[name]))] if kept[name] else []
     return kept

@@ -43,18 +43,18 @@ class Session:
         for number in reporter.track(rounds, title):
             if number >= self.profile.launches and self._precise(journal.launches):
                 break
-            self._round(number, self.profile.kind, device, journal)
+            self._round(number, self.profile.kind, device, journal, reporter)
         for number in range(self.profile.memory_launches):
-            self._round(number, MEMORY, device, journal)
+            self._round(number, MEMORY, device, journal, reporter)
         return [launch for launch in journal.launches if launch.arm not in self.failures]
 
-    def _round(self, number: int, kind: str, device: Measurer, journal: Journal) -> None:
+    def _round(self, number: int, kind: str, device: Measurer, journal: Journal, reporter: Reporter) -> None:
         for arm in self.shuffled(number):
             self.order.append(arm.id)
             if arm.id in self.failures or journal.has(arm.id, number, kind):
                 continue
             if kind != MEMORY:
-                self._wait(arm)
+                self._wait(arm, reporter)
             try:
                 launch = device.launch(self._task(arm, kind))
             except ConversionError as error:
@@ -82,10 +82,12 @@ class Session:
         }
         return all(intervals.precise_enough(of_arm, profile.precision, level) for of_arm in times.values())
 
-    def _wait(self, arm: Arm) -> None:
+    def _wait(self, arm: Arm, reporter: Reporter) -> None:
         """Let a throttled or busy machine calm down, as long as the profile has patience left."""
         telemetry = Telemetry(arm.cpus)
         while self.waited_s < self.profile.wait_s and not calm(telemetry.read()):
+            if not self.waited_s:
+                reporter.note(f"The machine is busy or hot. Waiting, at most {self.profile.wait_s:.0f} s in all.")
             time.sleep(LOOK_EVERY_S)
             self.waited_s += LOOK_EVERY_S
 

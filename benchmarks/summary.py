@@ -87,6 +87,11 @@ def samples_ms(launches: Sequence[Launch]) -> list[NDArray[np.float64]]:
     return [np.array(one.samples_ns) / MS for one in launches]
 
 
+def count(launch: Launch) -> int:
+    """How many inferences the samples of `launch` are, or were."""
+    return launch.inferences or len(launch.samples_ns)
+
+
 def summarise(launches: Sequence[Launch], level: float) -> Summary:
     """The figures of an arm's `launches`, the interval made at confidence `level`."""
     runs = timed(launches)
@@ -108,7 +113,7 @@ def summarise(launches: Sequence[Launch], level: float) -> Summary:
         mad_ms=median(float(np.median(np.abs(of_launch - np.median(of_launch)))) for of_launch in samples),
         floor_ms=float(pooled.min()),
         n_launches=len(runs),
-        n_samples=len(pooled),
+        n_samples=sum(map(count, runs)),
         launches_for_2_percent=intervals.launches_for_precision(medians) if len(runs) >= intervals.FEWEST else None,
         outliers=stats.outliers(samples),
         **_costs(runs),
@@ -123,7 +128,7 @@ def summarise(launches: Sequence[Launch], level: float) -> Summary:
 def _costs(runs: Sequence[Launch]) -> dict[str, float]:
     return {
         "invoke_only_ms": stats.geometric_mean([median(one.invoke_only_ns) / MS for one in runs]),
-        "cpu_ms": median(one.cpu_ns / len(one.samples_ns) / MS for one in runs),
+        "cpu_ms": median(one.cpu_ns / count(one) / MS for one in runs),
         "cores_busy": median(one.cpu_ns / one.wall_ns for one in runs),
         "import_ms": median(one.import_ns / MS for one in runs),
         "load_init_ms": median(one.load_init_ns / MS for one in runs),

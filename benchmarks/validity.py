@@ -29,7 +29,7 @@ def _stationarity(case: Case) -> Check:
     if case.profile.kind == SUSTAINED:
         return Check("stationarity", PASS, None, None)
     change = abs(median(stats.stationarity(samples) for samples in samples_ms(case.runs)))
-    return graded("stationarity", change, 0.03, None, "Launches got slower or faster as they ran. Warm up longer.")
+    return graded("stationarity", change, 0.03, None, "Launches got slower or faster as they ran. Try rigorous.")
 
 
 def _drift(case: Case) -> Check:
@@ -57,10 +57,20 @@ def _precision(case: Case) -> Check:
     return graded("precision", width, target, None, hint)
 
 
+def _pace(case: Case) -> Check:
+    """Whether the frames of a paced run came as they should: one that is late makes the next ones late."""
+    if case.summary.paced is None:
+        return Check("pace", PASS, None, None)
+    late = case.summary.paced.miss_pct / 100
+    return graded("pace", late, 0.01, None, "Frames were late: the rate is too high for it. Try a lower --rate.")
+
+
 def _agreement(case: Case) -> Check:
     """Whether the two usual ways to a typical value say the same: they part where launches are skewed."""
     change = abs(case.summary.p50_ms / case.summary.median_of_medians_ms - 1)
-    return graded("agreement", change, 0.02, None, "A few launches were far slower than the rest. See their medians.")
+    return graded(
+        "agreement", change, 0.02, None, "A few launches were far slower than the rest. Ask for more (--launches)."
+    )
 
 
 def _percentiles(case: Case) -> Check:
@@ -133,6 +143,6 @@ def _resumed(case: Case) -> Check:
 
 
 CHECKS: Sequence[Callable[[Case], Check]] = (
-    *disturbances.CHECKS, _stationarity, _drift, _bimodal, _precision, _agreement, _percentiles, _oversubscription,
-    _timer, _inputs, _outputs, _variety, _repeatability, _denormals, _delegation, _resumed,
+    *disturbances.CHECKS, _stationarity, _drift, _bimodal, _precision, _pace, _agreement, _percentiles,
+    _oversubscription, _timer, _inputs, _outputs, _variety, _repeatability, _denormals, _delegation, _resumed,
 )  # fmt: skip

@@ -142,7 +142,7 @@ def load(artifact: str | Path, *, runtime: str | None = None, threads: int = 1) 
 
 
 def benchmark(
-    files: Sequence[str | Path],
+    files: str | Path | Sequence[str | Path],
     *,
     profile: str = "standard", threads: int | str | None = None, runtime: str | None = None, cores: str = "big",
     spin: bool = True, inputs: str | Path | None = None, input_shape: Sequence[str] | None = None, seed: int = 0,
@@ -159,7 +159,8 @@ def benchmark(
     from edge_squeeze.benchmarks import asking, benchmark as benchmarks
     from edge_squeeze.reporting import Silent
 
-    ask = asking.ask(files, threads, runtime, cores, inputs, input_shape or [], seed, spin=spin)
+    several = [files] if isinstance(files, str | Path) else files
+    ask = asking.ask(several, threads, runtime, cores, inputs, input_shape or [], seed, spin=spin)
     settings = asking.settings(profile, launches, duration, rate, gate, aa=aa_floor, fresh=fresh)
     return benchmarks.run(ask, settings, reporter or Silent())
 

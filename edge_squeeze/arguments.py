@@ -62,7 +62,13 @@ Top = Annotated[int, typer.Option(min=1, help="How many classes to show.")]
 
 # benchmark, compare
 Files = Annotated[list[Path] | None, typer.Argument(help=".tflite or .onnx files, or folders that `export` left.")]
-Profile = Annotated[str, typer.Option(help="quick, standard, rigorous, sustained or paced.")]
+Profile = Annotated[
+    str,
+    typer.Option(
+        help="quick (3 fresh processes of each arm, or a few more), standard (10), rigorous (20), sustained (one, of "
+        "600 s) or paced (3, at 30 frames a second)."
+    ),
+]
 ThreadCounts = Annotated[
     str | None, typer.Option("--threads", help="Threads of the engine, several with commas; default: up to 4 cores.")
 ]
@@ -90,7 +96,11 @@ FailOnRegression = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="End with 7 if a measurement is invalid.")]
 AaFloor = Annotated[
-    bool, typer.Option("--aa-floor", help="Measure one file against itself; later comparisons judge by it.")
+    bool,
+    typer.Option(
+        "--aa-floor",
+        help="Measure one file against itself; later comparisons with this engine and threads judge by it.",
+    ),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin again where a session was interrupted.")]
 Replay = Annotated[Path | None, typer.Option(help="Compute the figures of a saved result anew, and measure nothing.")]

@@ -170,6 +170,7 @@ def benchmark(
 
     documents.check(out or [])
     if replay is not None:
+        output.check_replay(replay, files or [])
         result = edge_squeeze.replay(replay, gate=gate)
     else:
         result = edge_squeeze.benchmark(

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from synthetic import SETTINGS, FakeDevice, a_device, a_reading, asked, measure
 
-from edge_squeeze.benchmarks import floor, result as results
+from edge_squeeze.benchmarks import arms, floor, result as results
 from edge_squeeze.benchmarks.arms import Ask
 from edge_squeeze.benchmarks.launches.records import as_json
-from edge_squeeze.benchmarks.reports import documents, output, report
+from edge_squeeze.benchmarks.reports import documents, headline, output, report
 from edge_squeeze.benchmarks.statistics.verdicts import EQUIVALENT, IMPROVEMENT, REGRESSION
+from edge_squeeze.engines import catalogue
 from edge_squeeze.errors import ConversionError, UsageError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -38,7 +39,7 @@ def test_verdicts_are_right_about_what_was_drawn(ask: Ask) -> None:
 
 
 def test_the_first_line_tells_how_fast_how_sure_and_whether_to_trust_it(ask: Ask) -> None:
-    line = report.headline(measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})))
+    line = headline.headline(measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})))
     assert line.startswith("Fastest is b.tflite: ")
     for words in (" ms an inference (95 %: ", " times as fast as a.tflite (improvement)", "Trust: valid."):
         assert words in line
@@ -48,7 +49,7 @@ def test_the_first_line_tells_what_to_change(ask: Ask) -> None:
     busy = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}, noise=0.0, readings=[
         as_json(a_reading(at, run_delay_ns=at * 100_000_000)) for at in range(3)
     ])  # fmt: skip
-    line = report.headline(measure(ask, busy))
+    line = headline.headline(measure(ask, busy))
     assert "Trust: invalid (waiting)" in line
     assert "End other programs" in line
 
@@ -57,18 +58,18 @@ def test_an_artifact_that_failed_its_proof_is_marked_and_never_the_best(ask: Ask
     found = measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
     wrong = dataclasses.replace(found.arms[1], correctness=dataclasses.replace(found.arms[1].correctness, gate="fail"))
     marked = dataclasses.replace(found, arms=[found.arms[0], wrong, found.arms[2]])
-    assert report.headline(marked).startswith("Fastest is a.tflite")
+    assert headline.headline(marked).startswith("Fastest is a.tflite")
     assert report.rows(marked)[1][-1] == "improvement; parity FAIL"
     alone = dataclasses.replace(found, arms=[wrong], comparisons=[])
-    assert report.headline(alone) == "No arm may be called fastest: b.tflite failed its proof."
+    assert headline.headline(alone) == "No arm may be called fastest: b.tflite failed its proof."
 
 
 def test_what_looks_fast_on_an_overloaded_machine_is_not_the_best(ask: Ask) -> None:
     found = measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
     bad = [dataclasses.replace(found.arms[1].checks[0], status="fail")]
     unsound = dataclasses.replace(found.arms[1], checks=bad)
-    assert report.fastest([found.arms[0], unsound]) is found.arms[0]
-    assert report.fastest([unsound]) is unsound
+    assert headline.fastest([found.arms[0], unsound]) is found.arms[0]
+    assert headline.fastest([unsound]) is unsound
 
 
 def test_an_arm_that_fails_is_a_row_with_its_reason(ask: Ask) -> None:
@@ -130,7 +131,7 @@ def test_csv_and_markdown_hold_the_same_figures(ask: Ask, tmp_path: Path) -> Non
     rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
     assert [float(row["p50_ms"]) for row in rows] == [one.summary.p50_ms for one in found.arms if one.summary]
     text = (tmp_path / "table.md").read_text()
-    assert report.headline(found) in text
+    assert headline.headline(found) in text
     assert "Device: Board, CPU, Linux, linux." in text
     assert text.count("\n| ") == 2 + 3
 
@@ -142,13 +143,55 @@ def test_the_floor_of_a_device_is_measured_kept_and_judged_by(ask: Ask) -> None:
     assert [one.arm.name for one in found.arms] == ["a.tflite A", "a.tflite B"]
     assert found.measured_floor is not None
     assert 0.02 < found.measured_floor < 0.10
-    kept = floor.known(a_device().device.id_hash)
+    kept = floor.known(a_device().device.id_hash, "litert", 1)
     assert kept is not None
     assert kept.floor == found.measured_floor
     later = measure(dataclasses.replace(ask, paths=ask.paths[:2]), FakeDevice({"a.": 10.0, "b.": 10.4}, noise=0.001))
     assert later.comparisons[0].delta == pytest.approx(2 * kept.floor)
     assert later.comparisons[0].verdict == EQUIVALENT, "4 % slower is nothing where the floor is higher"
     assert any("A/A floor" in note for note in report.notes(later))
+
+
+def test_an_invalid_measurement_leaves_no_floor(ask: Ask) -> None:
+    alone = dataclasses.replace(ask, paths=ask.paths[:1])
+    busy = FakeDevice({"a.": 10.0}, noise=0.3, cpu_ns=1)
+    found = measure(alone, busy, dataclasses.replace(SETTINGS, aa=True))
+    assert found.measured_floor is None
+    assert floor.known(a_device().device.id_hash, "litert", 1) is None
+    assert output.exit_code(found, strict=False, fail_on_regression=False) == 7
+    assert any("floor was not kept" in note for note in report.notes(found))
+
+
+def test_a_floor_holds_for_its_engine_and_threads_alone(ask: Ask) -> None:
+    alone = dataclasses.replace(ask, paths=ask.paths[:1])
+    measure(alone, FakeDevice({"a.": 10.0}, noise=0.05), dataclasses.replace(SETTINGS, aa=True))
+    both = dataclasses.replace(ask, paths=ask.paths[:2])
+    device = FakeDevice({"a.": 10.0, "b.": 10.0})
+    assert measure(both, device).aa_floor is not None
+    assert measure(dataclasses.replace(both, threads=(2,)), device).aa_floor is None
+
+
+def test_the_first_line_tells_of_a_regression_and_of_what_is_not_told_apart(ask: Ask) -> None:
+    slower = headline.headline(measure(ask, FakeDevice({"a.": 10.0, "b.": 15.0, "c.": 11.5})))
+    assert slower.startswith("Fastest is a.tflite")
+    assert "Regression: b.tflite (p50, 1.5" in slower
+    alike = headline.headline(measure(ask, FakeDevice({"a.": 10.0, "b.": 10.0, "c.": 11.5}, seed=5)))
+    assert alike.startswith("Nominally fastest is")
+
+
+def test_a_lone_arm_is_no_passed_comparison(ask: Ask) -> None:
+    found = measure(dataclasses.replace(ask, paths=ask.paths[:1]), FakeDevice({"a.": 10.0}))
+    with pytest.raises(UsageError, match="at least two"):
+        output.exit_code(found, strict=False, fail_on_regression=True)
+
+
+def test_what_all_leaves_out_is_named(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arms, "is_installed", lambda name: False)
+    monkeypatch.setattr(catalogue, "is_installed", lambda name: name == "ai_edge_litert")
+    told = list(arms.left_out(dataclasses.replace(ask, runtimes=["all"])))
+    assert "Left out: ncnn, which is not installed (pip install ncnn pnnx)." in told
+    assert not any("litert," in one for one in told)
+    assert not list(arms.left_out(ask))
 
 
 def test_a_floor_is_of_one_file(ask: Ask) -> None:

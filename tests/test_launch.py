@@ -131,6 +131,12 @@ def test_the_process_is_bound_before_anything_heavy_is_imported() -> None:
     assert done.stdout == "False\n"
 
 
+@pytest.mark.parametrize("shape", [[1, 96, 96, 3], [1, 227, 227]])
+def test_a_fixed_shape_cannot_be_changed(exported_11: dict[str, Exported], shape: list[int]) -> None:
+    with pytest.raises(ConversionError, match=r"has the shape 1,227,227,3\. Required"):
+        Local().launch(a_task(exported_11, "tflite-int8", shapes=[shape]))
+
+
 def test_a_refused_model_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "bad.tflite").write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
     task = Task(TIMED, str(tmp_path / "bad.tflite"), "litert", None, 1, True, [], InputSet(VALUES), SHORT)

@@ -117,6 +117,12 @@ def slowing(profile: str, number: int = 10) -> Make:
     return done
 
 
+def late(percent: int) -> Done:
+    """So many of a hundred frames of each paced launch were not done when the next was due."""
+    response = [10 * MS] * (100 - percent) + [60 * MS] * percent
+    return checked(all_launches(**PACED | {"response_ns": response}), PROFILES["paced"])
+
+
 def inputs(seen: tuple[int, bool, str]) -> Done:
     """So many of 8 distinct, zero or not, and the hash of the last launch's."""
     distinct, zero, last = seen
@@ -182,6 +188,7 @@ TABLE: list[tuple[str, Make, list[tuple[Any, str]]]] = [
     ("delegation", each("served"), [(served(40, 40), PASS), (served(40, 36), PASS), (served(40, 35), WARN)]),
     ("delegation", each("served"), [(served(None, None), UNKNOWN), (served(40, None), UNKNOWN)]),
     ("delegation", each("served"), [(served(40, 0), WARN), (served(40, 0, "builtin"), UNKNOWN)]),
+    ("pace", late, [(0, PASS), (1, PASS), (2, WARN)]),
     ("preemption", each("nivcsw"), [(0, PASS), (100, PASS), (101, WARN), (1001, FAIL)]),
     ("repeatability", each("sanity", 1), [(outputs(), PASS), (outputs(sha256="another"), WARN)]),
     ("emulated", system("device", "emulated"), [(False, PASS), (True, FAIL), (None, UNKNOWN)]),

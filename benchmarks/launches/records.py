@@ -105,6 +105,7 @@ class Launch:
     first_ns: int
     warmup_ns: list[int]
     samples_ns: list[int]
+    inferences: int = 0  # how many there were, where the samples were left out
     invoke_only_ns: list[int]
     rate: float | None = None  # paced: frames a second
     response_ns: list[int] = field(default_factory=list)  # paced: from when a frame was due

@@ -31,20 +31,20 @@ def most(readings: Readings, name: str) -> float | None:
 
 
 def pressure(readings: Readings) -> float | None:
-    """Percent of the launches' time in which some task on the machine waited for a core."""
-    return _share(readings, "cpu_pressure_total_us", 1e3, 100)
+    """The share of the launches' time in which some task on the machine waited for a core."""
+    return _share(readings, "cpu_pressure_total_us", 1e3)
 
 
 def waiting(readings: Readings) -> float | None:
     """The share of the launches' time that the main thread waited for a core."""
-    return _share(readings, "run_delay_ns", 1, 1)
+    return _share(readings, "run_delay_ns", 1)
 
 
-def _share(readings: Readings, name: str, to_ns: float, whole: float) -> float | None:
+def _share(readings: Readings, name: str, to_ns: float) -> float | None:
     counted = [of_launch for of_launch in readings if _rise(of_launch, name) is not None]
     risen = increase(counted, name)
     spent = sum(of_launch[-1].at_ns - of_launch[0].at_ns for of_launch in counted)
-    return None if risen is None or not spent else whole * risen * to_ns / spent
+    return None if risen is None or not spent else risen * to_ns / spent
 
 
 def steal(readings: Readings) -> float | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 from edge_squeeze.benchmarks import result as results
+from edge_squeeze.benchmarks.comparison import P50
 from edge_squeeze.benchmarks.reports import report
+from edge_squeeze.benchmarks.reports.headline import headline
 from edge_squeeze.benchmarks.result import ArmResult, Result
 from edge_squeeze.errors import UsageError
 
@@ -21,9 +24,18 @@ CSV_COLUMNS: dict[str, Callable[[ArmResult], object]] = {
     "parity": lambda one: one.correctness.gate,
     "validity": lambda one: one.validity if one.summary else "",
     "failure": lambda one: one.failure or "",
+    "interval_low_ms": lambda one: one.summary.p50_ci95[0] if one.summary and one.summary.p50_ci95 else "",
+    "interval_high_ms": lambda one: one.summary.p50_ci95[1] if one.summary and one.summary.p50_ci95 else "",
+}
+SESSION_COLUMNS: dict[str, Callable[[Result], object]] = {
+    "created_utc": lambda result: result.created_utc,
+    "session": lambda result: result.session_id,
+    "profile": lambda result: result.profile.name,
+    "device": lambda result: result.device.device.id_hash,
+    "processor": lambda result: result.device.cpu.name,
 }
 FIGURES = (
-    "p50_ms", "p50_ci95", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "floor_ms", "mad_ms", "n_launches", "n_samples",
+    "p50_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "floor_ms", "mad_ms", "n_launches", "n_samples",
     "invoke_only_ms", "cpu_ms", "import_ms", "load_init_ms", "cold_load_ms", "first_ms", "peak_rss_bytes",
 )  # fmt: skip
 
@@ -34,7 +46,9 @@ def markdown(result: Result) -> str:
     where = ", ".join(filter(None, (device.model, cpu.name, device.os, device.kind)))
     versions = {f"{one.arm.engine} {one.launches[0].served.version}" for one in result.arms if one.launches}
     lines = [
-        report.headline(result),
+        headline(result),
+        "",
+        f"Command: `edge-squeeze {shlex.join(result.argv)}`; seed {result.seed}.",
         "",
         f"Device: {where}. Engines: {', '.join(sorted(versions))}. Date: {result.created_utc[:10]}.",
         "",
@@ -55,15 +69,16 @@ def as_csv(result: Result) -> str:
     """A line per arm, with every figure."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*CSV_COLUMNS, *FIGURES])
+    writer.writerow([*CSV_COLUMNS, *FIGURES, "verdict", *SESSION_COLUMNS])
+    verdicts = {one.cand: one.verdict for one in result.comparisons if one.metric == P50}
     for one in result.arms:
         figures = [getattr(one.summary, name) if one.summary else None for name in FIGURES]
-        writer.writerow([read(one) for read in CSV_COLUMNS.values()] + [_cell(value) for value in figures])
+        session = [read(result) for read in SESSION_COLUMNS.values()]
+        own = [read(one) for read in CSV_COLUMNS.values()]
+        writer.writerow(
+            [*own, *("" if one is None else one for one in figures), verdicts.get(one.arm.id, ""), *session]
+        )
     return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    return "" if value is None else " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 WRITERS: dict[str, Callable[[Result, bool], str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,22 @@ from edge_squeeze.benchmarks import result as results
 from edge_squeeze.benchmarks.checks import INVALID
 from edge_squeeze.benchmarks.launches.records import as_json as to_dict
 from edge_squeeze.benchmarks.reports import documents, report
+from edge_squeeze.benchmarks.reports.headline import headline
 from edge_squeeze.benchmarks.result import Comparison, Result
 from edge_squeeze.console import print_json, print_table, print_text
+from edge_squeeze.errors import UsageError
 
+SCHEMA = "edge_squeeze.compare/1"
 UNTRUSTWORTHY, PARTLY = 7, 4
+LARGEST_OWN_MARGIN = 0.10  # of a gate, without a floor
 LEFT = 2  # columns of text
 COMPARED = ("arm", "metric", "ratio", "95 %", "allowed", "trust", "verdict")
+
+
+def check_replay(path: Path, files: Sequence[Path]) -> None:
+    """Raise UsageError if files are to be measured along with a replay."""
+    if files:
+        raise UsageError(f"--replay computes {path} anew and measures nothing. Leave {files[0]} out.")
 
 
 def show(result: Result, *, as_json: bool, raw: bool, saved: Sequence[Path]) -> None:
@@ -23,7 +34,7 @@ def show(result: Result, *, as_json: bool, raw: bool, saved: Sequence[Path]) -> 
     if as_json:
         print_json(results.to_json(result, raw=raw))
         return
-    print_text(report.headline(result), "")
+    print_text(headline(result), "")
     print_table(report.COLUMNS, report.rows(result), left=LEFT)
     print_text("", *report.notes(result))
     if saved:
@@ -36,8 +47,11 @@ def show(result: Result, *, as_json: bool, raw: bool, saved: Sequence[Path]) -> 
 
 def exit_code(result: Result, *, strict: bool, fail_on_regression: bool) -> int:
     """What `benchmark` ends with."""
-    if strict and any(one.summary and one.validity == INVALID for one in result.arms):
+    invalid = any(one.summary and one.validity == INVALID for one in result.arms)
+    if (strict and invalid) or result.floor_refused:
         return UNTRUSTWORTHY
+    if fail_on_regression and not result.comparisons:
+        raise UsageError("--fail-on-regression compares with the first arm. Required: at least two. Got: one.")
     code = report.failed_ci(result.comparisons) if fail_on_regression else 0
     return code or (PARTLY if any(one.failure for one in result.arms) else 0)
 
@@ -45,17 +59,27 @@ def exit_code(result: Result, *, strict: bool, fail_on_regression: bool) -> int:
 def show_comparisons(found: Sequence[Comparison], *, as_json: bool) -> None:
     """Print what two results come to."""
     if as_json:
-        print_json({"schema": results.SCHEMA, "comparisons": [to_dict(one) for one in found]})
+        print_json({"schema": SCHEMA, "comparisons": [to_dict(one) for one in found]})
         return
+    counts = Counter(one.verdict for one in found)
+    print_text(f"{', '.join(f'{number} {verdict}' for verdict, number in counts.items())}.", "")
     rows = [
         (
-            one.cand, one.metric, _ratio(one.ratio), "-" if one.ci95 is None else "-".join(map(_ratio, one.ci95)),
+            _pair(one), one.metric, _ratio(one.ratio), "-" if one.ci95 is None else "-".join(map(_ratio, one.ci95)),
             f"+-{one.delta:.0%}", one.validity, report.said(one) + (f": {one.reason}" if one.reason else ""),
         )
         for one in found
     ]  # fmt: skip
     print_table(COMPARED, rows, left=LEFT)
     print_text("", "ratio: the later time to the earlier one. Between sessions less than 5 % is never called a change.")
+    if any(one.delta > LARGEST_OWN_MARGIN for one in found):
+        print_text("What is allowed beyond comes from the device's A/A floor when it was measured.")
+    forced = dict.fromkeys(one for pair in found if pair.reason is None for one in pair.fingerprint_diff)
+    print_text(*(f"Compared in spite of this: {one}." for one in forced))
+
+
+def _pair(one: Comparison) -> str:
+    return one.cand if one.cand == one.base else f"{one.base} -> {one.cand}"
 
 
 def _ratio(value: float | None) -> str:

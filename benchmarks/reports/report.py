@@ -1,17 +1,15 @@
-"""What a benchmark says: first how fast, how sure, whether to trust it and what to change; then the table."""
+"""What a benchmark says below its first line: the table, and what a reader of it has to know."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
-from edge_squeeze.benchmarks.checks import FAIL, INVALID, VALID, WARN, rollup
-from edge_squeeze.benchmarks.comparison import P50
+from edge_squeeze.benchmarks.checks import FAIL, PASS, UNKNOWN, VALID, WARN
+from edge_squeeze.benchmarks.comparison import MEMORY_GATE, P50
 from edge_squeeze.benchmarks.machine.cores import cpu_ranges
+from edge_squeeze.benchmarks.reports.headline import label
 from edge_squeeze.benchmarks.result import ArmResult, Comparison, Result
 from edge_squeeze.benchmarks.statistics.verdicts import EQUIVALENT, IMPROVEMENT, INCONCLUSIVE, REGRESSION, margin
-from edge_squeeze.benchmarks.summary import Summary
-from edge_squeeze.parity import FAIL as PROOF_FAILED
 
 NOTHING = "-"
 COLUMNS = (
@@ -19,78 +17,7 @@ COLUMNS = (
     "trust", "verdict",
 )  # fmt: skip
 BASELINE = "baseline"
-MOST_HINTS = 3
-
-
-def headline(result: Result) -> str:
-    """One line: how fast, how sure, can it be trusted, what to change."""
-    measured = [one for one in result.arms if one.summary is not None]
-    best = fastest(result.arms)
-    if best is None:
-        return f"No arm may be called fastest: {'; '.join(dict.fromkeys(map(_blame, result.arms)))}."
-    assert best.summary is not None
-    what = f"{label(best, result.arms)}: {best.summary.p50_ms:.3g} ms an inference{_sure(best.summary)}"
-    if len(measured) > 1:
-        what = f"Fastest is {what}{_times(best, result)}"
-    told = [one for one in measured if one in (best, result.arms[0])]
-    trust = rollup([check for one in told for check in one.checks])
-    found = [check for one in told for check in one.checks if check.status in (FAIL, WARN)]
-    first = sorted(found, key=lambda check: check.status != FAIL)
-    change = first[0].hint if first else None
-    names = ", ".join(dict.fromkeys(check.id for check in first[:MOST_HINTS]))
-    return f"{what}. Trust: {trust}{f' ({names})' if names else ''}.{f' {change}' if change else ''}"
-
-
-def fastest(arms: Sequence[ArmResult]) -> ArmResult | None:
-    """The arm with the lowest latency among those that compute what they should, as far as anybody knows.
-
-    One whose measurement is invalid only if all are: threads beyond the cores, say, look fast on a busy machine.
-    """
-    right = [one for one in arms if one.summary is not None and not _wrong(one)]
-    able = [one for one in right if one.validity != INVALID] or right
-    return min(able, key=lambda one: one.summary.p50_ms if one.summary else math.inf, default=None)
-
-
-def _wrong(one: ArmResult) -> bool:
-    return one.correctness.gate == PROOF_FAILED or any(c.id == "outputs" and c.status == FAIL for c in one.checks)
-
-
-def _blame(one: ArmResult) -> str:
-    if one.failure is not None:
-        return f"{one.arm.name} could not be measured: {one.failure.rstrip('.')}"
-    return f"{one.arm.name} {'failed its proof' if one.correctness.gate == PROOF_FAILED else 'gives no finite results'}"
-
-
-def label(one: ArmResult, arms: Sequence[ArmResult]) -> str:
-    """The name of an arm, with what tells it from the others of that name."""
-    others = [other.arm for other in arms if other.arm.name == one.arm.name]
-    parts = [one.arm.name]
-    if len({other.engine_name for other in others}) > 1:
-        parts.append(f"with {one.arm.engine_name}")
-    if len({other.threads for other in others}) > 1:
-        parts.append(f"on {threads(one.arm.threads)}")
-    return " ".join(parts)
-
-
-def threads(number: int) -> str:
-    """A number of threads in words."""
-    return f"{number} thread{'' if number == 1 else 's'}"
-
-
-def _sure(summary: Summary) -> str:
-    if summary.p50_ci95 is None:
-        return f" (from {summary.n_launches} launch{'' if summary.n_launches == 1 else 'es'}, no interval)"
-    low, high = summary.p50_ci95
-    return f" (95 %: {low:.3g} to {high:.3g})"
-
-
-def _times(best: ArmResult, result: Result) -> str:
-    base = result.arms[0]
-    if best is base or base.summary is None or best.summary is None:
-        return ""
-    found = next((c for c in result.comparisons if c.cand == best.arm.id and c.metric == P50), None)
-    times = base.summary.p50_ms / best.summary.p50_ms
-    return f", {times:.2f} times as fast as {label(base, result.arms)} ({found.verdict if found else 'not compared'})"
+NOT_FOR_ALL = ("denormals", "delegation", "percentiles", "precision")  # checks that some files or profiles do not have
 
 
 def rows(result: Result) -> list[tuple[str, ...]]:
@@ -123,6 +50,8 @@ def _verdict(one: ArmResult, result: Result) -> str:
 
 def said(found: Comparison) -> str:
     """The verdict in words."""
+    if found.verdict == INCONCLUSIVE and found.metric == MEMORY_GATE and found.ci95 is None:
+        return f"{found.verdict} (memory was measured less than 3 times: ask with --gate memory)"
     if found.verdict == INCONCLUSIVE:
         needed = "over 1000" if found.launches_needed is None else f"about {found.launches_needed}"
         return f"{found.verdict} (needs {needed} launches)"
@@ -132,11 +61,11 @@ def said(found: Comparison) -> str:
 def _ms(value: float | None) -> str:
     if value is None:
         return NOTHING
-    return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004 - digits
+    return f"{value:.3g}" if value < 1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004 - digits
 
 
 def _mb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.2f}"
+    return f"{size_bytes / 1e6:.2f}" if size_bytes >= 1e5 else f"{size_bytes / 1e6:.4f}"  # noqa: PLR2004 - digits
 
 
 def notes(result: Result) -> Iterator[str]:
@@ -145,8 +74,11 @@ def notes(result: Result) -> Iterator[str]:
     if result.measured_floor is not None:
         yield (
             f"A/A floor of this device: {result.measured_floor:.1%}. It is kept: comparisons here call nothing below "
-            f"{margin(result.measured_floor, cross_session=False):.1%} a change."
+            f"{margin(result.measured_floor, cross_session=False):.1%} a change, with this engine and so many threads. "
+            f"Remove {result.floor_file} to forget it."
         )
+    elif result.floor_refused:
+        yield "The A/A floor was not kept, since an invalid measurement tells nothing of the device."
     elif result.aa_floor is not None and len(result.arms) > 1:
         yield (
             f"Nothing below {margin(result.aa_floor, cross_session=False):.1%} is called a change here: twice the A/A "
@@ -179,7 +111,9 @@ def _protocol(result: Result) -> str:
 
 def _long_run(one: ArmResult, arms: Sequence[ArmResult]) -> Iterator[str]:
     if one.summary and (held := one.summary.sustained):
-        when = "never throttled" if held.t_throttle_s is None else f"slow from {held.t_throttle_s:.0f} s on"
+        when = "held its speed" if held.t_throttle_s is None else f"slower from {held.t_throttle_s:.0f} s on"
+        if held.t_throttle_s is not None and {"contention", "waiting"} & {c.id for c in one.checks if c.status != PASS}:
+            when += ", perhaps for the sake of other programs"
         yield (
             f"{label(one, arms)}: peak {_ms(held.peak_ms)}, steady {_ms(held.steady_ms)}: {held.ratio:.2f} times its "
             f"peak; {when}."
@@ -187,7 +121,8 @@ def _long_run(one: ArmResult, arms: Sequence[ArmResult]) -> Iterator[str]:
     if one.summary and (paced := one.summary.paced):
         yield (
             f"{label(one, arms)} at {paced.rate:g} frames a second: response p90 {_ms(paced.response_p90_ms)}, "
-            f"{paced.miss_pct:.1f} % late; {paced.idle_penalty:.2f} times as slow as without pauses."
+            f"{paced.miss_pct:.1f} % late (not done when the next was due); an inference takes "
+            f"{paced.idle_penalty:.2f} times what it takes without pauses."
         )
 
 
@@ -205,11 +140,15 @@ def _doubts(result: Result) -> Iterator[str]:
         for check in one.checks:
             if check.status in (FAIL, WARN):
                 key = f"{check.id} ({'fails' if check.status == FAIL else 'doubtful'})", check.hint or ""
-                told.setdefault(key, []).append(f"{label(one, result.arms)} {_value(check.value)}".strip())
+                limit = "" if check.threshold is None else f" (limit {_value(check.threshold)})"
+                told.setdefault(key, []).append(f"{label(one, result.arms)} {_value(check.value)}".strip() + limit)
     for (what, hint), whom in told.items():
         yield f"{what}: {'; '.join(whom)}. {hint}"
     if not told and any(one.summary for one in result.arms):
-        yield f"{VALID.capitalize()}: every check that this machine allows passed."
+        looked = [check.id for one in result.arms for check in one.checks if check.status == UNKNOWN]
+        unknown = [name for name in dict.fromkeys(looked) if name not in NOT_FOR_ALL]
+        besides = f" Not known here: {', '.join(unknown)}." if unknown else ""
+        yield f"{VALID.capitalize()}: every check passed that could be made.{besides}"
 
 
 def _value(value: float | str | None) -> str:

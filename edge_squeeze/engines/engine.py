@@ -76,6 +76,19 @@ def telling(what: str) -> Iterator[None]:
         raise ConversionError(f"{what}: {said}") from error
 
 
+def must_fit(tensor: Tensor, given: tuple[int, ...]) -> None:
+    """Raise ConversionError if `given` changes a side of `tensor` that the file has fixed."""
+    fits = len(given) == len(tensor.shape) and all(
+        side in (None, chosen) for side, chosen in zip(tensor.shape, given, strict=True)
+    )
+    if tensor.shape and not fits:
+        declared = ",".join("?" if side is None else str(side) for side in tensor.shape)
+        raise ConversionError(
+            f"Input {tensor.name} has the shape {declared}. Required: an --input-shape that only fills what is open. "
+            f"Got: {','.join(map(str, given))}."
+        )
+
+
 def quantise(values: Array, tensor: Tensor) -> Array:
     """`values` as `tensor` stores them: its dtype, scale and zero point applied."""
     if tensor.scale == 0:  # not quantised: the graph itself casts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_squeeze.engines.engine import ONNXRUNTIME, Array, Arrays, EngineOptions, Model, Tensor
+from edge_squeeze.engines.engine import ONNXRUNTIME, Array, Arrays, EngineOptions, Model, Tensor, must_fit
 
 CPU = "CPUExecutionProvider"
 # ONNX Runtime's names of element types (onnx.proto's TensorProto.DataType) that are not NumPy's.
@@ -32,6 +32,8 @@ class OnnxEngine:
         self._session = onnxruntime.InferenceSession(source, settings, providers=[CPU])
         self.inputs = list(map(_tensor, self._session.get_inputs()))
         self.outputs = list(map(_tensor, self._session.get_outputs()))
+        for tensor, shape in zip(self.inputs, options.shapes, strict=False):
+            must_fit(tensor, shape)
         self._value = onnxruntime.OrtValue.ortvalue_from_numpy
         self._binding: Any = None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze.engines.engine import Array, Arrays, EngineOptions, Model, Tensor
+from edge_squeeze.engines.engine import Array, Arrays, EngineOptions, Model, Tensor, must_fit
 
 SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
 
@@ -25,6 +25,8 @@ class OpenVinoEngine:
         self.version = openvino.__version__.split("-")[0]
         core = openvino.Core()
         network = core.read_model(model if isinstance(model, bytes) else str(model))
+        for port, shape in zip(network.inputs, options.shapes, strict=False):
+            must_fit(_tensor(port), shape)
         if options.shapes:
             network.reshape(dict(zip(network.inputs, map(list, options.shapes), strict=False)))
         threads = {"INFERENCE_NUM_THREADS": str(options.threads)}

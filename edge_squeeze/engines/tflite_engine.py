@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.chatter import captured
-from edge_squeeze.engines.engine import BUILTIN, XNNPACK, Array, Arrays, EngineOptions, Model, Tensor
+from edge_squeeze.engines.engine import BUILTIN, XNNPACK, Array, Arrays, EngineOptions, Model, Tensor, must_fit
+from edge_squeeze.errors import ConversionError
 
 DELEGATE = "DELEGATE"
 
@@ -29,7 +30,7 @@ class TFLiteEngine:
                 **source, num_threads=options.threads, experimental_op_resolver_type=chosen
             )
             self._resize(options.shapes)
-            self._interpreter.allocate_tensors()
+            self._allocate(asked=bool(options.shapes))
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._inputs, self._outputs = ([detail["index"] for detail in details] for details in (inputs, outputs))
         self.inputs, self.outputs = list(map(_tensor, inputs)), list(map(_tensor, outputs))
@@ -38,8 +39,20 @@ class TFLiteEngine:
 
     def _resize(self, shapes: tuple[tuple[int, ...], ...]) -> None:
         for detail, shape in zip(self._interpreter.get_input_details(), shapes, strict=False):
+            must_fit(_tensor(detail), shape)
             if tuple(detail["shape"]) != shape:
                 self._interpreter.resize_tensor_input(detail["index"], shape)
+
+    def _allocate(self, *, asked: bool) -> None:
+        try:
+            self._interpreter.allocate_tensors()
+        except RuntimeError as error:
+            open_ = [
+                detail["name"] for detail in self._interpreter.get_input_details() if -1 in detail["shape_signature"]
+            ]
+            if asked or not open_:
+                raise
+            raise ConversionError(f"Input {open_[0]} has open dimensions. Give --input-shape.") from error
 
     def _default_kernels(self, package: str) -> str:
         """What computes the convolutions where nobody has chosen: any tensor with scales is a quantised network's."""

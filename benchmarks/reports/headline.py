@@ -1,0 +1,107 @@
+"""The first line of a report: how fast, how sure, can it be trusted, what to change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from edge_squeeze.benchmarks.checks import FAIL, INVALID, WARN, rollup
+from edge_squeeze.benchmarks.comparison import P50
+from edge_squeeze.benchmarks.result import ArmResult, Result
+from edge_squeeze.benchmarks.statistics.verdicts import IMPROVEMENT, REGRESSION
+from edge_squeeze.benchmarks.summary import Summary
+from edge_squeeze.parity import FAIL as PROOF_FAILED
+
+MOST_HINTS = 3
+
+
+def headline(result: Result) -> str:
+    """One line: how fast, how sure, can it be trusted, what to change."""
+    measured = [one for one in result.arms if one.summary is not None]
+    best = fastest(result.arms)
+    if best is None:
+        return f"No arm may be called fastest: {'; '.join(dict.fromkeys(map(_blame, result.arms)))}."
+    assert best.summary is not None
+    what = f"{label(best, result.arms)}: {best.summary.p50_ms:.3g} ms an inference{_sure(best.summary)}"
+    if len(measured) > 1:
+        what = f"{'Fastest is' if _told_apart(best, result) else 'Nominally fastest is'} {what}{_times(best, result)}"
+    if best.summary.paced:
+        what += f"; at {best.summary.paced.rate:g} frames a second {best.summary.paced.miss_pct:.1f} % were late"
+    what += _slower(result)
+    told = [one for one in measured if one in (best, result.arms[0])]
+    trust = rollup([check for one in told for check in one.checks])
+    found = [check for one in told for check in one.checks if check.status in (FAIL, WARN)]
+    first = sorted(found, key=lambda check: check.status != FAIL)
+    change = first[0].hint if first else None
+    names = ", ".join(dict.fromkeys(check.id for check in first[:MOST_HINTS]))
+    return f"{what}. Trust: {trust}{f' ({names})' if names else ''}.{f' {change}' if change else ''}"
+
+
+def _told_apart(best: ArmResult, result: Result) -> bool:
+    """Whether `best` is proven to be faster than the baseline or, as the baseline, than all others."""
+    able = {one.arm.id for one in result.arms if not _wrong(one)}
+    found = [one for one in result.comparisons if one.metric == P50 and one.cand in able]
+    if best is result.arms[0]:
+        return all(one.verdict == REGRESSION for one in found)
+    return any(one.cand == best.arm.id and one.verdict == IMPROVEMENT for one in found)
+
+
+def _slower(result: Result) -> str:
+    """The arms that are worse than the baseline by any gate."""
+    names = {one.arm.id: label(one, result.arms) for one in result.arms}
+    worse = [one for one in result.comparisons if one.verdict == REGRESSION]
+    told = [f"{names[one.cand]} ({one.metric}, {one.ratio:.2f} times the baseline's)" for one in worse[:MOST_HINTS]]
+    more = f" and {len(worse) - MOST_HINTS} more" if len(worse) > MOST_HINTS else ""
+    return f". Regression: {', '.join(told)}{more}" if told else ""
+
+
+def fastest(arms: Sequence[ArmResult]) -> ArmResult | None:
+    """The arm with the lowest latency among those that compute what they should, as far as anybody knows.
+
+    One whose measurement is invalid only if all are: threads beyond the cores, say, look fast on a busy machine.
+    """
+    right = [one for one in arms if one.summary is not None and not _wrong(one)]
+    able = [one for one in right if one.validity != INVALID] or right
+    return min(able, key=lambda one: one.summary.p50_ms if one.summary else math.inf, default=None)
+
+
+def _wrong(one: ArmResult) -> bool:
+    return one.correctness.gate == PROOF_FAILED or any(c.id == "outputs" and c.status == FAIL for c in one.checks)
+
+
+def _blame(one: ArmResult) -> str:
+    if one.failure is not None:
+        return f"{one.arm.name} could not be measured: {one.failure.rstrip('.')}"
+    return f"{one.arm.name} {'failed its proof' if one.correctness.gate == PROOF_FAILED else 'gives no finite results'}"
+
+
+def label(one: ArmResult, arms: Sequence[ArmResult]) -> str:
+    """The name of an arm, with what tells it from the others of that name."""
+    others = [other.arm for other in arms if other.arm.name == one.arm.name]
+    parts = [one.arm.name]
+    if len({other.engine_name for other in others}) > 1:
+        parts.append(f"with {one.arm.engine_name}")
+    if len({other.threads for other in others}) > 1:
+        parts.append(f"on {threads(one.arm.threads)}")
+    return " ".join(parts)
+
+
+def threads(number: int) -> str:
+    """A number of threads in words."""
+    return f"{number} thread{'' if number == 1 else 's'}"
+
+
+def _sure(summary: Summary) -> str:
+    if summary.p50_ci95 is None:
+        return f" (from {summary.n_launches} launch{'' if summary.n_launches == 1 else 'es'}, no interval)"
+    low, high = summary.p50_ci95
+    return f" (95 %: {low:.3g} to {high:.3g})"
+
+
+def _times(best: ArmResult, result: Result) -> str:
+    base = result.arms[0]
+    if best is base or base.summary is None or best.summary is None:
+        return ""
+    found = next((c for c in result.comparisons if c.cand == best.arm.id and c.metric == P50), None)
+    times = base.summary.p50_ms / best.summary.p50_ms
+    return f", {times:.2f} times as fast as {label(base, result.arms)} ({found.verdict if found else 'not compared'})"
