@@ -14,13 +14,11 @@ from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.journal import Journal
 from edge_squeeze.benchmarks.launches.local import Measurer
 from edge_squeeze.benchmarks.launches.records import MEMORY, Launch, Task
-from edge_squeeze.benchmarks.machine.telemetry import Reading, Telemetry
 from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.statistics import intervals
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.reporting import Reporter
 
-CALM_PRESSURE = 5.0  # percent of the last 10 s that some task waited for a core
 LOOK_EVERY_S = 1.0
 
 
@@ -54,7 +52,7 @@ class Session:
             if arm.id in self.failures or journal.has(arm.id, number, kind):
                 continue
             if kind != MEMORY:
-                self._wait(arm, reporter)
+                self._wait(arm, device, reporter)
             try:
                 launch = device.launch(self._task(arm, kind))
             except ConversionError as error:
@@ -82,19 +80,13 @@ class Session:
         }
         return all(intervals.precise_enough(of_arm, profile.precision, level) for of_arm in times.values())
 
-    def _wait(self, arm: Arm, reporter: Reporter) -> None:
-        """Let a throttled or busy machine calm down, as long as the profile has patience left."""
-        telemetry = Telemetry(arm.cpus)
-        while self.waited_s < self.profile.wait_s and not calm(telemetry.read()):
+    def _wait(self, arm: Arm, device: Measurer, reporter: Reporter) -> None:
+        """Let a throttled or busy device calm down, as long as the profile has patience left."""
+        while self.waited_s < self.profile.wait_s and not device.calm(arm.cpus):
             if not self.waited_s:
                 reporter.note(f"The machine is busy or hot. Waiting, at most {self.profile.wait_s:.0f} s in all.")
             time.sleep(LOOK_EVERY_S)
             self.waited_s += LOOK_EVERY_S
-
-
-def calm(reading: Reading) -> bool:
-    """Whether nothing that the machine tells speaks against measuring now."""
-    return not reading.throttled and (reading.cpu_pressure or 0) < CALM_PRESSURE
 
 
 def level_of(profile: Profile) -> float:

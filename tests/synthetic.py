@@ -118,9 +118,13 @@ class FakeDevice:
         self.tasks: list[Task] = []
         self.broken: set[str] = set()
         self.interrupt_after: int | None = None
+        self.is_calm = True
 
     def describe(self) -> Device:
         return a_device()
+
+    def calm(self, cpus: Sequence[int]) -> bool:
+        return self.is_calm
 
     def launch(self, task: Task) -> Launch:
         if self.interrupt_after is not None and len(self.tasks) >= self.interrupt_after:

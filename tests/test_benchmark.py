@@ -177,6 +177,8 @@ def test_the_first_line_tells_of_a_regression_and_of_what_is_not_told_apart(ask:
     assert "Regression: b.tflite (p50, 1.5" in slower
     alike = headline.headline(measure(ask, FakeDevice({"a.": 10.0, "b.": 10.0, "c.": 11.5}, seed=5)))
     assert alike.startswith("Nominally fastest is")
+    rivals = headline.headline(measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 5.0}, seed=6)))
+    assert rivals.startswith("Nominally fastest is")
 
 
 def test_a_lone_arm_is_no_passed_comparison(ask: Ask) -> None:

@@ -28,6 +28,7 @@ from edge_squeeze.benchmarks.launches.records import (
     Task,
     as_json,
 )
+from edge_squeeze.benchmarks.machine.telemetry import Reading
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.engines.engine import Tensor
 from edge_squeeze.errors import ConversionError
@@ -165,6 +166,22 @@ def test_a_launch_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path:
     task = Task(TIMED, "model", "litert", None, 1, True, [], InputSet(VALUES), SHORT)
     with pytest.raises(ConversionError, match="did not end within 1 s"):
         Local().launch(task)
+
+
+@pytest.mark.parametrize(
+    ("reading", "calm"),
+    [
+        (Reading(0, []), True),
+        (Reading(0, [], throttled=[], cpu_pressure=4.9), True),
+        (Reading(0, [], throttled=["under-voltage"]), False),
+        (Reading(0, [], cpu_pressure=5.1), False),
+    ],
+)
+def test_a_machine_is_calm_unless_it_tells_otherwise(
+    monkeypatch: pytest.MonkeyPatch, reading: Reading, calm: bool
+) -> None:
+    monkeypatch.setattr(local.telemetry, "read", lambda cpus: reading)
+    assert Local().calm([0]) == calm
 
 
 def test_a_task_survives_its_way_to_the_process(exported_11: dict[str, Exported]) -> None:

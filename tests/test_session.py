@@ -144,9 +144,9 @@ def test_a_busy_machine_is_waited_for_as_long_as_the_profile_says(
 ) -> None:
     waited: list[float] = []
     monkeypatch.setattr(sessions.time, "sleep", waited.append)
-    monkeypatch.setattr(sessions, "calm", lambda _: False)
-    session = Session(ARMS[:1], dataclasses.replace(QUICK, wait_s=7), 0)
-    run(FakeDevice({"a": 2.0}), tmp_path / "j.jsonl", session)
+    session, busy = Session(ARMS[:1], dataclasses.replace(QUICK, wait_s=7), 0), FakeDevice({"a": 2.0})
+    busy.is_calm = False
+    run(busy, tmp_path / "j.jsonl", session)
     assert sum(waited) == session.waited_s == 7
 
 

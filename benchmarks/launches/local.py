@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Protocol
 
 from edge_squeeze.benchmarks.launches.launch import ERROR
 from edge_squeeze.benchmarks.launches.records import Launch, Task, as_json
-from edge_squeeze.benchmarks.machine import device as devices
+from edge_squeeze.benchmarks.machine import device as devices, telemetry
 from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.decoding import decode
 from edge_squeeze.errors import ConversionError
@@ -19,6 +20,7 @@ from edge_squeeze.errors import ConversionError
 LAUNCH = "edge_squeeze.benchmarks.launches.launch"
 GRACE_S = 300  # beyond what a launch may measure: to load a large model and run it once
 LAST_LINES = 3
+CALM_PRESSURE = 5.0  # percent of the last 10 s that some task waited for a core
 
 
 class Measurer(Protocol):
@@ -26,6 +28,10 @@ class Measurer(Protocol):
 
     def describe(self) -> Device:
         """What the device is."""
+        ...
+
+    def calm(self, cpus: Sequence[int]) -> bool:
+        """Whether nothing speaks against measuring there now."""
         ...
 
     def launch(self, task: Task) -> Launch:
@@ -39,6 +45,11 @@ class Local:
     def describe(self) -> Device:
         """What this machine is."""
         return devices.describe()
+
+    def calm(self, cpus: Sequence[int]) -> bool:
+        """Whether the machine neither throttles nor has tasks that wait for a core, as far as it tells."""
+        reading = telemetry.read(cpus)
+        return not reading.throttled and (reading.cpu_pressure or 0) < CALM_PRESSURE
 
     def launch(self, task: Task) -> Launch:
         """What a fresh process measured; ConversionError if the engine refused the model, crashed or hung."""

@@ -27,23 +27,31 @@ def headline(result: Result) -> str:
         what = f"{'Fastest is' if _told_apart(best, result) else 'Nominally fastest is'} {what}{_times(best, result)}"
     if best.summary.paced:
         what += f"; at {best.summary.paced.rate:g} frames a second {best.summary.paced.miss_pct:.1f} % were late"
-    what += _slower(result)
-    told = [one for one in measured if one in (best, result.arms[0])]
-    trust = rollup([check for one in told for check in one.checks])
-    found = [check for one in told for check in one.checks if check.status in (FAIL, WARN)]
-    first = sorted(found, key=lambda check: check.status != FAIL)
-    change = first[0].hint if first else None
-    names = ", ".join(dict.fromkeys(check.id for check in first[:MOST_HINTS]))
-    return f"{what}. Trust: {trust}{f' ({names})' if names else ''}.{f' {change}' if change else ''}"
+    return f"{what}{_slower(result)}. {_trust([one for one in measured if one in (best, result.arms[0])])}"
+
+
+def _trust(told: Sequence[ArmResult]) -> str:
+    """Whether what is said of the arms `told` can be trusted, why not, and what to change first."""
+    checks = [check for one in told for check in one.checks]
+    found = sorted((one for one in checks if one.status in (FAIL, WARN)), key=lambda one: one.status != FAIL)
+    names = ", ".join(dict.fromkeys(one.id for one in found[:MOST_HINTS]))
+    change = f" {found[0].hint}" if found and found[0].hint else ""
+    return f"Trust: {rollup(checks)}{f' ({names})' if names else ''}.{change}"
 
 
 def _told_apart(best: ArmResult, result: Result) -> bool:
-    """Whether `best` is proven to be faster than the baseline or, as the baseline, than all others."""
-    able = {one.arm.id for one in result.arms if not _wrong(one)}
-    found = [one for one in result.comparisons if one.metric == P50 and one.cand in able]
+    """Whether `best` is proven faster than the baseline and below others' intervals, or, as that, than all others."""
+    able = {one.arm.id: one for one in result.arms if not _wrong(one)}
+    found = {one.cand: one.verdict for one in result.comparisons if one.metric == P50 and one.cand in able}
     if best is result.arms[0]:
-        return all(one.verdict == REGRESSION for one in found)
-    return any(one.cand == best.arm.id and one.verdict == IMPROVEMENT for one in found)
+        return all(verdict == REGRESSION for verdict in found.values())
+    rivals = [one for name, one in able.items() if name in found and one is not best]
+    return found.get(best.arm.id) == IMPROVEMENT and all(_below(best, one) for one in rivals)
+
+
+def _below(best: ArmResult, rival: ArmResult) -> bool:
+    intervals = [one.summary.p50_ci95 for one in (best, rival) if one.summary and one.summary.p50_ci95]
+    return len(intervals) < 2 or intervals[0][1] < intervals[1][0]  # noqa: PLR2004 - without one nothing is said
 
 
 def _slower(result: Result) -> str:
