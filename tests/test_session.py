@@ -94,6 +94,13 @@ def test_a_line_that_a_kill_cut_off_costs_that_launch_alone(tmp_path: Path, cut:
     assert path.read_bytes() == whole
 
 
+def test_a_finished_launch_is_in_the_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        journal.append(a_launch([1.0, 2.0], 3))
+        assert json.loads(path.read_text())["round"] == 3
+
+
 def test_a_fresh_session_forgets(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     with Journal(path) as journal:
