@@ -88,8 +88,7 @@ class Preprocessing:
     def pixels(self, picture: Image.Image) -> Pixels:
         """The pixels [H,W,3] uint8 of an RGB `picture`, resized, cropped and padded; UsageError if it is a thread."""
         height, width = self.crop
-        size = (width, height) if self.resize == STRETCH else self._resized(picture.size)
-        resized = picture.resize(size, Image.Resampling.BILINEAR)
+        resized = _resize(picture, (width, height) if self.resize == STRETCH else self._resized(picture.size))
         left, top = (resized.width - width) // 2, (resized.height - height) // 2
         cropped = np.asarray(resized.crop((left, top, left + width, top + height)), dtype=np.uint8)
         return self._padded(cropped)
@@ -119,3 +118,16 @@ class Preprocessing:
         padded[:] = self.pad_value
         padded[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
         return padded
+
+
+def _resize(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """`picture` at `size` (width, height): along the rows, rounded to 8 bits, then along the columns.
+
+    In two calls, because which goes first differs between versions of Pillow, and with it the last bit.
+    """
+    if size[0] * picture.height > MAX_RESIZED_PIXELS:
+        raise UsageError(
+            f"A picture of {picture.width} x {picture.height} pixels is too narrow to be resized. Crop it first."
+        )
+    rows = picture.resize((size[0], picture.height), Image.Resampling.BILINEAR)
+    return rows.resize(size, Image.Resampling.BILINEAR)

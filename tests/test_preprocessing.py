@@ -2,11 +2,26 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from edge_squeeze.conventions import squeezenet_caffe
 from edge_squeeze.errors import UsageError
 from edge_squeeze.preprocessing import Normalisation, Preprocessing
+
+
+def one_pass(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """`pixels` [H,W,3] with `size` columns: a triangle as wide as the scale over the pixels, rounded to 8 bits."""
+    scale = pixels.shape[1] / size
+    support = max(scale, 1.0)
+    columns = []
+    for i in range(size):
+        centre = (i + 0.5) * scale
+        first, last = max(0, int(centre - support + 0.5)), min(pixels.shape[1], int(centre + support + 0.5))
+        weights = 1 - np.abs(np.arange(first, last) + 0.5 - centre) / support
+        weights = np.rint(weights.clip(0) / weights.clip(0).sum() * 2**22).astype(np.int64)
+        columns.append((pixels[:, first:last] * weights[:, None]).sum(axis=1) + 2**21 >> 22)
+    return np.stack(columns, axis=1).clip(0, 255).astype(np.uint8)
 
 
 def gradient(width: int, height: int) -> Image.Image:
@@ -42,6 +57,19 @@ def test_padding_goes_around_the_crop() -> None:
     np.testing.assert_array_equal(pixels[1:9, 3:11], np.asarray(gradient(8, 8)))
     assert (pixels[0] == (7, 8, 9)).all()
     assert (pixels[:, 11:] == (7, 8, 9)).all()
+
+
+@pytest.mark.parametrize("size", [(227, 227), (131, 173), (640, 481), (50, 40), (300, 20), (20, 300)])
+def test_every_version_of_pillow_resizes_along_the_rows_first(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    expected = one_pass(one_pass(noise, 224).swapaxes(0, 1), 160).swapaxes(0, 1)
+    pixels = Preprocessing(224, (160, 224), resize="stretch").pixels(Image.fromarray(noise))
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def test_a_thread_to_be_stretched_is_refused() -> None:
+    with pytest.raises(UsageError, match="1 x 300000 pixels is too narrow"):
+        Preprocessing(224, (160, 224), resize="stretch").pixels(Image.new("RGB", (1, 300_000)))
 
 
 def test_a_thread_of_a_picture_is_refused() -> None:
