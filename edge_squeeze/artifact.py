@@ -51,7 +51,7 @@ class Artifact:
         try:
             path = (self.folder / name).resolve()
             found = path.is_file()
-        except (OSError, ValueError) as error:  # too long, or with a NUL in it
+        except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL in it, links in a circle
             raise UsageError(f"{self.folder / MANIFEST} names no possible file: {name[:60]!r}.") from error
         if PurePosixPath(name).is_absolute() or not path.is_relative_to(self.folder.resolve()):
             raise UsageError(f"{self.folder / MANIFEST} names a file outside its folder: {name!r}.")
@@ -109,25 +109,45 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     new one. UsageError if the disk does not take them.
     """
     check_target(folder)
-    temporary = folder.parent / TEMPORARY.format(name=folder.name, pid=os.getpid())
+    temporary = temporary_beside(folder)
     made = [parent for parent in folder.absolute().parents if not parent.exists()]
     try:
-        _remove_leftovers(folder)
-        for name, data in files.items():
-            path = temporary / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write_durably(path, data)
-        _put_in_place(temporary, folder)
+        remove_leftovers(folder)
+        write_files(temporary, files)
+        swap(temporary, folder)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        _remove_empty(made)
+        discard(temporary)
+        remove_empty(made)
         raise UsageError(f"{folder} cannot be written: {error}. Make room, or give another --out DIR.") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        discard(temporary)
 
 
-def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove what was made for an artifact that could not be written, innermost first, as far as it is empty."""
+def temporary_beside(path: Path) -> Path:
+    """Where this process makes ready what is to stand at `path`: hidden, and on the same disk."""
+    return path.parent / TEMPORARY.format(name=path.name, pid=os.getpid())
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Leave `files` (relative path -> bytes), and nothing else, in `folder`; OSError if the disk does not take them."""
+    discard(folder)  # of a killed process that had our number
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_durably(path, data)
+
+
+def discard(path: Path) -> None:
+    """Remove the file, link or folder `path`, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove what was made for something that could not be written, innermost first, as far as it is empty."""
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
@@ -140,12 +160,12 @@ def _write_durably(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed exports to `folder` left, unless their process still runs."""
-    for path in folder.parent.glob(TEMPORARY.format(name=folder.name, pid="*")):
-        pid = path.name.rpartition("-")[2]
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes made ready to stand at `path`, unless they still run."""
+    for leftover in path.parent.glob(TEMPORARY.format(name=path.name, pid="*")):
+        pid = leftover.name.rpartition("-")[2]
         if not (pid.isdigit() and _runs(int(pid))):
-            shutil.rmtree(path, ignore_errors=True)
+            discard(leftover)
 
 
 def _runs(pid: int) -> bool:
@@ -158,14 +178,19 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def _put_in_place(temporary: Path, folder: Path) -> None:
+def swap(temporary: Path, folder: Path) -> None:
+    """Put `temporary` in the place of `folder`; what stood there, if anything did, is `temporary` from then on."""
     if not folder.exists():
         temporary.rename(folder)
     elif not _exchange(temporary, folder):  # no such call here: there is an instant without the artifact
         old = temporary.with_name(temporary.name + ".old")
-        folder.rename(old)
-        temporary.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with contextlib.ExitStack() as undoing:
+            folder.rename(old)
+            undoing.callback(old.rename, folder)
+            temporary.rename(folder)
+            undoing.callback(folder.rename, temporary)
+            old.rename(temporary)
+            undoing.pop_all()
 
 
 def _exchange(a: Path, b: Path) -> bool:
