@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_squeeze.benchmarks.result import Comparison, Result
+    from edge_squeeze.bundling.bundle import Bundled
     from edge_squeeze.converters.export import Exported
     from edge_squeeze.prediction import Classifier
     from edge_squeeze.preprocessing import Preprocessing
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from edge_squeeze.verification import Verification
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "benchmark", "build", "compare", "export", "load", "replay", "verify"]
+__all__ = ["__version__", "benchmark", "build", "bundle", "compare", "export", "load", "replay", "verify"]
 
 DEFAULT_VARIANT = "squeezenet1.1"
 
@@ -139,6 +140,20 @@ def load(artifact: str | Path, *, runtime: str | None = None, threads: int = 1) 
     from edge_squeeze.runtimes import RunOptions
 
     return Classifier(artifacts.load(Path(artifact)), RunOptions(threads, runtime))
+
+
+def bundle(artifacts: str | Path | Sequence[str | Path], target: str | Path, *, force: bool = False) -> list[Bundled]:
+    """The folders `artifacts`, checked and copied into the folder `target` of an app, with an index.json of all there.
+
+    `.change` of each is added or replaced, `.folder` the copy. All are copied, or none.
+
+    Raises UsageError for what is no whole artifact, or unproven, or cannot be written, FailedParityError for what
+    failed its proof; the verdict of the proof is overlooked by `force`.
+    """
+    from edge_squeeze.bundling import bundle as bundling
+
+    several = [artifacts] if isinstance(artifacts, str | Path) else artifacts
+    return bundling.add([Path(one) for one in several], Path(target), force=force)
 
 
 def benchmark(

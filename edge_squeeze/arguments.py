@@ -112,6 +112,23 @@ Old = Annotated[Path, typer.Argument(help="The earlier result (.json).")]
 New = Annotated[Path, typer.Argument(help="The later result (.json).")]
 Force = Annotated[bool, typer.Option("--force", help="Compare what was measured under other circumstances.")]
 
+# bundle
+AndroidPaths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[ARTIFACT]... ANDROID_PROJECT", help="Folders that `export` left, then the project they go into."
+    ),
+]
+FolderPaths = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[ARTIFACT]... DIR", help="Folders that `export` left, then the folder they go into."),
+]
+ForceBundle = Annotated[bool, typer.Option("--force", help="Take artifacts, too, whose parity failed or is unproven.")]
+ListBundled = Annotated[bool, typer.Option("--list", help="Show what is there, and whether it is whole.")]
+RemoveBundled = Annotated[
+    list[str] | None, typer.Option("--remove", metavar="NAME", help="Remove an artifact; repeatable.")
+]
+
 # every command
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where the time goes and what converters print.")]

@@ -12,6 +12,7 @@ import typer
 
 import edge_squeeze
 from edge_squeeze import arguments as arg, chatter, ending, supervision
+from edge_squeeze.bundling import commands as bundling
 from edge_squeeze.errors import MissingDependencyError, PartlyExportedError, UsageError
 
 EPILOG = "Any command: --debug shows the traceback of an error. Exit codes: docs/commands.md."
@@ -24,6 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(bundling.app, name="bundle", short_help="Copy artifacts to an app.")
 
 
 @app.callback(invoke_without_command=True)

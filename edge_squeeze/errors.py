@@ -1,9 +1,10 @@
 """What can go wrong, each kind tied to one exit code of the command line.
 
-A failed proof is no error but a result: the command line ends with 3 for it.
+A failed proof is no error but a result: the command line ends with 3 for it. To bundle what failed it is one.
 
 EdgeSqueezeError              1  a defect of this package
 |-- UsageError                2  unusable input: argument, path, picture, weights file, calibration set
+|   `-- FailedParityError     3  an artifact whose parity failed, where one is wanted that people will use
 |-- ConversionError           4  a readable model that could not be converted or run
 |   `-- PartlyExportedError       the same, while other files of the same export were made
 `-- MissingDependencyError    5  a package is not installed; the message names the extra that brings it
@@ -26,6 +27,12 @@ class UsageError(EdgeSqueezeError):
     """The user gave something that cannot be used."""
 
     exit_code = 2
+
+
+class FailedParityError(UsageError):
+    """An artifact was given whose parity failed, and it was not said that this is meant."""
+
+    exit_code = 3
 
 
 class ConversionError(EdgeSqueezeError):

@@ -1,0 +1,1 @@
+"""Copying exported artifacts to where an app can read them."""
