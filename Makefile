@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 TYPES := .venv/types/edge_squeeze
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: demo test test-slow apk android-test lint format bench clean
 
 demo: $(READY)
 	$(BIN)/edge-squeeze export --format all --precision float32,int8
@@ -19,9 +19,17 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+	@echo "Not run: make test-slow (repeated, emulated and other engines' checks; the Android app: make android-test, make apk)"
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
+
+# These two need a JDK 17, Maven and a few Debian packages; they name what is missing.
+apk: $(READY)
+	@$(BIN)/python android_demo/tools/apk.py $(ARGS)
+
+android-test: $(READY)
+	@$(BIN)/python android_demo/tools/android_test.py $(ARGS)
 
 bench: $(READY)
 	$(BIN)/edge-squeeze benchmark out/*/ $(ARGS)
@@ -31,14 +39,16 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	@# mypy wants a package's folders where its imports say they are
 	@rm -rf $(TYPES) && mkdir -p $(TYPES) && ln -s $(CURDIR)/edge_squeeze/* $(CURDIR)/converters $(CURDIR)/benchmarks $(TYPES)/
+	@ln -sfn $(CURDIR)/android_demo/tools $(dir $(TYPES))android_tools
 	cd $(dir $(TYPES)) && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p edge_squeeze
+	cd $(dir $(TYPES)) && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml android_tools
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv out build *.egg-info
+	rm -rf .venv out build android_demo/build *.egg-info
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Setting up .venv (once; downloads about 400 MB) ..."

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Exports what the app is tested with into a folder laid out as in the app: real networks, in every format it runs.
+
+Usage: python artifacts.py DIR. SqueezeNet 1.1 in all targets; 1.0, too, where its weights are at hand; 1.1 without its
+softmax as a model of a user's, with inputs and layouts that are not the default.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import edge_squeeze
+from edge_squeeze import labels
+from edge_squeeze.conventions import squeezenet_caffe
+from edge_squeeze.converters.export import Exported
+
+ROOT = Path(__file__).resolve().parents[2]
+TEST_DATA = Path(os.environ.get("EDGE_SQUEEZE_TEST_DATA", ROOT.parent / "shared"))
+WEIGHTS_10 = "weights/compressed_SqueezeNet.net"
+
+
+def main(target: Path) -> None:
+    """Replace `target` by a folder with an index and an artifact for each export."""
+    shutil.rmtree(target, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as folder:
+        exported = [*_squeezenets(Path(folder)), *_user_models(Path(folder))]
+        # int8 of 1.0, calibrated on photographs alone, may fail its gate; the golden check is about the engine
+        edge_squeeze.bundle([one.folder for one in exported], target, force=True)
+    sys.stdout.write(f"{len(exported)} artifacts in {target}\n")
+
+
+def _squeezenets(out: Path) -> list[Exported]:
+    exported = edge_squeeze.export("squeezenet1.1", format="all", precision="all", out=out)
+    weights = TEST_DATA / WEIGHTS_10
+    if not weights.is_file():
+        sys.stdout.write(
+            f"without SqueezeNet 1.0: {WEIGHTS_10} is not among the test data (set EDGE_SQUEEZE_TEST_DATA)\n"
+        )
+        return exported
+    return exported + edge_squeeze.export("squeezenet1.0", format="all", precision="all", weights=weights, out=out)
+
+
+def _user_models(out: Path) -> list[Exported]:
+    """SqueezeNet 1.1 up to its logits, as a Keras file that somebody might bring."""
+    import keras
+
+    model, names, file = edge_squeeze.build("squeezenet1.1"), out / "labels.txt", out / "my logits.keras"
+    names.write_text("\n".join(labels.imagenet()) + "\n")
+    keras.Model(model.input, model.layers[-2].output).save(file)
+    own: dict[str, Any] = {"preprocessing": squeezenet_caffe(model.input_shape[1:3]), "labels": names, "out": out}
+    return [
+        *edge_squeeze.export(file, precision="float32,int8", **own),
+        *edge_squeeze.export(file, precision="int8", io="int8", **own),
+        *edge_squeeze.export(file, format="onnx", layout="nchw", io="uint8", dynamic_batch=True, **own),
+    ]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
