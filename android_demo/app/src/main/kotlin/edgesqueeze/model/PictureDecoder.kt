@@ -1,0 +1,74 @@
+package edgesqueeze.model
+
+import android.annotation.TargetApi
+import android.graphics.Bitmap
+import android.graphics.BitmapFactory
+import android.graphics.ColorSpace
+import android.media.ExifInterface
+import android.os.Build
+import java.io.IOException
+import java.io.InputStream
+
+/** An encoded picture that can be opened more than once. */
+fun interface PictureSource {
+    fun open(): InputStream
+}
+
+/** Decodes pictures to the values in the file: no scaling, no colour management, as Pillow and the network's training. */
+object PictureDecoder {
+    /** What is larger is halved until it fits; the pixels then differ a little from Python's. */
+    private const val MOST_PIXELS = 50_000_000L
+
+    /** The picture in [source], upright; throws PictureUnreadable for what is none, or not a whole one. */
+    fun decode(source: PictureSource): BitmapPicture {
+        requireWorkerThread("Decoding")
+        return try {
+            val options = options(source)
+            source.open().use(::requireWhole)
+            val bitmap = source.open().use { BitmapFactory.decodeStream(it, null, options) } ?: throw noPicture(null)
+            BitmapPicture(unmanaged(bitmap), source.open().use(::orientation))
+        } catch (error: PictureUnreadable) {
+            throw error
+        } catch (error: IOException) {
+            throw PictureUnreadable("The picture cannot be opened: ${error.message}.", error)
+        } catch (error: SecurityException) {
+            throw PictureUnreadable("The app may not open this picture any more. Pick it again.", error)
+        } catch (error: OutOfMemoryError) {
+            throw PictureUnreadable("The picture is too large for this device's memory.", error)
+        }
+    }
+
+    private fun options(source: PictureSource): BitmapFactory.Options {
+        val options = BitmapFactory.Options().apply { inJustDecodeBounds = true }
+        source.open().use { BitmapFactory.decodeStream(it, null, options) }
+        if (options.outWidth < 1 || options.outHeight < 1) throw noPicture(options.outMimeType)
+        val pixels = options.outWidth.toLong() * options.outHeight
+        return BitmapFactory.Options().apply {
+            inPreferredConfig = Bitmap.Config.ARGB_8888
+            inPremultiplied = false // multiplying by alpha and dividing again would lose bits
+            inScaled = false
+            inSampleSize = generateSequence(1) { it * 2 }.first { pixels / (it.toLong() * it) <= MOST_PIXELS }
+        }
+    }
+
+    /** [bitmap] with its values taken as sRGB, whatever profile the file names: else reading would convert them. */
+    private fun unmanaged(bitmap: Bitmap): Bitmap {
+        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) takeAsSrgb(bitmap)
+        return bitmap
+    }
+
+    @TargetApi(Build.VERSION_CODES.Q)
+    private fun takeAsSrgb(bitmap: Bitmap) = try {
+        bitmap.setColorSpace(ColorSpace.get(ColorSpace.Named.SRGB))
+    } catch (_: IllegalArgumentException) { // a wider range than sRGB's: converting is all that is left
+    }
+
+    private fun orientation(stream: InputStream): Orientation = try {
+        Orientation.ofExif(ExifInterface(stream).getAttributeInt(ExifInterface.TAG_ORIENTATION, 1))
+    } catch (_: IOException) { // a format that has no EXIF
+        Orientation.UPRIGHT
+    }
+
+    private fun noPicture(type: String?) =
+        PictureUnreadable("This file is no picture that the device can decode${type?.let { " ($it)" }.orEmpty()}.")
+}
