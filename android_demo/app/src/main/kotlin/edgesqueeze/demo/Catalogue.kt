@@ -1,0 +1,36 @@
+package edgesqueeze.demo
+
+import android.content.Context
+import android.os.Build
+import edgesqueeze.model.Artifact
+import edgesqueeze.model.Bundle
+import edgesqueeze.model.Bundled
+import java.security.MessageDigest
+
+/** What was bundled, and which of it can be used here. */
+internal class Catalogue(private val bundle: Bundle, private val engines: Engines) {
+
+    /** Every bundled artifact with the verdict that [settings] kept; throws ArtifactRefused for no bundle. */
+    fun models(settings: Settings): List<Model> = bundle.artifacts().map { bundled ->
+        when (bundled) {
+            is Bundled.Refused -> Model(bundled.folder, null, bundled.reason, null)
+            is Bundled.Usable -> model(bundled.artifact, settings)
+        }
+    }
+
+    private fun model(artifact: Artifact, settings: Settings): Model {
+        val problem = engines.unavailable(artifact.manifest.format)
+        val verdict = if (problem == null) settings.verdict(artifact.fingerprint()) else null
+        return Model(artifact.folder, artifact, problem, verdict)
+    }
+}
+
+/** The sha256 of the manifest, which holds those of the model and the labels. */
+internal fun Artifact.fingerprint(): String =
+    MessageDigest.getInstance("SHA-256").digest(read("model.json")).joinToString("") { "%02x".format(it) }
+
+/** What the app remembers; a check is good for this installation of it on this system. */
+internal fun settingsOf(context: Context): Settings {
+    val installed = context.packageManager.getPackageInfo(context.packageName, 0).lastUpdateTime
+    return Settings(context.getSharedPreferences("settings", Context.MODE_PRIVATE), "$installed ${Build.FINGERPRINT}")
+}
