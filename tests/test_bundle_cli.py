@@ -41,7 +41,7 @@ def test_an_android_project_gets_shows_and_loses_artifacts(command_line: Command
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "Removed other.")
     (home / "project" / MODELS / "pass" / "labels.txt").unlink()
     done = command_line("bundle", "android", "project", "--list")
-    assert done.returncode == 0
+    assert done.returncode == 2
     assert "lacks labels.txt" in done.stdout
     assert "other" not in done.stdout
 

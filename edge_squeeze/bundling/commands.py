@@ -61,8 +61,8 @@ def _show_or_remove(folder: Path, names: Sequence[str], *, as_json: bool) -> Non
 
     if names:
         summary.remove(names, folder, as_json=as_json)
-    else:
-        summary.listing(folder, as_json=as_json)
+    elif not summary.listing(folder, as_json=as_json):
+        raise typer.Exit(UsageError.exit_code)
 
 
 def _checked(paths: Sequence[Path], removed: Sequence[str], usage: str, *, listed: bool) -> list[Path]:

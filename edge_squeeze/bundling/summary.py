@@ -46,17 +46,19 @@ def remove(names: Sequence[str], folder: Path, *, as_json: bool) -> None:
     print_text(f"Removed {', '.join(entry.name for entry in gone)}.", _total(folder))
 
 
-def listing(folder: Path, *, as_json: bool) -> None:
-    """Print what is bundled in `folder`, and whether each of it is whole."""
+def listing(folder: Path, *, as_json: bool) -> bool:
+    """Print what is bundled in `folder`, and whether each of it is whole; True if all is."""
     found = bundle.listing(folder)
+    whole = not any(one.problem for one in found)
     if as_json:
         rows = [{**dataclasses.asdict(one.entry), "problem": one.problem} for one in found]
         print_json({"artifacts": rows, **_all(folder)})
-        return
+        return whole
     if found:
         print_table((*COLUMNS, "state"), [(*_found_cells(one), one.problem or "whole") for one in found], left=TEXTS)
         print_text("")
     print_text(_total(folder))
+    return whole
 
 
 def _found_cells(found: Found) -> tuple[str, ...]:
