@@ -48,7 +48,9 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv out build android_demo/build *.egg-info
+	rm -rf .venv out build *.egg-info
+	@# not the key: a phone refuses an update that is signed with another
+	test ! -d android_demo/build || find android_demo/build -mindepth 1 -not -name debug.keystore -delete
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Setting up .venv (once; downloads about 400 MB) ..."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import re
 import struct
@@ -45,8 +46,13 @@ def shared(page_bytes: int, bits: int = 64) -> bytes:
 def bundle(folder: Path, index: object = None) -> Path:
     """A folder of models with one of four bytes."""
     (folder / "a").mkdir(parents=True)
-    (folder / "a" / "model.json").write_text(json.dumps({"format": "tflite", "file": {"name": "a.tflite"}}))
-    (folder / "a" / "a.tflite").write_bytes(b"abcd")
+    files = {"file": ("a.tflite", b"abcd"), "labels": ("labels.txt", b"cat\n")}
+    for name, content in files.values():
+        (folder / "a" / name).write_bytes(content)
+    hashed = {
+        key: {"name": name, "sha256": hashlib.sha256(content).hexdigest()} for key, (name, content) in files.items()
+    }
+    (folder / "a" / "model.json").write_text(json.dumps({"format": "tflite", **hashed}))
     (folder / "index.json").write_text(json.dumps(index or {"artifacts": [{"folder": "a"}]}))
     return folder
 
@@ -57,7 +63,7 @@ def test_bundled_models_are_those_of_the_index(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("index", "message"),
-    [({"artifacts": []}, "names none"), ({"artifacts": [{"folder": "b"}]}, "is damaged"), ([1], "is damaged")],
+    [({"artifacts": []}, "names none"), ({"artifacts": [{"folder": "b"}]}, "b is listed .* damaged"), ([1], "no list")],
 )
 def test_a_folder_of_models_that_is_not_whole_is_refused(tmp_path: Path, index: object, message: str) -> None:
     with pytest.raises(console.UnusableError, match=message):
@@ -66,8 +72,24 @@ def test_a_folder_of_models_that_is_not_whole_is_refused(tmp_path: Path, index: 
 
 def test_an_index_that_names_a_model_that_is_gone_is_refused(tmp_path: Path) -> None:
     (bundle(tmp_path / "models") / "a" / "a.tflite").unlink()
-    with pytest.raises(console.UnusableError, match="is damaged"):
+    with pytest.raises(console.UnusableError, match=r"a is listed .* damaged"):
         models.bundled(tmp_path / "models")
+
+
+@pytest.mark.parametrize("name", ["a.tflite", "labels.txt"])
+def test_a_model_that_was_changed_is_refused(tmp_path: Path, name: str) -> None:
+    (bundle(tmp_path / "models") / "a" / name).write_bytes(b"abce")
+    with pytest.raises(console.UnusableError, match=f"{name} is not the file that was exported"):
+        models.bundled(tmp_path / "models")
+
+
+def test_folders_that_no_index_names_are_told_and_stay_out(tmp_path: Path) -> None:
+    folder = bundle(tmp_path / "models")
+    (folder / "older").mkdir()
+    (folder / ".b.partial-7").mkdir()
+    assert models.unlisted(folder) == ["older"]
+    models.merge_assets(tmp_path / "none", folder, tmp_path / "out")
+    assert not (tmp_path / "out" / "models" / "older").exists()
 
 
 def test_models_take_the_place_of_the_apps_and_hidden_leftovers_stay_out(tmp_path: Path) -> None:
@@ -78,7 +100,13 @@ def test_models_take_the_place_of_the_apps_and_hidden_leftovers_stay_out(tmp_pat
     bundle(new / ".b.partial-7")
     out = models.merge_assets(assets, new, tmp_path / "out")
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-    assert files == ["models/a/a.tflite", "models/a/model.json", "models/index.json", "notice.txt"]
+    assert files == [
+        "models/a/a.tflite",
+        "models/a/labels.txt",
+        "models/a/model.json",
+        "models/index.json",
+        "notice.txt",
+    ]
 
 
 def apk(path: Path, entries: dict[str, bytes], *, packed: str = r"$^", shift: int = 0) -> Path:

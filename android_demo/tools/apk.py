@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ PROGRAMS = ("mvn", "aapt", "zipalign", "apksigner", "dexdump")
 ABIS = ("arm64-v8a", "x86_64", "armeabi-v7a", "x86")
 ACTIVITY = "edgesqueeze.demo.MainActivity"
 CLASSES = ("edgesqueeze.demo.DemoApp", ACTIVITY, "org.tensorflow.lite.Interpreter", "ai.onnxruntime.OrtEnvironment")
+ONNX = "onnx"
 KEPT_BY_CLEAN = packaging.KEY  # a phone refuses an update that is signed with another
 
 
@@ -41,7 +43,7 @@ def main(words: Sequence[str]) -> None:
     build = root / "build"
     options = Options(Project(root), _abis(given.abis), given.onnxruntime_aar, given.models, given.out)
     home = prerequisites.check(PROGRAMS)
-    bundled = models.bundled(options.models)
+    bundled = _bundled(options)
     if options.onnxruntime and not options.onnxruntime.is_file():
         raise UnusableError(f"No such file: {options.onnxruntime}. Required: an AAR of onnxruntime-android.")
     if given.clean:
@@ -50,6 +52,19 @@ def main(words: Sequence[str]) -> None:
         place = Workplace(options.project, build / "jars", home, work, options.onnxruntime)
         found = _build(place, options, bundled, build / packaging.KEY)
     _summarise(options, bundled, found)
+
+
+def _bundled(options: Options) -> list[Model]:
+    """The models to pack; UnusableError if the app could run none of them."""
+    bundled = models.bundled(options.models)
+    if options.onnxruntime is None and all(model.format == ONNX for model in bundled):
+        raise UnusableError(
+            "Only ONNX artifacts are bundled, and the APK would have no library of ONNX Runtime: it could run none of "
+            "them. Give --onnxruntime-aar FILE, an AAR of onnxruntime-android, or bundle a TFLite artifact."
+        )
+    if left_out := models.unlisted(options.models):
+        say(f"Left out, since {options.models / models.INDEX} does not name them: {', '.join(left_out)}")
+    return bundled
 
 
 def _build(place: Workplace, options: Options, bundled: Sequence[Model], key: Path) -> verifying.Content:
@@ -84,7 +99,7 @@ def _summarise(options: Options, bundled: Sequence[Model], found: verifying.Cont
         f"\n{options.out}  {found.total_bytes / 1e6:.1f} MB: "
         f"app and TFLite {found.own_bytes / 1e6:.1f}{engine}, {len(bundled)} model(s) {found.models_bytes / 1e6:.1f}"
     )
-    onnx = [model.folder for model in bundled if model.format == "onnx"]
+    onnx = [model.folder for model in bundled if model.format == ONNX]
     if onnx and not found.onnxruntime_bytes:
         say(
             f"Without ONNX Runtime's library, the app shows as unavailable: {', '.join(onnx)}.\n"
@@ -95,7 +110,7 @@ def _summarise(options: Options, bundled: Sequence[Model], found: verifying.Cont
             f"Its TFLite is {jars.version('tflite')}. To sideload, not for the store: these want memory pages of 4 KB, "
             f"where new phones may have 16: {', '.join(found.small_pages)}."
         )
-    say(f"\nInstall it with:\n  adb install -r {options.out}")
+    say(f"\nInstall it with:\n  adb install -r {shlex.quote(str(options.out))}")
 
 
 def _clean(build: Path) -> None:

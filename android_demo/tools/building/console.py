@@ -107,4 +107,7 @@ def exit_code(tool: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         say()
         return INTERRUPTED
+    except OSError as error:
+        sys.stderr.write(f"{error}. Make room, or see to it that you may write there.\n")
+        return UnusableError.exit_code
     return 0
