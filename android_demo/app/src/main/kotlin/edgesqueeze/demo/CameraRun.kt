@@ -30,15 +30,16 @@ internal class CameraRun(
     private var device: CameraDevice? = null
     private var reader: ImageReader? = null
     private var surface: Surface? = null
+    private var plan: CameraPlan? = null
     private var closed = false
 
     /** Opens the camera; its pictures come until [close], or until it fails. */
     @SuppressLint("MissingPermission") // asked for by the activity; if taken back, a SecurityException says so
     fun open() = attempt {
         val plan = planCamera(manager, viewfinder.shortSide) ?: return@attempt fail(R.string.no_camera)
-        viewfinder.surface.setDefaultBufferSize(plan.preview.width, plan.preview.height)
         surface = Surface(viewfinder.surface)
         reader = reader(plan)
+        this.plan = plan
         report.planned(plan)
         manager.openCamera(plan.id, this, handler)
     }
@@ -75,12 +76,13 @@ internal class CameraRun(
         return reader
     }
 
-    private fun deliver(reader: ImageReader, orientation: Orientation) {
-        if (closed) return
-        reader.acquireLatestImage()?.use { viewfinder.onFrame(pool.frame(it, orientation)) }
+    private fun deliver(reader: ImageReader, orientation: Orientation) = attempt {
+        if (!closed) reader.acquireLatestImage()?.use { viewfinder.onFrame(pool.frame(it, orientation)) }
     }
 
     private fun startSession(camera: CameraDevice) {
+        val preview = checkNotNull(plan).preview
+        viewfinder.surface.setDefaultBufferSize(preview.width, preview.height) // late: a new layout resets it
         val outputs = listOf(checkNotNull(surface), checkNotNull(reader).surface)
         val request = camera.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)
         outputs.forEach(request::addTarget)

@@ -17,7 +17,7 @@ fun interface PictureSource {
 /** Decodes pictures to the values in the file: no scaling, no colour management, as Pillow and the network's training. */
 object PictureDecoder {
     /** What is larger is halved until it fits; the pixels then differ a little from Python's. */
-    private const val MOST_PIXELS = 50_000_000L
+    private const val MOST_PIXELS = 25_000_000L
 
     /** The picture in [source], upright; throws PictureUnreadable for what is none, or not a whole one. */
     fun decode(source: PictureSource): BitmapPicture {
