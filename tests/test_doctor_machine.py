@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from synthetic import machine as fake
 
 from edge_squeeze.doctor import machine
 
@@ -112,6 +113,33 @@ def test_glibc_and_musl_are_told_apart(glibc: str | None, soabi: str, expected: 
 )
 def test_python_not_the_kernel_decides_which_wheels_fit(kernel: str, *, sixty_four: bool, expected: str) -> None:
     assert machine.architecture(kernel, sixty_four=sixty_four) == expected
+
+
+KERNEL, BOOTED = "proc/sys/kernel/arch", "proc/sys/kernel/bootloader_type"
+
+
+@pytest.mark.parametrize(
+    ("arch", "files", "expected"),
+    [
+        ("aarch64", {"proc/cpuinfo": OLD_PC}, True),  # an older QEMU
+        ("aarch64", {"proc/cpuinfo": PI5, KERNEL: "x86_64\n"}, True),  # one that makes up a cpuinfo
+        ("aarch64", {"proc/cpuinfo": PI5, BOOTED: "114\n"}, True),  # on an older kernel
+        ("armv7l", {"proc/cpuinfo": PI4_32, BOOTED: "114\n"}, True),
+        ("x86_64", {"proc/cpuinfo": OLD_PC, KERNEL: "aarch64\n"}, True),  # Rosetta
+        ("x86_64", {"proc/cpuinfo": PI5}, True),
+        ("aarch64", {"proc/cpuinfo": PI5, KERNEL: "aarch64\n"}, False),
+        ("aarch64", {"proc/cpuinfo": PI5}, False),
+        ("armv7l", {"proc/cpuinfo": PI4, KERNEL: "aarch64\n"}, False),
+        ("x86_64", {"proc/cpuinfo": OLD_PC, KERNEL: "x86_64\n", BOOTED: "114\n"}, False),
+        ("i686", {"proc/cpuinfo": OLD_PC, KERNEL: "x86_64\n"}, False),
+        ("riscv64", {"proc/cpuinfo": "processor\t: 0\nisa\t: rv64imafdc\n", KERNEL: "riscv64\n"}, False),
+        ("AMD64", {}, None),
+    ],
+)
+def test_a_processor_that_is_not_there_is_found(
+    tmp_path: Path, arch: str, files: dict[str, str], expected: bool | None
+) -> None:
+    assert machine.emulated(fake(tmp_path, files), arch) is expected
 
 
 @pytest.mark.parametrize(

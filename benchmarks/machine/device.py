@@ -132,7 +132,7 @@ def describe_system(processor: Processor, root: Path = ROOT) -> System:
         container=container,
         hypervisor=hypervisor,
         mem_bytes=mem_bytes,
-        emulated=emulated(processor.arch, text(root / "proc/sys/kernel/arch").strip(), cpuinfo),
+        emulated=machine.emulated(root, processor.arch),
     )
 
 
@@ -204,21 +204,6 @@ def hypervisor_of(cpuinfo: str, root: Path = ROOT) -> str | None:
     names = " ".join([*map(text, files), *_compatible(root)]).lower().replace("\n", "")
     found = next((name for mark, name in HYPERVISORS.items() if mark in names), None)
     return found or (UNNAMED if flags else None)
-
-
-def emulated(arch: str, kernel: str, cpuinfo: str) -> bool | None:
-    """Whether a Python for `arch` runs where the kernel, or the text of /proc/cpuinfo, is of another kind.
-
-    `kernel` is the text of /proc/sys/kernel/arch (Linux 6.1 and later): newer QEMUs make up a fitting cpuinfo.
-    """
-    x86 = re.search(r"^flags\s*:", cpuinfo, re.MULTILINE)
-    arm = re.search(r"^CPU (implementer|architecture)\s*:", cpuinfo, re.MULTILINE)
-    families = {_family(kernel), "x86" if x86 else "arm" if arm else ""} - {""}
-    return families != {_family(arch)} if families else None
-
-
-def _family(arch: str) -> str:
-    return re.sub("^(arm|aarch).*", "arm", re.sub(r"^(x86|amd64|i\d86).*", "x86", arch.lower()))
 
 
 def id_hash(cpu_name: str | None, mem_bytes: int | None, root: Path = ROOT) -> str | None:

@@ -77,6 +77,7 @@ class Machine:
     cpu: Cpu
     memory: Memory | None
     disks: list[Disk]
+    emulated: bool | None = None  # the processor is not of the kind that Python was built for
 
 
 def read() -> Machine:
@@ -91,12 +92,36 @@ def read() -> Machine:
         cpu=cpu(_text("/proc/cpuinfo"), _usable_cores()),
         memory=memory(_text("/proc/meminfo"), limits),
         disks=list(disks()),
+        emulated=emulated(),
     )
 
 
 def architecture(kernel: str, *, sixty_four: bool) -> str:
     """What wheels call the machine: `kernel`'s name, but armv7l where a 32-bit Python runs on an aarch64 kernel."""
     return "armv7l" if kernel in ("aarch64", "armv8l") and not sixty_four else kernel
+
+
+def emulated(root: Path = Path("/"), arch: str | None = None) -> bool | None:
+    """Whether a Python for `arch` (default: this one) runs on another kind of processor, as files below `root` tell.
+
+    Newer QEMUs make up a /proc/cpuinfo that fits; what the kernel tells of itself below /proc/sys stays as it is.
+    """
+    kernel = _family(_text(root / "proc/sys/kernel/arch").strip())  # Linux 6.1 and later
+    if not kernel and (root / "proc/sys/kernel/bootloader_type").exists():  # on x86 alone
+        kernel = "x86"
+    told = {kernel, _family_of(_text(root / "proc/cpuinfo"))} - {""}
+    return told != {_family(arch or platform.machine())} if told else None
+
+
+def _family(arch: str) -> str:
+    return re.sub("^(arm|aarch).*", "arm", re.sub(r"^(x86|amd64|i\d86).*", "x86", arch.lower()))
+
+
+def _family_of(cpuinfo: str) -> str:
+    """The family of the processor that the text of /proc/cpuinfo describes; "" if it is neither x86 nor ARM."""
+    if re.search(r"^flags\s*:", cpuinfo, re.MULTILINE):
+        return "x86"
+    return "arm" if re.search(r"^CPU (implementer|architecture)\s*:", cpuinfo, re.MULTILINE) else ""
 
 
 def libc(glibc: str | None, soabi: str) -> str | None:
