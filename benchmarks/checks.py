@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 PASS, WARN, FAIL, UNKNOWN = "pass", "warn", "fail", "unknown"
 VALID, SUSPECT, INVALID = "valid", "suspect", "invalid"
+EMULATED = "emulated"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ def rollup(checks: Sequence[Check]) -> str:
     """valid, suspect (something warned) or invalid (something failed)."""
     statuses = {check.status for check in checks}
     return INVALID if FAIL in statuses else SUSPECT if WARN in statuses else VALID
+
+
+def is_emulated(checks: Sequence[Check]) -> bool:
+    """Whether one of `checks` tells that the processor was emulated: its times are nobody's."""
+    return any(check.id == EMULATED and check.status == FAIL for check in checks)
 
 
 def graded(id_: str, value: float | None, warn: float, fail: float | None, hint: str) -> Check:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze.benchmarks.checks import INVALID, SUSPECT, VALID
+from edge_squeeze.benchmarks.checks import INVALID, SUSPECT, VALID, is_emulated
 from edge_squeeze.benchmarks.launches.records import MEMORY, SUSTAINED, Launch
 from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.profiles import Profile
@@ -85,7 +85,7 @@ def within(arms: Sequence[ArmResult]) -> list[Pair]:
 
 
 def _evidence(pair: Pair, gate: str, delta: float, paired: bool) -> Evidence | None:  # noqa: FBT001 - as compare's
-    if gate == SIZE or _why_not(pair):
+    if gate == SIZE or _why_not(pair, gate):
         return None
     metric = METRICS[gate]
     base, cand = ({at: math.log(value) for at, value in _values(one, metric).items()} for one in (pair.base, pair.cand))
@@ -101,19 +101,21 @@ def _values(arm: ArmResult, metric: Metric) -> dict[int, float]:
     return {launch.round: value for launch in launches if (value := metric.of(launch)) > 0}
 
 
-def _why_not(pair: Pair) -> str | None:
+def _why_not(pair: Pair, gate: str) -> str | None:
     for one in (pair.base, pair.cand):
         if one.failure is not None or one.summary is None:
             return f"{one.arm.id} could not be measured"
     if pair.differences and not pair.forced:
         return f"not the same: {'; '.join(pair.differences)}"
+    if gate != SIZE and (is_emulated(pair.base.checks) or is_emulated(pair.cand.checks)):
+        return "measured on an emulated processor"
     return None
 
 
 def _comparison(pair: Pair, gate: str, found: Judgement | None, delta: float, paired: bool) -> Comparison:  # noqa: FBT001
     validity = _worse(pair.base.validity, pair.cand.validity)
     names = pair.base.arm.id, pair.cand.arm.id, gate
-    if (reason := _why_not(pair)) is not None:
+    if (reason := _why_not(pair, gate)) is not None:
         allowed = METRICS[gate].delta(delta) if gate in METRICS else 0.0
         return Comparison(
             *names, INCOMPARABLE, None, None, allowed, paired, None, None, validity, reason, list(pair.differences)

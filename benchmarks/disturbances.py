@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 
 from edge_squeeze.benchmarks.case import Case
-from edge_squeeze.benchmarks.checks import WARN, Check, demanded, graded
+from edge_squeeze.benchmarks.checks import EMULATED, WARN, Check, demanded, graded
 from edge_squeeze.benchmarks.launches.records import PACED
 from edge_squeeze.benchmarks.machine import conditions
 
@@ -92,10 +92,10 @@ def _swap(case: Case) -> Check:
 def _emulated(case: Case) -> Check:
     emulated = case.device.device.emulated
     hint = "This processor is emulated: its times say nothing about a real one. Measure on the device itself."
-    return demanded("emulated", None if emulated is None else not emulated, None, hint)
+    return demanded(EMULATED, None if emulated is None else not emulated, None, hint)
 
 
 CHECKS: Sequence[Callable[[Case], Check]] = (
-    _contention, _waiting, _preemption, _quota, _steal, _frequency, _probe, _steadiness, _thermal, _power, _affinity,
-    _faults, _swap, _emulated,
+    _emulated, _contention, _waiting, _preemption, _quota, _steal, _frequency, _probe, _steadiness, _thermal, _power,
+    _affinity, _faults, _swap,
 )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_squeeze.artifact import PARITY
 from edge_squeeze.console import print_json, print_table, print_text
+from edge_squeeze.doctor import machine
 from edge_squeeze.manifest import PREPEND_NORMALISATION, SAVED_MODEL
 from edge_squeeze.parity import FAIL, PASS, finite
 from edge_squeeze.prediction import Classification, Classifier
@@ -147,11 +148,14 @@ def verification(found: Verification, *, as_json: bool) -> None:
 
 def predictions(classifier: Classifier, found: Iterable[tuple[Path, Classification]], *, as_json: bool) -> None:
     """Print the classes that `edge-squeeze predict` found, picture by picture as they come."""
+    emulated = machine.emulated()
     if as_json:
-        print_json([{"picture": str(file), **dataclasses.asdict(one)} for file, one in found])
+        print_json([{"picture": str(file), **dataclasses.asdict(one), "emulated": emulated} for file, one in found])
         return
     manifest, runner = classifier.artifact.manifest, classifier.runner
     print_text(f"{manifest.name} with {runner.runtime} {runner.version} ({runner.kernels} kernels)")
+    if emulated:
+        print_text("This processor is emulated: its times say nothing about a real one.")
     if manifest.parity.verdict != PASS:
         print_text(f"Do not trust this: parity {manifest.parity.verdict}: {manifest.parity.reason}.")
     for file, one in found:

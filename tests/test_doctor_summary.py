@@ -84,6 +84,11 @@ def test_engines_that_runtime_can_name_are_listed_with_their_state(capsys: pytes
     assert "warning: tflite-runtime cannot be used: numpy 2.4.6 is too new" in text
 
 
+def test_an_emulated_processor_is_warned_of_below_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    _, second, *_ = said(examine(TFLITE_RUNTIME, replace(BOARD, emulated=True)), capsys).splitlines()
+    assert second.startswith("  warning: this processor is emulated: ")
+
+
 def test_little_room_is_warned_of_below_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     first, second, *_ = said(examine(TFLITE_RUNTIME), capsys).splitlines()
     assert first == f"edge-squeeze {__version__} is ready to run artifacts."

@@ -10,7 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import STANDARD, a_device, a_launch, a_memory_launch, a_reading, an_arm, launches
+from synthetic import (
+    SETTINGS,
+    STANDARD,
+    FakeDevice,
+    a_device,
+    a_launch,
+    a_memory_launch,
+    a_reading,
+    an_arm,
+    asked,
+    launches,
+    measure,
+)
 from validity_cases import QUIET, all_launches, checked, told
 
 from edge_squeeze import artifact
@@ -22,6 +34,7 @@ from edge_squeeze.benchmarks.correctness import Correctness
 from edge_squeeze.benchmarks.launches.records import PIXELS, SUSTAINED, InputSet, Launch, Served
 from edge_squeeze.benchmarks.machine import conditions
 from edge_squeeze.benchmarks.profiles import choose
+from edge_squeeze.benchmarks.reports import headline, report
 from edge_squeeze.benchmarks.result import ArmResult
 from edge_squeeze.benchmarks.summary import Sustained, summarise
 from edge_squeeze.manifest import TensorSpec
@@ -120,6 +133,21 @@ def test_launches_that_do_not_tell_do_not_dilute_what_others_tell() -> None:
 
 def test_throttling_between_two_readings_is_known_by_its_mark() -> None:
     assert check(told("throttled_since_boot")(["throttled"]), "thermal").status == "fail"
+
+
+def test_speeds_of_an_emulated_processor_are_neither_told_nor_compared(tmp_path: Path) -> None:
+    there = a_device()
+    emulated = dataclasses.replace(there, device=dataclasses.replace(there.device, emulated=True))
+    drawn = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
+    drawn.describe = lambda: emulated  # type: ignore[method-assign]
+    found = measure(asked(tmp_path), drawn, dataclasses.replace(SETTINGS, gates=("p50", "size")))
+    assert {one.validity for one in found.arms} == {INVALID}
+    told = {(one.metric, one.verdict, one.reason) for one in found.comparisons}
+    assert told == {("p50", "incomparable", "measured on an emulated processor"), ("size", "equivalent", None)}
+    line = headline.headline(found)
+    assert line.startswith("No arm is called fast or slow here. Trust: invalid (emulated). This processor is emulated")
+    assert " ms" not in line
+    assert {row[-1] for row in report.rows(found)} == {"emulated"}
 
 
 def test_a_failed_arm_makes_a_comparison_invalid() -> None:

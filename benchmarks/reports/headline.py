@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from edge_squeeze.benchmarks.checks import FAIL, INVALID, WARN, rollup
+from edge_squeeze.benchmarks.checks import FAIL, INVALID, WARN, is_emulated, rollup
 from edge_squeeze.benchmarks.comparison import P50
 from edge_squeeze.benchmarks.result import ArmResult, Result
 from edge_squeeze.benchmarks.statistics.verdicts import IMPROVEMENT, REGRESSION
@@ -22,6 +22,8 @@ def headline(result: Result) -> str:
     if best is None:
         return f"No arm may be called fastest: {'; '.join(dict.fromkeys(map(_blame, result.arms)))}."
     assert best.summary is not None
+    if is_emulated(best.checks):
+        return f"No arm is called fast or slow here. {_trust(measured)}"
     what = f"{label(best, result.arms)}: {best.summary.p50_ms:.3g} ms an inference{_sure(best.summary)}"
     if len(measured) > 1:
         what = f"{'Fastest is' if _told_apart(best, result) else 'Nominally fastest is'} {what}{_times(best, result)}"

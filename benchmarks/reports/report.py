@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edge_squeeze.benchmarks.checks import FAIL, PASS, UNKNOWN, VALID, WARN
+from edge_squeeze.benchmarks.checks import EMULATED, FAIL, PASS, UNKNOWN, VALID, WARN, is_emulated
 from edge_squeeze.benchmarks.comparison import MEMORY_GATE, P50
 from edge_squeeze.benchmarks.machine.cores import cpu_ranges
 from edge_squeeze.benchmarks.reports.headline import label
@@ -33,7 +33,7 @@ def _row(one: ArmResult, result: Result) -> tuple[str, ...]:
     ci95 = NOTHING if found.p50_ci95 is None else f"{_ms(found.p50_ci95[0])}-{_ms(found.p50_ci95[1])}"
     peak = NOTHING if found.peak_rss_bytes is None else f"{found.peak_rss_bytes / 1e6:.1f}"
     base = result.arms[0].summary
-    times = f"{base.p50_ms / found.p50_ms:.2f}" if base else NOTHING
+    times = f"{base.p50_ms / found.p50_ms:.2f}" if base and not is_emulated(one.checks) else NOTHING
     return (
         *about, _ms(found.p50_ms), ci95, _ms(found.p90_ms), _ms(found.p95_ms), _ms(found.first_ms),
         _ms(found.load_init_ms), peak, _mb(arm.size_bytes), times, one.validity, _verdict(one, result),
@@ -43,7 +43,8 @@ def _row(one: ArmResult, result: Result) -> tuple[str, ...]:
 def _verdict(one: ArmResult, result: Result) -> str:
     found = next((c for c in result.comparisons if c.cand == one.arm.id and c.metric == P50), None)
     is_baseline = one is result.arms[0] and len(result.arms) > 1
-    text = said(found) if found else BASELINE if is_baseline else NOTHING
+    compared = said(found) if found else BASELINE if is_baseline else NOTHING
+    text = EMULATED if is_emulated(one.checks) else compared
     proof = {"pass": "", "unknown": ""}.get(one.correctness.gate, f"; parity {one.correctness.gate.upper()}")
     return text + proof
 

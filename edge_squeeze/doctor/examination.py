@@ -44,6 +44,7 @@ PURPOSES = {
     "scikit-image": "the built-in photographs",
 }
 ONLY_EXPORTING = ("tensorflow", "keras", "tf2onnx", "ndf")
+EMULATED = "this processor is emulated: results are as on a real one, times say nothing about one"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,11 @@ def examine(machine: Machine | None = None, installation: Installation | None = 
         engines=engines,
         weights=weights,
         problems=problems,
-        warnings=[*_little_room(machine, NEEDS[main_job]), *_unusable(engines, told)],
+        warnings=[
+            *([EMULATED] if machine.emulated else []),
+            *_little_room(machine, NEEDS[main_job]),
+            *_unusable(engines, told),
+        ],
     )
 
 
