@@ -54,6 +54,10 @@ def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
         raise error
     if debug:
         traceback.print_exception(error)
+    if isinstance(error, ModuleNotFoundError):
+        from edge_squeeze.doctor import remedies
+
+        error = remedies.missing_of_base(error.name) or error
     if isinstance(error, ConversionError) and error.log:
         sys.stderr.write("".join(f"  | {line}\n" for line in error.log.splitlines()[-LOG_LINES:]))
     if isinstance(error, EdgeSqueezeError):

@@ -60,10 +60,10 @@ class MissingDependencyError(EdgeSqueezeError):
 
     exit_code = 5
 
-    def __init__(self, package: str, extra: str | None, purpose: str) -> None:
-        """Say which `extra` of ours, if any, installs `package`, needed for `purpose`."""
+    def __init__(self, package: str, extra: str | None, purpose: str, instead: str | None = None) -> None:
+        """Say which `extra` of ours, if any, installs `package`, needed for `purpose`; or what to do `instead`."""
         command = f'pip install "edge-squeeze[{extra}]"' if extra else f"pip install {package}"
-        super().__init__(f"{package} is not installed; it is needed for {purpose}. Run: {command}")
+        super().__init__(f"{package} is not installed; it is needed for {purpose}. {instead or f'Run: {command}'}")
 
 
 def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:

@@ -11,7 +11,6 @@ import numpy as np
 from edge_squeeze import model as networks, weights as weight_store
 from edge_squeeze.chatter import captured
 from edge_squeeze.engines.catalogue import is_installed
-from edge_squeeze.errors import MissingDependencyError
 from edge_squeeze.manifest import WeightsRecord
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.scores import Scores
@@ -43,7 +42,9 @@ def all_layers(model: Any) -> list[Any]:
 def require_tensorflow() -> None:
     """Raise MissingDependencyError if TensorFlow is not installed."""
     if not is_installed("tensorflow"):
-        raise MissingDependencyError("tensorflow", "export", "building a Keras model")
+        from edge_squeeze.doctor import remedies
+
+        raise remedies.missing("tensorflow", "export", "building a Keras model")
 
 
 def load_tensorflow() -> None:

@@ -26,7 +26,12 @@ MAC = replace(PC, system="Darwin", machine="arm64", libc=None, python="3.14.0")
         ("tflite-runtime", PC, "Python 3.12: use Python 3.11 at the newest"),
         ("tflite-runtime", PI_32, None),
         ("tflite-runtime", replace(PI_32, machine="armv6l"), "for armv6l"),
+        ("numpy", MUSL, None),
         ("pillow", MUSL, None),
+        ("numpy", replace(PC, machine="aarch64"), None),
+        ("numpy", PI_32, "for armv7l, only for x86_64 and aarch64. Take Debian's python3-numpy: an environment made"),
+        ("pillow", PI_32, "Take Debian's python3-pil"),
+        ("typer", PI_32, None),
         ("tensorflow", MAC, None),  # nothing is claimed about other systems than Linux
         ("tflite-runtime", MAC, None),
     ],
@@ -52,6 +57,14 @@ def test_the_engine_that_is_recommended_can_be_had(format_name: str, machine: Ma
     problem = remedies.for_no_engine(format_name, machine)
     assert problem.command == (f'pip install "edge-squeeze[{extra}]"' if extra else None)
     assert (problem.advice is None) == (extra is not None)
+
+
+@pytest.mark.parametrize(("machine", "command"), [(PC, "pip install edge-squeeze"), (PI_32, None)])
+def test_packages_of_the_base_that_pip_cannot_bring_get_no_command(machine: Machine, command: str | None) -> None:
+    old = Package("numpy", "1.20", ">=1.24", "too old", "")
+    (problem,) = remedies.for_base([old, Package("typer", "0.28", "", "ok", "")], machine)
+    assert problem.command == command
+    assert ("python3-numpy" in str(problem.advice)) == (command is None)
 
 
 def engine(name: str, state: str = "ok", not_loadable: str | None = None) -> Engine:

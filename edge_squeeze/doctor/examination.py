@@ -78,7 +78,7 @@ def examine(machine: Machine | None = None, installation: Installation | None = 
     jobs = [_export(here, machine, engines, weights), *(_run(here, machine, kind, engines) for kind in ENGINES_OF)]
     exporting = not engines or any(here.version_of(name) for name in ONLY_EXPORTING)
     main = [job for job in jobs if (job.name == EXPORT if exporting else job.engine)]
-    problems = remedies.for_base(base) + [problem for job in main for problem in job.problems]
+    problems = remedies.for_base(base, machine) + [problem for job in main for problem in job.problems]
     main_job = EXPORT if exporting else RUN
     told = {problem.what for job in jobs for problem in job.problems}
     return Diagnosis(

@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge_squeeze.doctor import machine as machines
 from edge_squeeze.doctor.diagnosis import Engine, Package, Problem
-from edge_squeeze.doctor.installation import MISSING, OK, release
+from edge_squeeze.doctor.installation import MISSING, OK, own_requirements, release
 from edge_squeeze.doctor.machine import MUSL, Machine
+from edge_squeeze.errors import MissingDependencyError
 
 EXPORTING_MACHINES = ("x86_64", "aarch64")
+SYSTEM_PACKAGES = "an environment made with `python3 -m venv --system-site-packages` sees it"
+MODULES = {"PIL": "pillow"}  # of packages that have another name
 
 
 @dataclass(frozen=True)
 class Wheels:
-    """For which machines a package publishes Linux wheels, all of them for glibc, and up to which Python."""
+    """For which machines a package publishes Linux wheels, up to which Python, and what Debian calls the package."""
 
     machines: tuple[str, ...]
     newest_python: tuple[int, int] | None = None  # None: not known to end
+    musl: bool = False  # as well as glibc
+    in_debian: str | None = None
 
 
 # Of the versions that are required: TensorFlow 2.21, LiteRT 2.3, ONNX Runtime 1.31, tflite-runtime 2.14.
 WHEELS = {
+    "numpy": Wheels(EXPORTING_MACHINES, musl=True, in_debian="python3-numpy"),
+    "pillow": Wheels(EXPORTING_MACHINES, musl=True, in_debian="python3-pil"),
     "tensorflow": Wheels(EXPORTING_MACHINES, (3, 13)),
     "ai-edge-litert": Wheels(EXPORTING_MACHINES),
     "onnxruntime": Wheels(EXPORTING_MACHINES),
@@ -42,8 +50,9 @@ def no_wheels(package: str, machine: Machine) -> str | None:
     if wheels is None or machine.system != "Linux":
         return None
     if machine.machine not in wheels.machines:
-        return f"{package} has no wheels for {machine.machine}, only for {' and '.join(wheels.machines)}."
-    if machine.libc == MUSL:
+        instead = f" Take Debian's {wheels.in_debian}: {SYSTEM_PACKAGES}." if wheels.in_debian else ""
+        return f"{package} has no wheels for {machine.machine}, only for {' and '.join(wheels.machines)}.{instead}"
+    if machine.libc == MUSL and not wheels.musl:
         return f"{package} has no wheels for musl, only for glibc (Debian, Ubuntu)."
     newest, here = wheels.newest_python, release(machine.python)[:2]
     if newest is not None and here > newest:
@@ -52,22 +61,48 @@ def no_wheels(package: str, machine: Machine) -> str | None:
     return None
 
 
-def for_base(packages: Sequence[Package]) -> list[Problem]:
+def for_base(packages: Sequence[Package], machine: Machine) -> list[Problem]:
     """The problems of the packages that every job needs."""
-    return _for_packages(packages, None, install(""))
+    return _for_packages(packages, machine, "")
 
 
 def for_export(packages: Sequence[Package], machine: Machine) -> list[Problem]:
     """The problems of the packages that exporting needs."""
+    return _for_packages(packages, machine, "export")
+
+
+def _for_packages(packages: Sequence[Package], machine: Machine, extra: str) -> list[Problem]:
     reasons = [why for package in packages if package.state != OK and (why := no_wheels(package.name, machine))]
-    return _for_packages(packages, reasons[0] if reasons else None, None if reasons else install("export"))
-
-
-def _for_packages(packages: Sequence[Package], advice: str | None, command: str | None) -> list[Problem]:
+    advice, command = (reasons[0], None) if reasons else (None, install(extra))
     missing = [package.name for package in packages if package.state == MISSING]
     faults = [f"missing: {', '.join(missing)}"] if missing else []
     faults += [package.fault for package in packages if package.fault and package.state != MISSING]
     return [Problem(fault, advice, command) for fault in faults]
+
+
+def missing(package: str, extra: str | None, purpose: str, machine: Machine | None = None) -> MissingDependencyError:
+    """The error that `package` is needed for `purpose` and not there, with the way to it on `machine` (this one)."""
+    return MissingDependencyError(package, extra, purpose, no_wheels(package, machine or machines.read()))
+
+
+def missing_engine(format_name: str, purpose: str, machine: Machine | None = None) -> MissingDependencyError:
+    """The error that no engine for `format_name` is there, naming one that can be had on `machine` (this one)."""
+    here = machine or machines.read()
+    first, package = next(iter(EXTRAS[format_name].items()))
+    extra = _best_extra(format_name, here)
+    if extra:
+        return MissingDependencyError(EXTRAS[format_name][extra], extra, purpose)
+    return MissingDependencyError(package, first, purpose, for_no_engine(format_name, here).advice)
+
+
+def missing_of_base(module: str | None, machine: Machine | None = None) -> MissingDependencyError | None:
+    """The error that a package which every installation has is not there; None if `module` belongs to none."""
+    top = (module or "").partition(".")[0]
+    package = MODULES.get(top, top)
+    if package not in [one.package for one in own_requirements() if one.extra is None]:
+        return None
+    instead = no_wheels(package, machine or machines.read()) or f"Run: {install('')}"
+    return MissingDependencyError(package, None, "every command", instead)
 
 
 def for_no_engine(format_name: str, machine: Machine) -> Problem:

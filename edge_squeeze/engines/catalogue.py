@@ -13,7 +13,7 @@ from edge_squeeze.engines.ncnn_engine import NcnnEngine
 from edge_squeeze.engines.onnx_engine import OnnxEngine
 from edge_squeeze.engines.openvino_engine import OpenVinoEngine
 from edge_squeeze.engines.tflite_engine import TFLiteEngine
-from edge_squeeze.errors import MissingDependencyError, UsageError, unknown
+from edge_squeeze.errors import UsageError, unknown
 
 Opener = Callable[[Model, EngineOptions], Engine]
 
@@ -69,8 +69,9 @@ def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = R
     if name is None:
         found = next((key for key, row in able.items() if row.installed), None)
         if found is None:
-            first = next(iter(able.values()))
-            raise MissingDependencyError(first.package, first.extra, f"running {_a_file(format_name)}")
+            from edge_squeeze.doctor import remedies  # takes longer to load than choosing does
+
+            raise remedies.missing_engine(format_name, f"running {_a_file(format_name)}")
         return found
     if name not in rows:
         raise unknown(f"runtime of .{format_name} files", name, able)
@@ -78,7 +79,9 @@ def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = R
         reads = " and ".join(f".{kind}" for kind in rows[name].formats)
         raise UsageError(f"{name} runs {reads} files, and this is {_a_file(format_name)}. Choices: {', '.join(able)}.")
     if not able[name].installed:
-        raise MissingDependencyError(able[name].package, able[name].extra, f"--runtime {name}")
+        from edge_squeeze.doctor import remedies
+
+        raise remedies.missing(able[name].package, able[name].extra, f"--runtime {name}")
     return name
 
 

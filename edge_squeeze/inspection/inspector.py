@@ -111,7 +111,7 @@ def inspect(model: bytes, format_name: str) -> Inspection:
         raise unknown("format", format_name, READERS)
     try:
         return _inspection(model, format_name, READERS[format_name](model))
-    except EdgeSqueezeError:
+    except (EdgeSqueezeError, ModuleNotFoundError):
         raise
     except Exception as error:  # both parsers raise whatever a damaged file makes them run into
         reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
