@@ -1,4 +1,4 @@
-"""Runs exported files as an older board does: tflite-runtime 2.14 and NumPy 1, in an environment without TensorFlow."""
+"""Runs exported files as an older board does: tflite-runtime 2.14, the oldest NumPy and Pillow, and no TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edge_squeeze.converters.targets import TARGETS
 
 pytestmark = pytest.mark.slow
 
+OLDEST = {"numpy": "1.24.2", "pillow": "9.4.0"}  # Debian 12's, and the oldest that are let in
 PACKAGES = ("tflite-runtime==2.14.0", "numpy<2", "pillow", "typer", "rich", "tflite")
 # What computes the convolutions: this engine's XNNPACK takes none with int8 weights.
 KERNELS = {"float32": "xnnpack", "float16": "xnnpack", "dynamic": "builtin", "int8": "builtin"}
@@ -22,7 +23,7 @@ KERNELS = {"float32": "xnnpack", "float16": "xnnpack", "dynamic": "builtin", "in
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the programs of an environment that has what a board has."""
-    return install(tmp_path_factory.mktemp("board"), PACKAGES, {"numpy": "1.26.4"})
+    return install(tmp_path_factory.mktemp("board"), PACKAGES, OLDEST)
 
 
 def check(environment: Path, artifact: Path, kernels: str) -> None:
@@ -41,8 +42,8 @@ def test_every_target_of_tflite_is_listed_here() -> None:
 def test_the_environment_is_that_of_a_board(environment: Path) -> None:
     done = run(environment / "python", "-c", "import tensorflow")
     assert "ModuleNotFoundError: No module named 'tensorflow'" in done.stderr
-    done = run(environment / "python", "-c", "import numpy; print(numpy.__version__)")
-    assert done.stdout.startswith("1."), done.stderr
+    done = run(environment / "python", "-c", "import numpy, PIL; print(numpy.__version__, PIL.__version__)")
+    assert done.stdout.split() == list(OLDEST.values()), done.stderr
     done = run(environment / "python", "-c", "import edge_squeeze; print(edge_squeeze.__file__)")
     assert str(environment.parent) in done.stdout, "the checkout is tested instead of what was installed"
 
