@@ -55,20 +55,30 @@ def must(done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode == 0, said
 
 
+def copy_source(folder: Path) -> Path:
+    """A copy in `folder` of what the package is built from, so that building leaves nothing in the checkout."""
+    folder.mkdir()
+    for name in SOURCES:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    return folder
+
+
+def constrain(folder: Path, pins: dict[str, str]) -> Path:
+    """A copy in `folder` of constraints.txt with the versions of `pins`."""
+    text = (ROOT / "constraints.txt").read_text()
+    for name, version in pins.items():
+        text = re.sub(rf"(?m)^{name}==.*$", f"{name}=={version}", text)
+    (folder / "constraints.txt").write_text(text)
+    return folder / "constraints.txt"
+
+
 def install(folder: Path, packages: Sequence[str], pins: dict[str, str], *, dependencies: bool = True) -> Path:
     """The folder with the programs of a new environment in `folder` that has `packages` and the checkout in it.
 
     `pins` are versions other than those of constraints.txt; without `dependencies` nothing else is installed.
     """
-    constraints, source, programs = folder / "constraints.txt", folder / "source", folder / "venv" / "bin"
-    text = (ROOT / "constraints.txt").read_text()
-    for name, version in pins.items():
-        text = re.sub(rf"(?m)^{name}==.*$", f"{name}=={version}", text)
-    constraints.write_text(text)
-    source.mkdir()
-    for name in SOURCES:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, source / name)
+    constraints, source, programs = constrain(folder, pins), copy_source(folder / "source"), folder / "venv" / "bin"
     if tool := uv():
         make = [tool, "venv", "--python", python_3_11(), programs.parent]
         installing = [tool, "pip", "install", "--python", programs / "python"]
