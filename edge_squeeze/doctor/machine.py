@@ -32,6 +32,7 @@ ARM_PARTS = {
     "0xd0b": "Cortex-A76",
     "0xd0c": "Neoverse-N1",
     "0xd40": "Neoverse-V1",
+    "0xd42": "Cortex-A78AE",
     "0xd49": "Neoverse-N2",
     "0xd4f": "Neoverse-V2",
     "0xc07": "Cortex-A7",
