@@ -101,6 +101,7 @@ def to_json(result: Result, *, raw: bool = True) -> dict[str, Any]:
         "resumed_after_s": result.resumed_after_s,
         "aa_floor": result.aa_floor,
         "measured_floor": result.measured_floor,
+        "floor_file": result.floor_file,
         **as_json(result.device),
         "arms": [_arm(one, raw=raw) for one in result.arms],
         "comparisons": [as_json(one) for one in result.comparisons],

@@ -112,6 +112,19 @@ Old = Annotated[Path, typer.Argument(help="The earlier result (.json).")]
 New = Annotated[Path, typer.Argument(help="The later result (.json).")]
 Force = Annotated[bool, typer.Option("--force", help="Compare what was measured under other circumstances.")]
 
+# verify, benchmark: where
+Device = Annotated[
+    str | None, typer.Option(help="Where it runs: ssh:[USER@]HOST[:PORT], or local; default: local.", metavar="DEVICE")
+]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device", help="Where to measure: ssh:[USER@]HOST[:PORT], or local; repeatable; default: local.",
+        metavar="DEVICE",
+    ),
+]  # fmt: skip
+Setup = Annotated[bool, typer.Option("--setup", help="Make an environment on a board that has none, once.")]
+
 # bundle
 AndroidPaths = Annotated[
     list[Path] | None,

@@ -6,13 +6,14 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 import edge_squeeze
 from edge_squeeze import arguments as arg, chatter, ending, supervision
 from edge_squeeze.bundling import commands as bundling
+from edge_squeeze.devices import address
 from edge_squeeze.errors import MissingDependencyError, PartlyExportedError, UsageError
 
 EPILOG = "Any command: --debug shows the traceback of an error. Exit codes: docs/commands.md."
@@ -86,6 +87,8 @@ def verify(
     custom_objects: arg.CustomObjects = None,
     runtime: arg.Runtime = None,
     threads: arg.Threads = 1,
+    device: arg.Device = None,
+    setup: arg.Setup = False,
     json_: arg.Json = False,
     verbose: arg.Verbose = False,
 ) -> None:
@@ -94,10 +97,14 @@ def verify(
     from edge_squeeze.console import ConsoleReporter
 
     chatter.visible(verbose)
-    found = edge_squeeze.verify(
-        artifact, images=images, original=original, custom_objects=custom_objects, runtime=runtime, threads=threads,
-        reporter=ConsoleReporter(verbose=verbose),
-    )  # fmt: skip
+    options: dict[str, Any] = {
+        "images": images, "original": original, "custom_objects": custom_objects, "runtime": runtime, "threads": threads
+    }  # fmt: skip
+    if elsewhere := address.elsewhere(device and [device]):
+        from edge_squeeze.devices import verifying
+
+        raise typer.Exit(verifying.verify(artifact, *elsewhere, setup=setup, as_json=json_, **options))
+    found = edge_squeeze.verify(artifact, **options, reporter=ConsoleReporter(verbose=verbose))
     summaries.verification(found, as_json=json_)
     if not found.passed:
         raise typer.Exit(PARITY_FAILED)
@@ -160,6 +167,8 @@ def benchmark(
     strict: arg.Strict = False,
     aa_floor: arg.AaFloor = False,
     fresh: arg.Fresh = False,
+    device: arg.Devices = None,
+    setup: arg.Setup = False,
     replay: arg.Replay = None,
     out: arg.Results = None,
     no_raw: arg.NoRaw = False,
@@ -167,21 +176,15 @@ def benchmark(
 ) -> None:
     """Measure the latency of .tflite and .onnx files or artifacts; the first is what the others are compared with."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy is about to start threads that nobody needs here
-    from edge_squeeze.benchmarks.reports import documents, output
-    from edge_squeeze.console import ConsoleReporter
+    from edge_squeeze.benchmarks.reports import commands
 
-    documents.check(out or [])
-    if replay is not None:
-        output.check_replay(replay, files or [])
-        result = edge_squeeze.replay(replay, gate=gate)
-    else:
-        result = edge_squeeze.benchmark(
-            files or [], profile=profile, threads=threads, runtime=runtime, cores=cores, spin=not no_spin,
-            inputs=inputs, input_shape=input_shape, seed=seed, launches=launches, duration=duration, rate=rate,
-            gate=gate, aa_floor=aa_floor, fresh=fresh, reporter=ConsoleReporter(animated=False),
-        )  # fmt: skip
-    output.show(result, as_json=json_, raw=not no_raw, saved=out or [])
-    raise typer.Exit(output.exit_code(result, strict=strict, fail_on_regression=fail_on_regression))
+    options: dict[str, Any] = {
+        "profile": profile, "threads": threads, "runtime": runtime, "cores": cores, "spin": not no_spin,
+        "inputs": inputs, "input_shape": input_shape, "seed": seed, "launches": launches, "duration": duration,
+        "rate": rate, "gate": gate, "aa_floor": aa_floor, "fresh": fresh,
+    }  # fmt: skip
+    wanted = commands.Wanted(json_, not no_raw, out or [], strict, fail_on_regression)
+    raise typer.Exit(commands.benchmark(files or [], options, replay, address.elsewhere(device), wanted, setup=setup))
 
 
 @app.command(short_help="Compare two saved benchmarks.")

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 T = TypeVar("T")
+PROGRESS, LINES = "EDGE_SQUEEZE_PROGRESS", "lines"  # for somebody far away: a line each, in place of a bar
 TABLE_WIDTH = 200  # a narrow terminal wraps a line; rich would drop columns, the verdict first
 STYLES = {"PASS": "green", "FAIL": "bold red", "UNPROVEN": "yellow"}
 
@@ -58,10 +59,18 @@ class ConsoleReporter:
 
     def track(self, items: Iterable[T], title: str) -> Iterator[T]:
         """`items`, with a bar that disappears when they are through."""
+        if os.environ.get(PROGRESS) == LINES:
+            yield from self._told(list(items), title)
+            return
         columns = TextColumn(f"    {title}"), BarColumn(), MofNCompleteColumn()
         hidden, moving = not self._console.is_terminal, self._animated
         with Progress(*columns, console=self._console, transient=True, disable=hidden, auto_refresh=moving) as bar:
             yield from bar.track(items, total=len(items) if isinstance(items, Sized) else None)
+
+    def _told(self, items: Sequence[T], title: str) -> Iterator[T]:
+        for number, item in enumerate(items, start=1):
+            self._console.print(f"      {title} {number}/{len(items)}")
+            yield item
 
     def note(self, text: str) -> None:
         """A remark, shown below the step that is under way."""

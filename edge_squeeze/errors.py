@@ -7,7 +7,9 @@ EdgeSqueezeError              1  a defect of this package
 |   `-- FailedParityError     3  an artifact whose parity failed, where one is wanted that people will use
 |-- ConversionError           4  a readable model that could not be converted or run
 |   `-- PartlyExportedError       the same, while other files of the same export were made
-`-- MissingDependencyError    5  a package is not installed; the message names the extra that brings it
+|-- MissingDependencyError    5  a package is not installed; the message names the extra that brings it
+|-- DeviceError               6  a board could not be reached, set up or used to the end
+`-- FailedThereError         2-7  a command failed on a board, with this code; its own error is in the message
 """
 
 from __future__ import annotations
@@ -64,6 +66,21 @@ class MissingDependencyError(EdgeSqueezeError):
         """Say which `extra` of ours, if any, installs `package`, needed for `purpose`; or what to do `instead`."""
         command = f'pip install "edge-squeeze[{extra}]"' if extra else f"pip install {package}"
         super().__init__(f"{package} is not installed; it is needed for {purpose}. {instead or f'Run: {command}'}")
+
+
+class DeviceError(EdgeSqueezeError):
+    """A board could not be reached, set up, or used to the end."""
+
+    exit_code = 6
+
+
+class FailedThereError(EdgeSqueezeError):
+    """A command failed on a device with an error of its own, whose exit code this one takes over."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        """Take over `exit_code`, which is that of another error of this module."""
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:

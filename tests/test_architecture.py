@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
     "edge_squeeze": "edge_squeeze",
     "edge_squeeze/bundling": "edge_squeeze.bundling",
+    "edge_squeeze/devices": "edge_squeeze.devices",
     "edge_squeeze/doctor": "edge_squeeze.doctor",
     "edge_squeeze/engines": "edge_squeeze.engines",
     "edge_squeeze/inspection": "edge_squeeze.inspection",

@@ -22,12 +22,6 @@ LEFT = 2  # columns of text
 COMPARED = ("arm", "metric", "ratio", "95 %", "allowed", "trust", "verdict")
 
 
-def check_replay(path: Path, files: Sequence[Path]) -> None:
-    """Raise UsageError if files are to be measured along with a replay."""
-    if files:
-        raise UsageError(f"--replay computes {path} anew and measures nothing. Leave {files[0]} out.")
-
-
 def show(result: Result, *, as_json: bool, raw: bool, saved: Sequence[Path]) -> None:
     """Print `result`, and save it to the files `saved`."""
     documents.write(result, list(saved), raw=raw)

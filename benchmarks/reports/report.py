@@ -30,13 +30,12 @@ def _row(one: ArmResult, result: Result) -> tuple[str, ...]:
     about = arm.name, arm.engine_name, str(arm.threads)
     if found is None:
         return *about, *[NOTHING] * 7, _mb(arm.size_bytes), NOTHING, NOTHING, f"failed: {one.failure}"
-    ci95 = NOTHING if found.p50_ci95 is None else f"{_ms(found.p50_ci95[0])}-{_ms(found.p50_ci95[1])}"
     peak = NOTHING if found.peak_rss_bytes is None else f"{found.peak_rss_bytes / 1e6:.1f}"
     base = result.arms[0].summary
     times = f"{base.p50_ms / found.p50_ms:.2f}" if base and not is_emulated(one.checks) else NOTHING
     return (
-        *about, _ms(found.p50_ms), ci95, _ms(found.p90_ms), _ms(found.p95_ms), _ms(found.first_ms),
-        _ms(found.load_init_ms), peak, _mb(arm.size_bytes), times, one.validity, _verdict(one, result),
+        *about, ms(found.p50_ms), interval(found.p50_ci95), ms(found.p90_ms), ms(found.p95_ms), ms(found.first_ms),
+        ms(found.load_init_ms), peak, _mb(arm.size_bytes), times, one.validity, _verdict(one, result),
     )  # fmt: skip
 
 
@@ -59,10 +58,16 @@ def said(found: Comparison) -> str:
     return found.verdict
 
 
-def _ms(value: float | None) -> str:
+def ms(value: float | None) -> str:
+    """Milliseconds with three digits."""
     if value is None:
         return NOTHING
     return f"{value:.3g}" if value < 1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004 - digits
+
+
+def interval(bounds: Sequence[float] | None) -> str:
+    """An interval in milliseconds."""
+    return NOTHING if bounds is None else f"{ms(bounds[0])}-{ms(bounds[1])}"
 
 
 def _mb(size_bytes: int) -> str:
@@ -116,12 +121,12 @@ def _long_run(one: ArmResult, arms: Sequence[ArmResult]) -> Iterator[str]:
         if held.t_throttle_s is not None and {"contention", "waiting"} & {c.id for c in one.checks if c.status != PASS}:
             when += ", perhaps for the sake of other programs"
         yield (
-            f"{label(one, arms)}: peak {_ms(held.peak_ms)}, steady {_ms(held.steady_ms)}: {held.ratio:.2f} times its "
+            f"{label(one, arms)}: peak {ms(held.peak_ms)}, steady {ms(held.steady_ms)}: {held.ratio:.2f} times its "
             f"peak; {when}."
         )
     if one.summary and (paced := one.summary.paced):
         yield (
-            f"{label(one, arms)} at {paced.rate:g} frames a second: response p90 {_ms(paced.response_p90_ms)}, "
+            f"{label(one, arms)} at {paced.rate:g} frames a second: response p90 {ms(paced.response_p90_ms)}, "
             f"{paced.miss_pct:.1f} % late (not done when the next was due); an inference takes "
             f"{paced.idle_penalty:.2f} times what it takes without pauses."
         )

@@ -1,0 +1,86 @@
+"""Results of several devices in one table: an arm a row, each device with columns of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_squeeze.benchmarks import result as results
+from edge_squeeze.benchmarks.elsewhere import Measured
+from edge_squeeze.benchmarks.reports import documents, report
+from edge_squeeze.benchmarks.reports.headline import headline
+from edge_squeeze.benchmarks.result import ArmResult
+from edge_squeeze.console import print_json, print_table, print_text
+
+SCHEMA = "edge_squeeze.devices/1"
+LEFT = 2
+Row = tuple[str, str, int]  # model, engine, and which of its numbers of threads
+
+
+def show(found: Sequence[Measured], *, as_json: bool, raw: bool, saved: Sequence[Path]) -> None:
+    """Print what the devices found, and save the result of each to files of its own."""
+    written = [_save(one, saved, raw=raw) for one in found if one.result is not None]
+    if as_json:
+        print_json(to_json(found, raw=raw))
+        return
+    columns, rows = table(found)
+    print_table(columns, rows, left=LEFT)
+    for one in found:
+        print_text("", *(f"{'' if at else f'{one.name}: '}{line}" for at, line in enumerate(_said(one))))
+    paths = [str(path) for group in written for path in group]
+    print_text(*(["", f"Saved: {', '.join(paths)}"] if paths else []))
+
+
+def to_json(found: Sequence[Measured], *, raw: bool) -> dict[str, Any]:
+    """The document of several devices; one that failed has an `error` in place of a result."""
+    devices = [
+        {"device": one.name, "result": results.to_json(one.result, raw=raw)}
+        if one.result is not None
+        else {"device": one.name, "result": None, "error": str(one.error)}
+        for one in found
+    ]
+    return {"schema": SCHEMA, "devices": devices}
+
+
+def table(found: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
+    """The columns, and a row for each arm: its p50 with the interval, and whether to trust it, by device."""
+    arms = [_by_row(one) for one in found]
+    columns = ["arm", "engine", "threads", *(word for one in found for word in (f"{one.slug} p50", "95 %", "trust"))]
+    return columns, [_row(row, arms) for row in dict.fromkeys(row for one in arms for row in one)]
+
+
+def _by_row(one: Measured) -> dict[Row, ArmResult]:
+    """The arms of a device. Where it chose the number of threads itself, the first is still that of the others."""
+    rows: dict[Row, ArmResult] = {}
+    for arm in one.result.arms if one.result else []:
+        place = sum(row[:2] == (arm.arm.name.lstrip("/"), arm.arm.engine_name) for row in rows)
+        rows[arm.arm.name.lstrip("/"), arm.arm.engine_name, place] = arm
+    return rows
+
+
+def _row(row: Row, arms: Sequence[dict[Row, ArmResult]]) -> list[str]:
+    there = [one.get(row) for one in arms]
+    threads = dict.fromkeys(str(arm.arm.threads) for arm in there if arm is not None)
+    return [row[0], row[1], " / ".join(threads), *(cell for arm in there for cell in _cells(arm))]
+
+
+def _cells(arm: ArmResult | None) -> tuple[str, str, str]:
+    if arm is None or arm.summary is None:
+        return report.NOTHING, report.NOTHING, "failed" if arm else report.NOTHING
+    return report.ms(arm.summary.p50_ms), report.interval(arm.summary.p50_ci95), arm.validity
+
+
+def _said(one: Measured) -> Iterator[str]:
+    if one.result is None:
+        yield from str(one.error).removeprefix(f"{one.name}: ").splitlines()
+        return
+    yield headline(one.result)
+    yield f"  {one.result.device.device.model or one.result.device.cpu.name or 'unknown device'}"
+    yield from (f"  {note}" for note in report.notes(one.result))
+
+
+def _save(one: Measured, saved: Sequence[Path], *, raw: bool) -> list[Path]:
+    paths = [path.with_name(f"{path.stem}-{one.slug}{path.suffix}") for path in saved]
+    documents.write(one.raised(), paths, raw=raw)
+    return paths

@@ -1,0 +1,139 @@
+"""A command of edge-squeeze run on a device, from the first connection to its exit code."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from edge_squeeze.devices import cargo, refusals, wheel
+from edge_squeeze.devices.address import Address
+from edge_squeeze.devices.cargo import Job
+from edge_squeeze.devices.connection import Connection
+from edge_squeeze.errors import DeviceError, FailedThereError
+
+Tell = Callable[[str], None]
+ERROR = "Error: "
+PASSED_ON = (2, 3, 4, 5, 7)  # exit codes that tell of the input, wherever that was
+INTERRUPTED = "Interrupted."
+LARGEST_OUTPUT = 1 << 30
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command printed on standard output, and its exit code."""
+
+    code: int
+    output: bytes
+
+
+class Device:
+    """A device that runs one command; `tell` hears its lines as they come."""
+
+    def __init__(self, address: Address, tell: Tell, *, setup: bool) -> None:
+        self.address, self._tell, self._setup = address, tell, setup
+        self._connection: Connection | None = None
+        self._cancelled = False
+
+    def run(self, job: Job) -> Outcome:
+        """What `job` came to there.
+
+        DeviceError if the device could not be used to the end, FailedThereError if the command ended with an error.
+        """
+        with tempfile.TemporaryFile() as files:
+            size = cargo.pack(job, files) if self.address.host else 0
+            files.seek(0)
+            self._connection = Connection(self.address)
+            if self._cancelled:
+                self._connection.hang_up()
+            try:
+                return Conversation(self._connection, self.address, job, self._tell, setup=self._setup).run(files, size)
+            finally:
+                self._connection.close()
+
+    def cancel(self) -> None:
+        """End the command there; from another thread."""
+        self._cancelled = True
+        if self._connection is not None:
+            self._connection.hang_up()
+
+
+class Conversation:
+    """What is said to a device and what it answers, until a command has ended there."""
+
+    def __init__(self, connection: Connection, address: Address, job: Job, tell: Tell, *, setup: bool) -> None:
+        self._connection, self._address, self._job, self._tell, self._setup = connection, address, job, tell, setup
+        self._board: Mapping[str, Any] = {}
+        self._output, self._error, self._code = list[str](), list[str](), None
+
+    def run(self, files: IO[bytes], size: int) -> Outcome:
+        """What the command came to; `files` is an archive of `size` bytes."""
+        answers: dict[str, Callable[[Mapping[str, Any]], object]] = {
+            "hello": self._request,
+            "no-environment": self._refuse,
+            "send-wheel": self._send_wheel,
+            "send-files": lambda _: self._connection.send(self._order(size), files),
+            "line": self._hear,
+            "output": lambda event: self._output.append(event["part"]),
+            "failed": self._failed,
+        }
+        for event in self._connection.events():
+            if event.get("event") == "end":
+                return self._ended(event["code"])
+            if answer := answers.get(event.get("event", "")):
+                answer(event)
+        raise self._connection.lost()
+
+    def _request(self, event: Mapping[str, Any]) -> None:
+        self._board = event
+        python = None if self._address.host else sys.executable
+        stem = wheel.pack().stem if self._address.host else ""
+        self._connection.send({"stem": stem, "extras": self._job.extras, "setup": self._setup, "python": python})
+
+    def _refuse(self, _: Mapping[str, Any]) -> NoReturn:
+        raise refusals.no_environment(self._address)
+
+    def _send_wheel(self, _: Mapping[str, Any]) -> None:
+        self._tell(f"Setting up {self._address.text}, once:")
+        packed = wheel.pack()
+        self._connection.send({"name": packed.name, "bytes": len(packed.data)}, io.BytesIO(packed.data))
+
+    def _order(self, size: int) -> dict[str, Any]:
+        """The command; on this machine it runs where we do, on the files as they are."""
+        here = self._address.host is None
+        argv = [str(word) for word in self._job.argv] if here else self._job.words
+        return {"argv": argv, "cwd": str(Path.cwd()) if here else None, "bytes": size}
+
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        """Pass a line on; an error is kept for the end, and what an interruption says is said here."""
+        line = str(event["text"])
+        if self._error or line.startswith(ERROR):
+            self._error.append(line)
+        elif line.strip() and not line.startswith(INTERRUPTED):
+            self._tell(line)
+
+    def _failed(self, event: Mapping[str, Any]) -> NoReturn:
+        raise refusals.set_up(self._address, event["step"], event["text"], self._board)
+
+    def _ended(self, code: int) -> Outcome:
+        said = "\n".join(self._error).removeprefix(ERROR)
+        if re.search(refusals.SETTING_UP[0].words, said):
+            raise refusals.refused(self._address, "while it worked", said, refusals.FULL_MEANWHILE)
+        if said and code in PASSED_ON:
+            raise FailedThereError(f"{self._address.text}: {said}", code)
+        if said or code not in (0, *PASSED_ON):
+            what = said or "it said nothing"
+            raise DeviceError(f"{self._address.text}: the command ended with exit code {code} there: {what}")
+        try:
+            return Outcome(
+                code, zlib.decompressobj().decompress(base64.b64decode("".join(self._output)), LARGEST_OUTPUT)
+            )
+        except (ValueError, zlib.error) as error:
+            raise DeviceError(f"{self._address.text}: its answer cannot be read: {error}. Try again.") from error

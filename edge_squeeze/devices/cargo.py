@@ -1,0 +1,117 @@
+"""What goes to a board: the files that a command names, at names of their own there."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from edge_squeeze import model_files
+from edge_squeeze.artifact import MANIFEST
+from edge_squeeze.errors import UsageError
+from edge_squeeze.pictures import list_pictures
+
+ONNX, LITERT = "onnx", "litert"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command of edge-squeeze: its words, those that are paths as such. `models` are those among them to be run."""
+
+    argv: Sequence[str | Path]
+    models: Sequence[Path]
+    names: dict[Path, str] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.names.update(_names([word for word in self.argv if isinstance(word, Path)]))
+
+    @property
+    def words(self) -> list[str]:
+        """The command as a board is to run it, below the folder that receives the files."""
+        return [self.names[word] if isinstance(word, Path) else word for word in self.argv]
+
+    @property
+    def extras(self) -> list[str]:
+        """The extras of ours that bring the engines for `models`: what is needed first, then what has it besides."""
+        needed = sorted({_extra(path) for path in self.models})
+        both = f"{LITERT}-{ONNX}"
+        return list(dict.fromkeys(["-".join(needed), both]))
+
+
+def plain_name(path: Path) -> str:
+    """The name of `path` on a board: relative, whatever it is here."""
+    parts = [part for part in path.parts if part not in (path.anchor, "..")]
+    return str(PurePosixPath(*parts)) if parts else path.resolve().name or "files"
+
+
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """A name for each of `paths`, no two of them alike."""
+    names: dict[Path, str] = {}
+    for path in paths:
+        name, number = plain_name(path), 2
+        while path not in names and name in names.values():
+            name, number = f"{number}/{plain_name(path)}", number + 1
+        names.setdefault(path, name)
+    return names
+
+
+def _extra(model: Path) -> str:
+    file, _ = model_files.find(model)
+    return ONNX if file.suffix.lower() == ".onnx" else LITERT
+
+
+def files_of(path: Path) -> Iterator[tuple[Path, PurePosixPath]]:
+    """The files that `path` stands for, each with where it lies from there.
+
+    All of an artifact, also where a file in it is meant; one file; the pictures of a folder. UsageError without any.
+    """
+    folder = path if path.is_dir() else path.parent
+    if (folder / MANIFEST).is_file() and (path.is_dir() or _belongs(path)):
+        up = PurePosixPath() if path.is_dir() else PurePosixPath("..")
+        inside = [one for one in sorted(folder.rglob("*")) if one.is_file() and not one.is_symlink()]
+        yield from ((one, up / one.relative_to(folder).as_posix()) for one in inside)
+    elif path.is_dir():
+        yield from ((one, PurePosixPath(one.relative_to(path).as_posix())) for one in list_pictures(path))
+    elif path.is_file():
+        yield path, PurePosixPath()
+    else:
+        raise UsageError(f"No such file or folder: {path}.")
+
+
+def _belongs(path: Path) -> bool:
+    return model_files.find(path)[1] is not None
+
+
+def pack(job: Job, file: IO[bytes]) -> int:
+    """Write a tar archive of the files of `job` to `file`; the number of its bytes comes back. UsageError as above."""
+    packed: set[str] = set()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path, name in job.names.items():
+            for source, inside in files_of(path):
+                where = _resolved(PurePosixPath(name) / inside)
+                if where not in packed:
+                    _add(archive, source, where)
+                packed.add(where)
+    return file.tell()
+
+
+def _resolved(path: PurePosixPath) -> str:
+    parts: list[str] = []
+    for part in path.parts:
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _add(archive: tarfile.TarFile, source: Path, name: str) -> None:
+    try:
+        with source.open("rb") as opened:
+            about = tarfile.TarInfo(name)
+            about.size = source.stat().st_size
+            archive.addfile(about, opened)
+    except OSError as error:
+        raise UsageError(f"{source} cannot be read: {error}.") from error

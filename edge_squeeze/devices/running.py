@@ -1,0 +1,69 @@
+"""One command on one or several devices at once."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from edge_squeeze.devices.address import Address
+from edge_squeeze.devices.board import Device, Outcome, Tell
+from edge_squeeze.devices.cargo import Job
+from edge_squeeze.errors import EdgeSqueezeError
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a command came to on the device `name`, or the error that kept it from that."""
+
+    name: str
+    slug: str
+    outcome: Outcome | None
+    error: EdgeSqueezeError | None = None
+
+
+def run(addresses: Sequence[Address], job: Job, *, setup: bool) -> list[Attempt]:
+    """What `job` came to on each of `addresses`; their lines go to standard error as they come.
+
+    Interrupted, it ends the work on all devices first.
+    """
+    devices = [Device(one, _teller(one, many=len(addresses) > 1), setup=setup) for one in addresses]
+    with ThreadPoolExecutor(len(devices)) as pool:
+        attempts = [pool.submit(_attempt, one, job) for one in devices]
+        try:
+            wait(attempts)
+        except BaseException:
+            cancelling = [threading.Thread(target=one.cancel) for one in devices]
+            for thread in cancelling:
+                thread.start()
+            wait(attempts)
+            raise
+        return [one.result() for one in attempts]
+
+
+def _attempt(device: Device, job: Job) -> Attempt:
+    address = device.address
+    try:
+        return Attempt(address.text, address.slug, device.run(job))
+    except EdgeSqueezeError as error:
+        return Attempt(address.text, address.slug, None, error)
+
+
+def _teller(address: Address, *, many: bool) -> Tell:
+    prefix = f"{address.text}: " if many else ""
+
+    def tell(line: str) -> None:
+        sys.stderr.write(f"{prefix}{line}\n")
+        sys.stderr.flush()
+
+    return tell
+
+
+def run_alone(address: Address, job: Job, *, setup: bool) -> Outcome:
+    """What `job` came to on one device; its error is raised."""
+    (attempt,) = run([address], job, setup=setup)
+    if attempt.outcome is None:
+        raise attempt.error or AssertionError
+    return attempt.outcome
