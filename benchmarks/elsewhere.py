@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,10 +93,16 @@ def _result(outcome: Outcome, options: Mapping[str, Any]) -> Result:
         result = replaying.replay(path, asking.gates(options["gate"]))
         document = read_json(path, LARGEST)
     measured, file = document["measured_floor"], document["floor_file"]
+    arms = [dataclasses.replace(one, arm=dataclasses.replace(one.arm, path=_path(one.arm.path))) for one in result.arms]
     return dataclasses.replace(
-        result, argv=sys.argv[1:], measured_floor=measured, floor_file=file and f"{file} there",
+        result, arms=arms, argv=sys.argv[1:], measured_floor=measured, floor_file=file and f"{file} there",
         floor_refused=options["aa_floor"] and measured is None,
     )  # fmt: skip
+
+
+def _path(there: str) -> str:
+    """Where a file lay below the folder that is gone by now."""
+    return re.sub(r"^.*/run-[^/]+/files/", "", there)
 
 
 def failure(found: Sequence[Measured]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -39,7 +40,7 @@ def fake_ssh(folder: Path, text: str) -> Path:
 
 def own_environment(cache: Path, extras: str, stem: str) -> Path:
     """An environment as --setup leaves it, which runs what is installed for the tests."""
-    version = sys.version.partition(" ")[0]
+    version = platform.python_version()
     python = cache / "edge-squeeze" / "environments" / f"{stem}-{extras}-{version}" / "bin" / "python"
     return write_program(python, f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
 

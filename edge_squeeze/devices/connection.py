@@ -19,6 +19,7 @@ from edge_squeeze.devices.address import Address
 from edge_squeeze.errors import DeviceError
 
 HEARTBEAT_S = 15
+GREETING_S = 90  # for a slow device to start Python
 PATIENCE_S = 20  # for a device to clear up
 LAST_LINES = 20
 CUT_CODES = (255, -signal.SIGTERM, -signal.SIGKILL)  # of ssh itself
@@ -50,7 +51,7 @@ def ssh_command(address: Address) -> list[str]:
     user = [] if address.user is None else ["-l", address.user]
     script = FIND.format(pythons=" ".join(PYTHONS), start=START, missing=refusals.NO_PYTHON)
     assert address.host is not None
-    return ["ssh", "-T", *options, *port, *user, "--", address.host, f"exec sh -c {shlex.quote(script)}"]
+    return ["ssh", "-T", *options, *port, *user, "--", address.host, f"exec /bin/sh -c {shlex.quote(script)}"]
 
 
 def program() -> bytes:
@@ -67,7 +68,7 @@ class Connection:
 
     def __init__(self, address: Address) -> None:
         self._address, self._errors = address, deque[str](maxlen=LAST_LINES)
-        self._writing, self._done, self._greeted = threading.Lock(), threading.Event(), False
+        self._writing, self._done, self._greeted = threading.Lock(), threading.Event(), threading.Event()
         self._noise: deque[str] = deque(maxlen=LAST_LINES)
         local = [sys.executable, "-I", "-c", START]
         try:
@@ -83,6 +84,7 @@ class Connection:
             ) from error
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
+        threading.Thread(target=self._expect_greeting, daemon=True).start()
         text = program()
         self._write(b"%d\n" % len(text), text)
 
@@ -110,13 +112,18 @@ class Connection:
         mark = agent_link.MARK.encode()
         for line in self._process.stdout:
             if line.startswith(mark):
-                if not self._greeted:
-                    self._greeted = True
+                if not self._greeted.is_set():
+                    self._greeted.set()
                     threading.Thread(target=self._live, daemon=True).start()
                 with contextlib.suppress(ValueError):
                     yield json.loads(line.removeprefix(mark))
             else:
                 self._noise.append(line.decode("utf-8", "replace").rstrip())
+
+    def _expect_greeting(self) -> None:
+        if not self._greeted.wait(GREETING_S) and self._process.poll() is None:
+            self._noise.append(f"nothing came back within {GREETING_S} s")
+            self._process.kill()
 
     def _live(self) -> None:
         """Give signs of life, between messages alone."""
@@ -128,7 +135,7 @@ class Connection:
         self.close()
         self._listener.join(1)
         said = "\n".join([*self._errors] or self._noise)
-        if self._greeted:
+        if self._greeted.is_set():
             known = refusals.CUT_OFF if self._process.returncode in CUT_CODES else refusals.UNFORESEEN
             return refusals.refused(self._address, "while it worked", said, known)
         for line in self._noise:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from edge_squeeze.devices.address import Address
@@ -30,7 +32,7 @@ def run(addresses: Sequence[Address], job: Job, *, setup: bool) -> list[Attempt]
     Interrupted, it ends the work on all devices first.
     """
     devices = [Device(one, _teller(one, many=len(addresses) > 1), setup=setup) for one in addresses]
-    with ThreadPoolExecutor(len(devices)) as pool:
+    with _broken_pipes_are_errors(), ThreadPoolExecutor(len(devices)) as pool:
         attempts = [pool.submit(_attempt, one, job) for one in devices]
         try:
             wait(attempts)
@@ -41,6 +43,16 @@ def run(addresses: Sequence[Address], job: Job, *, setup: bool) -> list[Attempt]
             wait(attempts)
             raise
         return [one.result() for one in attempts]
+
+
+@contextmanager
+def _broken_pipes_are_errors() -> Iterator[None]:
+    """Keep a write to an ssh that has ended from ending this process, as the command line has it for its output."""
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)
 
 
 def _attempt(device: Device, job: Job) -> Attempt:

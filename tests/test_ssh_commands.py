@@ -1,0 +1,206 @@
+"""benchmark and verify on boards, by an ssh that runs everything here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from boards import fake_ssh, left, own_environment, path_with, processes, wait_until
+
+import edge_squeeze
+from edge_squeeze.devices import wheel
+
+RUN = 'echo "Welcome to the board"; exec sh -c "$command"'
+BENCHMARK = ("--profile", "quick", "--launches", "3", "--threads", "1")
+Desk = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two small artifacts, in folders whose names a shell would take apart."""
+    out = tmp_path_factory.mktemp("artifacts") / "it's $HOME"
+    edge_squeeze.export(weights="random", classes=10, input_size=48, format="tflite,onnx", out=out)
+    for found, name in zip(sorted(out.iterdir()), ("o", "t"), strict=True):  # onnx, tflite
+        found.rename(out / name)
+    return out
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """The board's cache, with an environment in it."""
+    folder = tmp_path / "board-cache"
+    own_environment(folder, "litert-onnx", wheel.pack().stem)
+    return folder
+
+
+@pytest.fixture
+def environment(tmp_path: Path, cache: Path) -> dict[str, str]:
+    folder = fake_ssh(tmp_path / "bin", f"echo $@ >>{tmp_path}/calls\nexport XDG_CACHE_HOME={cache}\n{RUN}")
+    return {name: value for name, value in os.environ.items() if name != "EDGE_SQUEEZE_CACHE"} | {
+        "PATH": path_with(folder), "XDG_CACHE_HOME": str(tmp_path / "desk-cache"),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def desk(tmp_path: Path, artifacts: Path, environment: dict[str, str], cache: Path) -> Desk:
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "edge_squeeze", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=artifacts, env=environment)
+        assert "Traceback" not in done.stderr
+        assert not left(cache)
+        return done
+
+    return run
+
+
+def test_a_board_is_measured_like_this_machine(desk: Desk, tmp_path: Path) -> None:
+    saved = tmp_path / "r.json"
+    done = desk("benchmark", "t", "o", *BENCHMARK, "--device", "ssh:pi@board:2222", "--out", saved)
+    assert done.returncode == 0, done.stderr
+    assert "-p 2222 -l pi -- board" in (tmp_path / "calls").read_text()
+    assert "astest is squeezenet1.1-" in done.stdout.splitlines()[0]
+    assert [line.split()[0] for line in done.stdout.splitlines()[3:5]] == [
+        "squeezenet1.1-tflite-float32-random-classes-10-input-size-48",
+        "squeezenet1.1-onnx-float32-random-classes-10-input-size-48",
+    ]  # fmt: skip
+    assert "2 arms, round 3/3" in done.stderr
+    assert "Welcome" not in done.stdout + done.stderr
+    document = json.loads(saved.read_text())
+    assert document["argv"][:2] == ["benchmark", "t"]
+    assert document["arms"][0]["model"]["path"] == "t/squeezenet1.1-float32-random-classes-10-input-size-48.tflite"
+    replayed = desk("benchmark", "--replay", saved)
+    assert replayed.stdout.splitlines()[0] == done.stdout.splitlines()[0]
+    assert desk("compare", saved, saved).returncode in (0, 9)
+
+
+def test_pictures_go_along(desk: Desk, pictures: Path) -> None:
+    done = desk("benchmark", "t", *BENCHMARK, "--inputs", pictures, "--device", "ssh:board", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["arms"][0]["input"]["count"] == 3
+
+
+def test_devices_stand_side_by_side_and_one_that_fails_does_not_stop_the_others(desk: Desk, tmp_path: Path) -> None:
+    fake_ssh(tmp_path / "bin", f"""
+        case "$*" in *" gone "*) echo "ssh: connect to host gone port 22: Connection refused" >&2; exit 255;; esac
+        export XDG_CACHE_HOME={tmp_path}/board-cache
+        exec sh -c "$command"
+    """)  # fmt: skip
+    devices = [word for name in ("ssh:pi4", "local", "ssh:gone") for word in ("--device", name)]
+    done = desk("benchmark", "t", "o", *BENCHMARK, *devices, "--out", tmp_path / "r.json")
+    assert done.returncode == 6, done.stderr
+    lines = done.stdout.splitlines()
+    assert re.split(r"  +", lines[0])[0] == "arm"
+    assert "pi4 p50" in lines[0]
+    assert "local p50" in lines[0]
+    for line, name in zip(lines[1:3], ("tflite", "onnx"), strict=True):
+        assert re.match(rf"squeezenet1.1-{name}-float32-\S+ +\w+ +1( +[\d.]+ +[\d.]+-[\d.]+ +\w+){{2}} +- +- +-$", line)
+    assert "ssh:gone: it answers, but no ssh server listens there" in done.stdout
+    assert f"Saved: {tmp_path}/r-pi4.json, {tmp_path}/r-local.json" in done.stdout
+    assert {path.name for path in tmp_path.glob("r*.json")} == {"r-pi4.json", "r-local.json"}
+    assert "ssh:pi4:       2 arms, round 1/3" in done.stderr
+
+
+def test_the_document_of_several_devices_keeps_that_of_each(desk: Desk) -> None:
+    done = desk("benchmark", "t", *BENCHMARK, "--device", "local", "--device", "ssh:pi4", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["schema"] == "edge_squeeze.devices/1"
+    assert [one["device"] for one in document["devices"]] == ["local", "ssh:pi4"]
+    assert {one["result"]["schema"] for one in document["devices"]} == {"edge_squeeze.bench/1"}
+
+
+def test_an_artifact_is_verified_on_a_board(desk: Desk, artifacts: Path) -> None:
+    done = desk("verify", "t", "--device", "ssh:board")
+    assert done.returncode == 0, done.stderr
+    assert "Golden files: PASS, with litert" in done.stdout
+    scores = next((artifacts / "o" / "golden").glob("scores*"))
+    before = scores.read_bytes()
+    scores.write_bytes(bytes(len(before)))
+    try:
+        broken = desk("verify", "o", "--device", "ssh:board", "--json")
+    finally:
+        scores.write_bytes(before)
+    assert broken.returncode == 3, broken.stderr
+    assert json.loads(broken.stdout)["golden"]["passed"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("benchmark", "nowhere", "--device", "ssh:b"), 2, "Error: No such file: nowhere"),
+        (("benchmark", "--device", "ssh:b"), 2, "Error: Nothing to measure"),
+        (("benchmark", "t", "--profile", "slow", "--device", "ssh:b"), 2, "Error: Unknown profile"),
+        (("benchmark", "t", "--device", "ssh:-x"), 2, "is no device"),
+        (("benchmark", "t", "--device", "ssh:b", "--device", "ssh:b"), 2, "named twice"),
+        (("benchmark", "t", "--out", "r.txt", "--device", "ssh:b"), 2, "--out must end in"),
+        (("benchmark", "--replay", "r.json", "--device", "ssh:b"), 2, "Leave --device ssh:b out"),
+        (("verify", "t", "--device", "ssh:b", "--custom-objects", "x.py"), 2, "is not taken to another machine"),
+        (("benchmark", "t", "--cores", "77", "--device", "ssh:b"), 2, "Error: ssh:b: "),
+        (("benchmark", "t", "--runtime", "ncnn", "--device", "ssh:b"), 2, "Error: ssh:b: --runtime ncnn runs"),
+        (("benchmark", "t", "--cores", "77", "--device", "ssh:b", "--device", "ssh:c"), 2, "ssh:c: "),
+    ],
+)
+def test_a_mistake_ends_as_it_does_here(desk: Desk, arguments: tuple[str, ...], code: int, message: str) -> None:
+    done = desk(*arguments)
+    assert message in done.stderr + done.stdout
+    assert done.returncode == code, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ('echo "pi@b: Permission denied (publickey)." >&2; exit 255', "ssh-copy-id"),
+        ("exit 127", "ssh could not run a command there"),
+        ('PATH=/nowhere; exec /bin/sh -c "$command"', "no Python 3.11 or newer. Required: python3"),
+        ("echo 'This account is not available.'; exit 1", "This account is not available."),
+        ('export XDG_CACHE_HOME=/proc; exec sh -c "$command"', "Make it, once, with --setup: edge-squeeze benchmark"),
+        (
+            'export XDG_CACHE_HOME=%s; dd bs=1 count=30000 status=none | sh -c "$command"; exit 255',
+            "connection was cut",
+        ),
+    ],
+)
+def test_a_board_that_cannot_be_used_is_told(
+    desk: Desk, tmp_path: Path, cache: Path, script: str, message: str
+) -> None:
+    fake_ssh(tmp_path / "bin", script.replace("%s", str(cache)))
+    done = desk("benchmark", "t", *BENCHMARK, "--device", "ssh:b")
+    assert done.returncode == 6, done.stderr
+    assert message in done.stderr
+    assert done.stderr.startswith("Error: ssh:b")
+
+
+def test_without_ssh_it_says_so(desk: Desk, environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    environment["PATH"] = str(tmp_path / "empty")
+    done = desk("benchmark", "t", "--device", "ssh:b")
+    assert done.returncode == 6
+    assert "openssh-client" in done.stderr
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_an_ended_command_ends_there_too_and_is_gone_on_with(
+    artifacts: Path, environment: dict[str, str], cache: Path, end: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "edge_squeeze", "benchmark", "t", *BENCHMARK, "--device", "ssh:b", "--json"]
+    process = subprocess.Popen(
+        command, cwd=artifacts, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell may have it ignored
+    )  # fmt: skip
+    wait_until(lambda: any(path.read_text().count("\n") for path in cache.rglob("*.jsonl")))
+    process.send_signal(end)
+    _, stderr = process.communicate()
+    wait_until(lambda: not processes(f"XDG_CACHE_HOME={cache}") and not left(cache))
+    if end == signal.SIGINT:
+        assert process.returncode == 130
+        assert "The same command goes on from there." in stderr
+    done = subprocess.run(command, cwd=artifacts, env=environment, capture_output=True, text=True, check=True)
+    assert re.search(r"Going on with \d launch", done.stderr)
+    assert json.loads(done.stdout)["arms"][0]["summary"]["n_launches"] == 3
