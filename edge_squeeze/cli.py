@@ -100,7 +100,7 @@ def verify(
     options: dict[str, Any] = {
         "images": images, "original": original, "custom_objects": custom_objects, "runtime": runtime, "threads": threads
     }  # fmt: skip
-    if elsewhere := address.elsewhere(device and [device]):
+    if elsewhere := address.elsewhere(device and [device], setup=setup):
         from edge_squeeze.devices import verifying
 
         raise typer.Exit(verifying.verify(artifact, *elsewhere, setup=setup, as_json=json_, **options))
@@ -184,7 +184,8 @@ def benchmark(
         "rate": rate, "gate": gate, "aa_floor": aa_floor, "fresh": fresh,
     }  # fmt: skip
     wanted = commands.Wanted(json_, not no_raw, out or [], strict, fail_on_regression)
-    raise typer.Exit(commands.benchmark(files or [], options, replay, address.elsewhere(device), wanted, setup=setup))
+    boards = address.elsewhere(device, setup=setup)
+    raise typer.Exit(commands.benchmark(files or [], options, replay, boards, wanted, setup=setup))
 
 
 @app.command(short_help="Compare two saved benchmarks.")

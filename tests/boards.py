@@ -78,6 +78,7 @@ class Board:
 
     folder: Path
     port: int
+    server: int | None = None  # its process
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -159,6 +160,7 @@ def serving(folder: Path, **environment: str) -> Iterator[Board]:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where a server started by root confines itself
     log = (folder / "sshd.log").open("w")
     server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log)
+    board.server = server.pid
     try:
         wait_until(lambda: _listens(port))
         yield board

@@ -141,9 +141,8 @@ def test_what_a_command_says_and_ends_with_comes_back(desk: IO[bytes]) -> None:
 
 def test_a_command_and_its_children_end_with_the_desk(desk: IO[bytes], tmp_path: Path) -> None:
     child = f"import time; open({str(tmp_path / 'child')!r}, 'w'); time.sleep(600)"
-    code = (
-        f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {child!r}]).pid, flush=True); input()"
-    )
+    start = f"subprocess.Popen([sys.executable, '-c', {child!r}]).pid"
+    code = f"import subprocess, sys, time; print({start}, flush=True); time.sleep(600)"
     said: list[bytes] = []
 
     def hang_up(data: bytes) -> None:
@@ -152,9 +151,7 @@ def test_a_command_and_its_children_end_with_the_desk(desk: IO[bytes], tmp_path:
         desk.close()
 
     with pytest.raises(CutError):
-        supervise(
-            [sys.executable, "-c", f"import time\n{code}; time.sleep(600)".replace("input()", "pass")], hang_up, print
-        )
+        supervise([sys.executable, "-c", code], hang_up, print)
     pid = int(said[0])
     wait_until(lambda: not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text(), 10)
 

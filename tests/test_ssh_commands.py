@@ -139,6 +139,8 @@ def test_an_artifact_is_verified_on_a_board(desk: Desk, artifacts: Path) -> None
         (("benchmark", "t", "--profile", "slow", "--device", "ssh:b"), 2, "Error: Unknown profile"),
         (("benchmark", "t", "--device", "ssh:-x"), 2, "is no device"),
         (("benchmark", "t", "--device", "ssh:b", "--device", "ssh:b"), 2, "named twice"),
+        (("benchmark", "t", "--setup"), 2, "--setup makes an environment on a board. Required with it: --device"),
+        (("verify", "t", "--device", "local", "--setup"), 2, "Required with it: --device ssh:"),
         (("benchmark", "t", "--out", "r.txt", "--device", "ssh:b"), 2, "--out must end in"),
         (("benchmark", "--replay", "r.json", "--device", "ssh:b"), 2, "Leave --device ssh:b out"),
         (("verify", "t", "--device", "ssh:b", "--custom-objects", "x.py"), 2, "is not taken to another machine"),

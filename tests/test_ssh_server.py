@@ -62,13 +62,16 @@ def launches(board: Board) -> int:
     return sum(path.read_text().count("\n") for path in board.cache.rglob("*.jsonl"))
 
 
+def _fields(line: str) -> list[str]:
+    return line.split(None, 2)
+
+
 def sessions(board: Board) -> list[int]:
     """The server's processes that serve a connection."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
-    server = {pid for pid, _, command in rows if f"{board.folder}/sshd_config" in command}
-    first = {pid for pid, parent, _ in rows if parent in server}
-    return [int(pid) for pid, parent, command in rows if pid in first or (parent in first and "sshd" in command)]
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,comm"], capture_output=True, text=True, check=True).stdout
+    rows = [(int(pid), int(parent)) for pid, parent, name in map(_fields, listed.splitlines()[1:]) if "sshd" in name]
+    first = [pid for pid, parent in rows if parent == board.server]
+    return first + [pid for pid, parent in rows if parent in first]
 
 
 def test_from_a_fresh_board_to_a_table_in_one_command(board: Board, exported_11: dict[str, Exported]) -> None:
@@ -99,7 +102,9 @@ def test_what_is_cut_ends_there_and_is_gone_on_with(ready: Board, int8: Path, en
     process = start(ready, *command)
     wait_until(lambda: launches(ready) >= 2)
     if end == "the connection":
-        for pid in sessions(ready):
+        serving_it = sessions(ready)
+        assert serving_it
+        for pid in serving_it:
             os.kill(pid, signal.SIGKILL)
     else:
         process.send_signal(signal.SIGINT if end == "Ctrl-C" else signal.SIGKILL)

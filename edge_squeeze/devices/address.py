@@ -47,11 +47,16 @@ def parse(text: str) -> Address:
     return Address(text, found["ipv6"] or found["host"], found["user"], port)
 
 
-def elsewhere(texts: Sequence[str] | None) -> list[Address]:
-    """The devices that `texts` mean, none where that is this machine alone; UsageError for one that is named twice."""
+def elsewhere(texts: Sequence[str] | None, *, setup: bool = False) -> list[Address]:
+    """The devices that `texts` mean, none where that is this machine alone.
+
+    UsageError for one that is named twice, and where there is a `setup` but no board.
+    """
     found = [parse(text) for text in texts or []]
     slugs = [one.slug for one in found]
     for one in found:
         if slugs.count(one.slug) > 1:
             raise UsageError(f"--device {one.text} is named twice. Required: each device once.")
+    if setup and not any(one.host for one in found):
+        raise UsageError("--setup makes an environment on a board. Required with it: --device ssh:[USER@]HOST[:PORT].")
     return [] if slugs == [LOCAL] and found[0].host is None else found

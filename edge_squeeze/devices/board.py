@@ -113,7 +113,7 @@ class Conversation:
 
     def _hear(self, event: Mapping[str, Any]) -> None:
         """Pass a line on; an error is kept for the end, and what an interruption says is said here."""
-        line = str(event["text"])
+        line = "".join(one for one in str(event["text"]) if one.isprintable())  # nothing that moves the cursor
         if self._error or line.startswith(ERROR):
             self._error.append(line)
         elif line.strip() and not line.startswith(INTERRUPTED):
