@@ -105,7 +105,7 @@ TARGETS = (
             at_least("cosine", 0.97, "SqueezeNets give 0.990 and more; wrong channels or mean 0.79 at most"),
             at_least("top1_agreement", 0.88, "as for int8, whose weights it has; SqueezeNets give 0.94 and more"),
         ),
-        golden=Tolerance(0.05, "an allowance: activations are rounded anew per picture; emulated ARM64 is 0.029 off x86"),
+        golden=Tolerance(0.05, "an allowance: activations are rounded anew per picture; on emulated ARM64 by 0.029"),
     ),
     Target(
         "tflite", "int8", to_tflite.int8, "int8",
