@@ -106,6 +106,12 @@ class Device:
     cpu: Processor
     power: Power
 
+    @property
+    def name(self) -> str:
+        """What people call it, with the name of its processor where that is known."""
+        model, processor = self.device.model, self.cpu.name
+        return f"{model} ({processor})" if model and processor else model or processor or "unknown device"
+
 
 def describe(root: Path = ROOT) -> Device:
     """The machine that the files below `root` tell of."""

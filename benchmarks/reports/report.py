@@ -110,8 +110,8 @@ def _protocol(result: Result) -> str:
     inputs = f"{arm.inputs.count} pictures of {arm.inputs.source}" if arm.inputs.source else "8 seeded inputs in turn"
     return (
         f"{profile.name}: {number} fresh process{'' if number == '1' else 'es'} of each arm, in rounds of random "
-        f"order; host arrays in, host arrays out; {inputs}; cores {cpu_ranges(arm.cpus) if arm.cpus else 'any'}. "
-        "Times in ms."
+        f"order; host arrays in, host arrays out; {inputs}; cores "
+        f"{cpu_ranges(arm.cpus) if arm.cpus else 'any'} of {result.device.name}. Times in ms."
     )
 
 

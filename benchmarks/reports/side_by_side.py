@@ -76,7 +76,6 @@ def _said(one: Measured) -> Iterator[str]:
         yield from str(one.error).removeprefix(f"{one.name}: ").splitlines()
         return
     yield headline(one.result)
-    yield f"  {one.result.device.device.model or one.result.device.cpu.name or 'unknown device'}"
     yield from (f"  {note}" for note in report.notes(one.result))
 
 
