@@ -54,7 +54,7 @@ def test_a_connection_that_fails_is_told(said: str, what: str, remedy: str) -> N
         ("venv", "/usr/bin/python3: No module named venv", "no venv or no pip", "sudo apt install python3-venv"),
         ("pip", NO_WHEEL, "no packages for its processor", "64-bit"),
         ("pip", "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
-         "its disk is full", "300 MB"),
+         "its disk is full", "250 MB"),
         ("disk", "[Errno 28] No space left on device: '/home/pi/.cache'", "its disk is full", "XDG_CACHE_HOME"),
         ("pip", NO_INDEX, "reaches no package index", "internet"),
         ("pip", "Segmentation fault", "a step of it failed", "may tell why"),

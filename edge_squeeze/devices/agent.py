@@ -23,7 +23,7 @@ from edge_squeeze.devices.agent_link import CHUNK, ENDING, CutError, cut, receiv
 from edge_squeeze.devices.agent_work import Lines, own_folder, supervise
 
 SHOWN = ("Downloading ", "Building ")  # what pip says that takes long
-PIP = ("-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off")
+PIP = ("-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--no-compile")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -29,6 +30,7 @@ OPTIONS = {
     "BatchMode": "yes", "ConnectTimeout": "15", "ServerAliveInterval": "15", "ServerAliveCountMax": "4",
     "ControlMaster": "no", "ClearAllForwardings": "yes", "LogLevel": "INFO",
 }  # fmt: skip
+NO_WINDOWS = {"SSH_ASKPASS_REQUIRE": "never"}  # that ask: jump hosts know nothing of BatchMode
 PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
 START = "import sys; exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"  # no character means anything to sh
 FIND = (
@@ -74,8 +76,8 @@ class Connection:
         try:
             # A session of its own: Ctrl-C is for us, and what runs there is to end in good order.
             self._process = subprocess.Popen(  # noqa: S603 - the user's own ssh
-                local if address.host is None else ssh_command(address), start_new_session=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                local if address.host is None else ssh_command(address), env=os.environ | NO_WINDOWS,
+                start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             )  # fmt: skip
         except FileNotFoundError as error:
             raise DeviceError(

@@ -69,7 +69,7 @@ SETTING_UP = (
     Refusal(
         r"No space left on device|Disk quota exceeded|Errno 28",
         "its disk is full",
-        "An environment takes about 300 MB. Make room, or set XDG_CACHE_HOME there to a folder with room.",
+        "An environment takes about 250 MB. Make room, or set XDG_CACHE_HOME there to a folder with room.",
     ),
     Refusal(
         r"ensurepip|No module named '?(venv|pip)",
