@@ -19,7 +19,7 @@ from pathlib import Path
 SUITE = "bookworm"  # Debian 12 and its Raspberry Pi OS: Python 3.11 is the last that tflite-runtime has wheels for
 PYTHON = "python3.11"
 QEMU_SUITE = "trixie"  # with older QEMUs, which show the host's /proc/cpuinfo, LiteRT and ONNX Runtime crash
-VERSION = 1  # of what is unpacked below: a change makes boards anew
+VERSION = 2  # of what is unpacked below: a change makes boards anew
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PROGRAMS = ("apt-get", "apt-config", "dpkg-deb", "tar")
 LEFT_OUT = ("./usr/share/doc", "./usr/share/man", "./usr/share/locale", "./var", "./boot")
@@ -53,7 +53,7 @@ class Kind:
 
 
 KINDS = {
-    "arm64": Kind("qemu-aarch64", "cortex-a72"),
+    "arm64": Kind("qemu-aarch64", "cortex-a72", ("python3.11-venv",)),
     "armhf": Kind("qemu-arm", "cortex-a7", ("python3-numpy", "python3-pil")),  # which have no wheels for it
 }
 

@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from arm64 import Board, NoBoardError, locked, make
 from environments import INSTALL_TIMEOUT_S, constrain, copy_source, must, run, uv
 
+PI4, PI5, PI2 = "cortex-a72", "cortex-a76", "cortex-a7"  # the second alone has dot products of int8, the last 32 bits
 # What tflite-runtime's extra brings to 32 bits. By name: uv does not see Debian's NumPy and Pillow, which it needs too.
 ON_32_BITS = (
     "tflite-runtime", "typer", "rich", "tflite", "flatbuffers", "shellingham", "annotated-doc", "pygments",
     "markdown-it-py", "mdurl",
 )  # fmt: skip
+
+
+def folder_of_boards(config: pytest.Config) -> Path:
+    """Where boards lie, which outlive a test run."""
+    cache = os.environ.get("EDGE_SQUEEZE_CACHE")
+    return Path(cache) / "boards" if cache else config.cache.mkdir("boards")
+
+
+@contextmanager
+def needing_boards() -> Iterator[None]:
+    """Skip the test if no board can be had; fail where EDGE_SQUEEZE_REQUIRE says that they can."""
+    try:
+        yield
+    except NoBoardError as error:
+        give_up = pytest.fail if "arm64" in os.environ.get("EDGE_SQUEEZE_REQUIRE", "") else pytest.skip
+        give_up(f"no board can be emulated here: {error}")
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,21 @@ class Board:
         own = {"PATH": path_with(self.folder / "bin"), "EDGE_SQUEEZE_CACHE": str(self.folder / "desk")}
         return os.environ | own | more
 
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        """A command of edge-squeeze on the desk."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "edge_squeeze", *map(str, arguments)], cwd=self.folder, env=self.desk(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell may ignore it
+        )  # fmt: skip
+
+    def run(self, *arguments: object) -> tuple[int, str, str]:
+        """The exit code, output and errors of a command of edge-squeeze on the desk."""
+        process = self.start(*arguments)
+        stdout, stderr = process.communicate()
+        assert "Traceback" not in stderr
+        return process.returncode, stdout, stderr
+
     def left(self) -> list[str]:
         """Processes and files that something left here; what is ending is waited for."""
         deadline = time.monotonic() + 30
@@ -147,7 +162,8 @@ def _configure(board: Board) -> None:
 def serving(folder: Path, **environment: str) -> Iterator[Board]:
     """A board with its server running, and `environment` in the sessions there."""
     if not Path(SSHD).exists() or not shutil.which("ssh"):
-        pytest.skip("there is no sshd: apt-get install openssh-server")
+        give_up = pytest.fail if "ssh" in os.environ.get("EDGE_SQUEEZE_REQUIRE", "") else pytest.skip
+        give_up("there is no sshd: apt-get install openssh-server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

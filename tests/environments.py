@@ -50,9 +50,15 @@ def uv() -> str | None:
 def must(done: subprocess.CompletedProcess[str]) -> None:
     """Skip if an installation failed for want of a network; any other reason is a failure."""
     said = done.stdout + done.stderr
-    if done.returncode and (match := NO_NETWORK.search(said)):
-        pytest.skip(f"no package index can be reached: {match[0]}")
+    if done.returncode:
+        skip_without_network(said)
     assert done.returncode == 0, said
+
+
+def skip_without_network(said: str) -> None:
+    """Skip the test if what an installation `said` means that there is no package index."""
+    if match := NO_NETWORK.search(said):
+        pytest.skip(f"no package index can be reached: {match[0]}")
 
 
 def copy_source(folder: Path) -> Path:

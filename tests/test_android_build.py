@@ -23,7 +23,7 @@ sys.path.insert(0, str(DEMO / "tools"))
 
 from building import console, jars, jvm_engines, prerequisites  # noqa: E402
 
-REQUIRED = os.environ.get("EDGE_SQUEEZE_REQUIRE_ANDROID") == "1"
+REQUIRED = "android" in os.environ.get("EDGE_SQUEEZE_REQUIRE", "")
 PROGRAMS = ("mvn", "aapt", "zipalign", "apksigner", "dexdump", "gcc")
 PAGE = 16384
 CALL_SITE_IDS = 7  # an item of a dex file's map, there if anything is called by invoke-custom

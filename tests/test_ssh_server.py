@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from arm64 import make
+from board_installations import PI5, folder_of_boards, needing_boards
 from boards import Board, own_environment, serving, wait_until
-from environments import NO_NETWORK
+from environments import skip_without_network
 
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.devices import wheel
@@ -43,21 +45,6 @@ def int8(exported_11: dict[str, Exported]) -> Path:
     return exported_11["tflite-int8"].folder
 
 
-def start(board: Board, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "edge_squeeze", *map(str, arguments)], cwd=board.folder, env=board.desk(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell may have it ignored
-    )  # fmt: skip
-
-
-def run(board: Board, *arguments: object) -> tuple[int, str, str]:
-    process = start(board, *arguments)
-    stdout, stderr = process.communicate()
-    assert "Traceback" not in stderr
-    return process.returncode, stdout, stderr
-
-
 def launches(board: Board) -> int:
     return sum(path.read_text().count("\n") for path in board.cache.rglob("*.jsonl"))
 
@@ -76,30 +63,29 @@ def sessions(board: Board) -> list[int]:
 
 def test_from_a_fresh_board_to_a_table_in_one_command(board: Board, exported_11: dict[str, Exported]) -> None:
     files = [exported_11[name].folder for name in ("tflite-float32", "tflite-int8")]
-    code, _, stderr = run(board, "benchmark", *files, *QUICK)
+    code, _, stderr = board.run("benchmark", *files, *QUICK)
     assert code == 6
     assert "Make it, once, with --setup: edge-squeeze benchmark --setup" in stderr
-    code, stdout, stderr = run(board, "benchmark", *files, *QUICK, "--setup", "--out", "r.json")
-    if match := NO_NETWORK.search(stderr):
-        pytest.skip(f"no package index can be reached: {match[0]}")
+    code, stdout, stderr = board.run("benchmark", *files, *QUICK, "--setup", "--out", "r.json")
+    skip_without_network(stderr)
     assert code == 0, stderr
     assert "Setting up ssh:board, once:" in stderr
     assert re.search(r"^squeezenet1.1-tflite-int8 +litert +1 +[\d.]+ ", stdout, re.MULTILINE)
     (environment,) = (board.cache / "edge-squeeze" / "environments").iterdir()
     assert re.fullmatch(r"[\d.]+-[0-9a-f]{12}-litert-3\.\d+\.\d+", environment.name)
-    code, stdout, stderr = run(board, "verify", files[1], "--device", "ssh:board", "--setup")
+    code, stdout, stderr = board.run("verify", files[1], "--device", "ssh:board", "--setup")
     assert code == 0, stderr
     assert "Golden files: PASS" in stdout
     assert "TensorFlow is not installed" in stdout
     assert "Setting up" not in stderr
-    code, stdout, _ = run(board, "benchmark", "--replay", "r.json")
+    code, stdout, _ = board.run("benchmark", "--replay", "r.json")
     assert code == 0
 
 
 @pytest.mark.parametrize("end", ["the connection", "Ctrl-C", "kill -9"])
 def test_what_is_cut_ends_there_and_is_gone_on_with(ready: Board, int8: Path, end: str) -> None:
     command = ("benchmark", int8, *QUICK, "--launches", 5)
-    process = start(ready, *command)
+    process = ready.start(*command)
     wait_until(lambda: launches(ready) >= 2)
     if end == "the connection":
         serving_it = sessions(ready)
@@ -116,14 +102,14 @@ def test_what_is_cut_ends_there_and_is_gone_on_with(ready: Board, int8: Path, en
     elif end == "Ctrl-C":
         assert process.returncode == 130
         assert "finished launches are kept" in stderr
-    code, stdout, stderr = run(ready, *command)
+    code, stdout, stderr = ready.run(*command)
     assert code == 0, stderr
     assert re.search(r"Going on with [2-4] launches", stderr)
     assert "5 fresh processes" in stdout
 
 
 def test_a_setup_that_is_interrupted_leaves_no_environment(board: Board, int8: Path) -> None:
-    process = start(board, "verify", int8, "--device", "ssh:board", "--setup")
+    process = board.start("verify", int8, "--device", "ssh:board", "--setup")
     wait_until(lambda: list(board.cache.glob("edge-squeeze/environments/.part-*/environment/bin")))
     process.send_signal(signal.SIGINT)
     process.communicate()
@@ -134,35 +120,72 @@ def test_a_setup_that_is_interrupted_leaves_no_environment(board: Board, int8: P
 
 def test_another_host_key_is_refused(ready: Board, int8: Path) -> None:
     ready.known_hosts.write_text(f"[127.0.0.1]:{ready.port} {(ready.folder / 'key.pub').read_text()}")
-    code, _, stderr = run(ready, "verify", int8, "--device", "ssh:board")
+    code, _, stderr = ready.run("verify", int8, "--device", "ssh:board")
     assert code == 6
     assert "its host key is not the one that is known" in stderr
     ready.known_hosts.unlink()
-    code, _, stderr = run(ready, "verify", int8, "--device", "ssh:board")
+    code, _, stderr = ready.run("verify", int8, "--device", "ssh:board")
     assert code == 6
     assert "Run ssh board once by hand" in stderr
 
 
 def test_a_key_that_is_not_known_there_is_refused(ready: Board, int8: Path) -> None:
     (ready.folder / "authorized").write_text("")
-    code, _, stderr = run(ready, "verify", int8, "--device", "ssh:board")
+    code, _, stderr = ready.run("verify", int8, "--device", "ssh:board")
     assert code == 6
     assert "ssh-copy-id board" in stderr
 
 
 def test_a_port_where_nobody_listens_and_a_name_that_nobody_has(ready: Board, int8: Path) -> None:
-    code, _, stderr = run(ready, "verify", int8, "--device", "ssh:board:1")
+    code, _, stderr = ready.run("verify", int8, "--device", "ssh:board:1")
     assert code == 6
     assert "no ssh server listens there" in stderr
-    code, _, stderr = run(ready, "verify", int8, "--device", "ssh:nobody.invalid")
+    code, _, stderr = ready.run("verify", int8, "--device", "ssh:nobody.invalid")
     assert code == 6
     assert "nobody knows a host of this name" in stderr
+
+
+def test_a_board_behind_another_host(ready: Board, int8: Path) -> None:
+    (ready.folder / "ssh_config").open("a").write(f"""
+        Host far
+            HostName localhost
+            HostKeyAlias [127.0.0.1]:{ready.port}
+            Port {ready.port}
+            ProxyJump board
+        Host board far
+            IdentityFile {ready.folder}/key
+            UserKnownHostsFile {ready.folder}/known_hosts
+    """)
+    code, stdout, stderr = ready.run("verify", int8, "--device", "ssh:far")
+    assert code == 0, stderr
+    assert "Golden files: PASS" in stdout
+    ready.known_hosts.unlink()
+    code, _, stderr = ready.run("verify", int8, "--device", "ssh:far")
+    assert code == 6
+    assert "its host key is not known here" in stderr
+
+
+def test_an_arm_board_from_nothing_to_a_table(tmp_path: Path, pytestconfig: pytest.Config, int8: Path) -> None:
+    with needing_boards():
+        emulated = make(folder_of_boards(pytestconfig))
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "python3").symlink_to(emulated.python)
+    with serving(tmp_path, PATH=str(programs), QEMU_CPU=PI5) as board:
+        code, stdout, stderr = board.run("benchmark", int8, *QUICK, "--launches", 3, "--setup", "--out", "r.json")
+        skip_without_network(stderr)
+        assert code == 0, stderr
+        assert re.search(r"^squeezenet1.1-tflite-int8 +litert .* invalid +emulated$", stdout, re.MULTILINE)
+        assert "of Cortex-A76. Times in ms." in stdout
+        (arm,) = json.loads((tmp_path / "r.json").read_text())["arms"]
+        assert arm["correctness"]["gate"] == "pass"
+        assert not board.left()
 
 
 def test_a_board_without_python(tmp_path: Path, int8: Path) -> None:
     (tmp_path / "empty").mkdir()
     with serving(tmp_path, PATH=str(tmp_path / "empty")) as board:
-        code, _, stderr = run(board, "verify", int8, "--device", "ssh:board")
+        code, _, stderr = board.run("verify", int8, "--device", "ssh:board")
         assert code == 6
         assert "ssh:board has no Python 3.11 or newer" in stderr
         assert not board.left()
@@ -185,9 +208,8 @@ def test_a_full_disk_is_told_and_left_clean(tmp_path: Path, int8: Path, size: st
     with small_disk(tmp_path / "cache", size), serving(tmp_path) as board:
         if not setup:
             own_environment(board.cache, "litert", wheel.pack().stem)
-        code, _, stderr = run(board, "verify", int8, "--device", "ssh:board", *(["--setup"] if setup else []))
-        if match := NO_NETWORK.search(stderr):
-            pytest.skip(f"no package index can be reached: {match[0]}")
+        code, _, stderr = board.run("verify", int8, "--device", "ssh:board", *(["--setup"] if setup else []))
+        skip_without_network(stderr)
         assert code == 6
         assert "its disk is full" in stderr
         assert not board.left()
