@@ -48,7 +48,7 @@ def measure(
     UsageError, before any of them is asked, for what can be measured nowhere.
     """
     _check(files, options)
-    job = Job(["benchmark", *arguments(options), "--json", "--", *files], list(files))
+    job = Job(["benchmark", *arguments(options), "--json", "--", *files], list(files), options["runtime"])
     return [_measured(one, options) for one in running.run(addresses, job, setup=setup)]
 
 

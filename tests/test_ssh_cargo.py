@@ -90,17 +90,22 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "extras"),
+    ("names", "runtime", "extras"),
     [
-        (["a.tflite"], ["litert", "litert-onnx"]),
-        (["a.onnx"], ["onnx", "litert-onnx"]),
-        (["a.onnx", "b.tflite"], ["litert-onnx"]),
+        (["a.tflite"], None, ["litert", "litert+onnx"]),
+        (["a.onnx"], None, ["onnx", "litert+onnx"]),
+        (["a.onnx", "b.tflite"], "all", ["litert+onnx"]),
+        (["a.tflite"], "tflite-runtime", ["tflite-runtime"]),
+        (["a.onnx", "b.tflite"], "litert, tflite-runtime", ["litert+onnx+tflite-runtime"]),
+        (["a.onnx"], "openvino", ["onnx", "litert+onnx"]),
     ],
 )
-def test_files_say_which_extras_they_need(tmp_path: Path, names: list[str], extras: list[str]) -> None:
+def test_files_and_runtimes_say_which_extras_they_need(
+    tmp_path: Path, names: list[str], runtime: str | None, extras: list[str]
+) -> None:
     for name in names:
         (tmp_path / name).write_bytes(TFLITE)
-    assert Job([], [tmp_path / name for name in names]).extras == extras
+    assert Job([], [tmp_path / name for name in names], runtime).extras == extras
 
 
 def test_the_wheel_holds_the_package_and_says_what_it_needs() -> None:

@@ -36,7 +36,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(tmp_path: Path) -> Path:
     """The board's cache, with an environment in it."""
     folder = tmp_path / "board-cache"
-    own_environment(folder, "litert-onnx", wheel.pack().stem)
+    own_environment(folder, "litert+onnx", wheel.pack().stem)
     return folder
 
 

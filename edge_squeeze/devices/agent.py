@@ -23,7 +23,11 @@ from edge_squeeze.devices.agent_link import CHUNK, ENDING, CutError, cut, receiv
 from edge_squeeze.devices.agent_work import Lines, own_folder, supervise
 
 SHOWN = ("Downloading ", "Building ")  # what pip says that takes long
-PIP = ("-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--no-compile")
+# Wheels alone: a board would build NumPy for an hour.
+PIP = (
+    "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--no-compile",
+    "--only-binary", ":all:",
+)  # fmt: skip
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -114,7 +118,7 @@ def _environment(request: Mapping[str, Any], environments: Path) -> str | None:
     found = next((one for one in targets.values() if one.exists()), None)
     if found is None and request["setup"]:
         extras, found = next(iter(targets.items()))
-        set_up(found, extras.replace("-", ","))
+        set_up(found, extras.replace("+", ","))
     return None if found is None else str(found / "bin" / "python")
 
 

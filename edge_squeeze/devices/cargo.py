@@ -10,18 +10,23 @@ from typing import IO
 
 from edge_squeeze import model_files
 from edge_squeeze.artifact import MANIFEST
+from edge_squeeze.doctor.remedies import EXTRAS
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures import list_pictures
 
-ONNX, LITERT = "onnx", "litert"
+USUAL = "litert+onnx"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command of edge-squeeze: its words, those that are paths as such. `models` are those among them to be run."""
+    """A command of edge-squeeze: its words, those that are paths as such.
+
+    `models` are those among them to be run, by the engine `runtime`, or several with commas between them.
+    """
 
     argv: Sequence[str | Path]
     models: Sequence[Path]
+    runtime: str | None = None
     names: dict[Path, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -34,10 +39,10 @@ class Job:
 
     @property
     def extras(self) -> list[str]:
-        """The extras of ours that bring the engines for `models`: what is needed first, then what has it besides."""
-        needed = sorted({_extra(path) for path in self.models})
-        both = f"{LITERT}-{ONNX}"
-        return list(dict.fromkeys(["-".join(needed), both]))
+        """The extras of ours that bring the engines for `models`, joined by +: the needed ones, and more with them."""
+        asked = [name.strip() for name in (self.runtime or "").split(",")]
+        needed = "+".join(sorted({extra for path in self.models for extra in _extras(path, asked)}))
+        return [needed] if set(needed.split("+")) - set(USUAL.split("+")) else list(dict.fromkeys([needed, USUAL]))
 
 
 def plain_name(path: Path) -> str:
@@ -57,9 +62,11 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def _extra(model: Path) -> str:
+def _extras(model: Path, asked: Sequence[str]) -> Sequence[str]:
+    """Those that are asked for by name, else the first."""
     file, _ = model_files.find(model)
-    return ONNX if file.suffix.lower() == ".onnx" else LITERT
+    able = list(EXTRAS["onnx" if file.suffix.lower() == ".onnx" else "tflite"])
+    return [extra for extra in able if extra in asked] or able[:1]
 
 
 def files_of(path: Path) -> Iterator[tuple[Path, PurePosixPath]]:

@@ -86,8 +86,8 @@ SETTING_UP = (
     Refusal(
         r"No matching distribution found|Could not find a version|is not a supported wheel",
         "there are no packages for its processor, C library and Python",
-        "Engines come for 64-bit ARM and x86 with glibc; not for 32-bit systems or musl, and seldom for the newest "
-        "Python. A 64-bit system, or another Python, has them.",
+        "Engines come for 64-bit ARM and x86 with glibc, not for musl, and seldom for the newest Python. What 32-bit "
+        "systems can do, set up by hand: docs/boards.md.",
     ),
 )
 UNKNOWN_CONNECTION = Refusal("", "ssh could not run a command there", BY_HAND)

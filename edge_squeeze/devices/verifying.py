@@ -23,6 +23,6 @@ def verify(
     options = {"--images": images, "--original": original, "--runtime": runtime, "--threads": str(threads)}
     words = [word for name, value in options.items() if value is not None for word in (name, value)]
     argv = ["verify", *words, *(["--json"] if as_json else []), "--", artifact]
-    outcome = running.run_alone(address, Job(argv, [artifact]), setup=setup)
+    outcome = running.run_alone(address, Job(argv, [artifact], runtime), setup=setup)
     sys.stdout.write(outcome.output.decode("utf-8", "replace"))
     return outcome.code
