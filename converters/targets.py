@@ -86,7 +86,7 @@ FLOAT_GOLDEN = Tolerance(
     1e-4, "tflite-runtime and LiteRT differ by 2e-6 on x86; wrong channels or mean give 0.6 and more"
 )
 FLOAT16_GOLDEN = Tolerance(
-    5e-3, "an allowance for kernels that round each sum: the files differ from float32 by up to 0.0053"
+    0.05, "cores that add in half precision (ARMv8.2) differ by up to 0.030 (emulated); wrong channels or mean by 0.6"
 )
 
 TARGETS = (
