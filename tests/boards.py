@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import shutil
@@ -49,7 +50,9 @@ def left(cache: Path) -> list[str]:
     """What lies in a board's cache, apart from what is meant to."""
     found = cache / "edge-squeeze"
     kept = ("environments", "benchmarks")
-    inside = [p for p in found.rglob("*") if p.relative_to(found).parts[0] not in kept and p.name != "runs"]
+    # os.walk minds nothing that is removed meanwhile
+    everything = [Path(folder) / name for folder, *names in os.walk(found) for name in itertools.chain(*names)]
+    inside = [p for p in everything if p.relative_to(found).parts[0] not in kept and p.name != "runs"]
     return [str(p) for p in [*inside, *found.glob("environments/.part-*")]]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from arm64 import make
 from board_installations import PI5, folder_of_boards, needing_boards
-from boards import Board, own_environment, serving, wait_until
+from boards import Board, fake_ssh, own_environment, serving, wait_until
 from environments import skip_without_network
 
 from edge_squeeze.converters.export import Exported
@@ -36,7 +36,7 @@ def board(tmp_path: Path) -> Iterator[Board]:
 @pytest.fixture
 def ready(board: Board) -> Board:
     """A board with an environment."""
-    own_environment(board.cache, "litert-onnx", wheel.pack().stem)
+    own_environment(board.cache, "litert+onnx", wheel.pack().stem)
     return board
 
 
@@ -168,18 +168,17 @@ def test_a_board_behind_another_host(ready: Board, int8: Path) -> None:
 def test_an_arm_board_from_nothing_to_a_table(tmp_path: Path, pytestconfig: pytest.Config, int8: Path) -> None:
     with needing_boards():
         emulated = make(folder_of_boards(pytestconfig))
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    (programs / "python3").symlink_to(emulated.python)
-    with serving(tmp_path, PATH=str(programs), QEMU_CPU=PI5) as board:
-        code, stdout, stderr = board.run("benchmark", int8, *QUICK, "--launches", 3, "--setup", "--out", "r.json")
-        skip_without_network(stderr)
-        assert code == 0, stderr
-        assert re.search(r"^squeezenet1.1-tflite-int8 +litert .* invalid +emulated$", stdout, re.MULTILINE)
-        assert "of Cortex-A76. Times in ms." in stdout
-        (arm,) = json.loads((tmp_path / "r.json").read_text())["arms"]
-        assert arm["correctness"]["gate"] == "pass"
-        assert not board.left()
+    board = Board(tmp_path, port=0)  # a login on this machine would find this machine's Python
+    variables = f"PATH={emulated.python.parent} QEMU_CPU={PI5} XDG_CACHE_HOME={board.cache}"
+    fake_ssh(tmp_path / "bin", f'unset EDGE_SQUEEZE_CACHE; {variables} exec /bin/sh -c "$command"')
+    code, stdout, stderr = board.run("benchmark", int8, *QUICK, "--launches", 3, "--setup", "--out", "r.json")
+    skip_without_network(stderr)
+    assert code == 0, stderr
+    assert re.search(r"^squeezenet1.1-tflite-int8 +litert .* invalid +emulated$", stdout, re.MULTILINE)
+    assert "of Cortex-A76. Times in ms." in stdout
+    (arm,) = json.loads((tmp_path / "r.json").read_text())["arms"]
+    assert arm["correctness"]["gate"] == "pass"
+    assert not board.left()
 
 
 def test_a_board_without_python(tmp_path: Path, int8: Path) -> None:
