@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_squeeze.architecture import AS_IS, Design
 from edge_squeeze.conventions import describe
 from edge_squeeze.converters.to_tflite import measure_ranges
 from edge_squeeze.decoding import decode
@@ -49,6 +50,7 @@ class CalibrationRecord:
 
     schema_version: int = SCHEMA_VERSION
     variant: str | None
+    design: Design = AS_IS
     classes: int
     input_size: tuple[int, int]
     weights_sha256: str | None

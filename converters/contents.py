@@ -61,12 +61,13 @@ def manifest(
         preprocessing=subject.preprocessing,
         rewrites=prepared.rewrites,
         quantizer=target.quantizer,
-        gates=target.gate_records(own=subject.variant is None),
+        gates=target.gate_records(own=subject.own),
         golden=gold,
         parity=ParityRecord(proof.verdict, proof.reason),
         graph=Graph(found.operators, found.tensor_types, found.transposes, found.opset),
         tools=tool_versions(),
         command=request.command,
+        design=subject.design,
     )
 
 

@@ -114,7 +114,7 @@ def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Re
             found = inspect(model, target.format)
             conformance.check(found, order, request.subject.preprocessing.size, request.subject.classes)
         with reporter.part("prove"):
-            pictures, own = reference.pictures, request.subject.variant is None
+            pictures, own = reference.pictures, request.subject.own
             gates = target.gates(len(pictures), pictures.photographs, own=own)
             proof = prove(reference, runtimes.open_runner(model, target.format), gates, reporter)
         with reporter.part("golden files"):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge_squeeze.architecture import Design, Size
     from edge_squeeze.benchmarks.result import Comparison, Result
     from edge_squeeze.bundling.bundle import Bundled
     from edge_squeeze.converters.export import Exported
@@ -34,23 +35,25 @@ def build(
     *,
     weights: str | Path | None = None,
     classes: int | None = None,
-    input_size: int | tuple[int, int] | None = None,
+    input_size: Size | None = None,
     dropout: float | None = None,
+    design: Design | None = None,
     seed: int = 0,
 ) -> Any:
-    """The Keras model: a normalised picture [N,H,W,3] float32 -> probabilities [N,classes].
+    """The Keras model: a normalised picture [N,H,W,3] float32 -> scores [N,classes], probabilities in most.
 
     `weights` is "imagenet", "random" or a file; by default the variant's ImageNet weights where it has them for
     this number of classes, else random ones drawn from `seed`. `input_size` is a side, or (height, width), in
-    pixels. The preprocessing that weights of each origin want is in `edge_squeeze.conventions`.
+    pixels, or "any". `design` is what differs from the variant's row: `edge_squeeze.architecture.Design`.
+    The preprocessing that weights of each origin want is in `edge_squeeze.conventions`.
 
     Raises UsageError for what cannot be built or loaded, MissingDependencyError without TensorFlow.
     """
-    from edge_squeeze import model, subject, weights as store
+    from edge_squeeze import original, subject, weights as store
+    from edge_squeeze.architecture import architecture
 
-    named = store.default(model.architecture(variant, classes, input_size)) if weights is None else weights
-    arch, found = subject.find_weights(variant, named, seed, classes, input_size, dropout)
-    return subject.of_variant(arch, found).original().model
+    named = store.default(architecture(variant, classes, input_size, design=design)) if weights is None else weights
+    return original.build_model(*subject.find_weights(variant, named, seed, classes, input_size, dropout, design))
 
 
 def export(
@@ -59,7 +62,7 @@ def export(
     format: str | Sequence[str] = "tflite",  # noqa: A002 - the command line's word
     precision: str | Sequence[str] = "float32",
     weights: str | Path | None = None, seed: int | None = None, classes: int | None = None,
-    input_size: int | tuple[int, int] | None = None,
+    input_size: Size | None = None, design: Design | None = None,
     preprocessing: str | Preprocessing | None = None, resize: str | None = None,
     labels: str | Path | None = None, custom_objects: str | None = None,
     calibration: str | Path | None = None, images: str | Path | None = None, out: str | Path = "out",
@@ -87,7 +90,7 @@ def export(
     orders, notes = targets.plan(_names(format), _names(precision), options)
     for note in notes:
         reporter.note(note)
-    choice = subjects.Choice(model, weights, seed, classes, input_size, preprocessing, resize, custom_objects)
+    choice = subjects.Choice(model, weights, seed, classes, input_size, preprocessing, resize, custom_objects, design)
     _must_exist(images, calibration, labels)
     subject = subjects.find(choice, reporter)
     known = names.load(_path(labels), subject.classes)
@@ -112,19 +115,20 @@ def verify(
     the result says whether everything held. Raises UsageError for what cannot be read, ConversionError where the
     engine refuses the file.
     """
-    from edge_squeeze import artifact as artifacts, verification
+    from edge_squeeze import artifact as artifacts, subject as subjects, verification
     from edge_squeeze.converters import targets
     from edge_squeeze.reporting import Silent
     from edge_squeeze.runtimes import RunOptions
 
     loaded = artifacts.load(Path(artifact))
     target = targets.find(loaded.manifest.format, loaded.manifest.precision)
+    own = subjects.is_own(loaded.manifest.variant)
     return verification.verify(
         loaded,
         _path(images),
         _path(original),
         custom_objects,
-        lambda pictures: target.gates(len(pictures), pictures.photographs, own=loaded.manifest.variant is None),
+        lambda pictures: target.gates(len(pictures), pictures.photographs, own=own),
         RunOptions(threads, runtime),
         reporter or Silent(),
     )

@@ -7,16 +7,18 @@ from typing import Annotated
 
 import typer
 
+from edge_squeeze.architecture import ANY, Size
+from edge_squeeze.errors import UsageError
+from edge_squeeze.variants import VARIANTS
+
 # export: what to convert
-Model = Annotated[
-    str, typer.Argument(help="squeezenet1.0, squeezenet1.1, or a Keras model: .keras, .h5, SavedModel folder.")
-]
+Model = Annotated[str, typer.Argument(help=f"{', '.join(VARIANTS)}, or a Keras model: .keras, .h5, SavedModel folder.")]
 Weights = Annotated[
     str | None, typer.Option(help="imagenet, random or a weights file, for a variant; default: imagenet.")
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of --weights random; default: 0.")]
 Classes = Annotated[int | None, typer.Option(help="Number of classes; default: that of the weights.")]
-InputSize = Annotated[str | None, typer.Option(help="Side of the input in pixels, or HEIGHTxWIDTH.")]
+InputSize = Annotated[str | None, typer.Option(help="Side of the input in pixels, HEIGHTxWIDTH, or any.")]
 Preprocessing = Annotated[
     str | None, typer.Option(help="What pixels went through in training: caffe, torch, tf, unit, raw or a JSON file.")
 ]
@@ -27,6 +29,14 @@ Labels = Annotated[Path | None, typer.Option(help="Text file with a class name a
 CustomObjects = Annotated[
     str | None, typer.Option(help="Python module, or .py file, with a model's own layers. It is run.")
 ]
+
+# export, models show: what is to differ from a variant's row
+Bypass = Annotated[str, typer.Option(help="Additions around fire modules: none, simple or complex.")]
+BaseE = Annotated[int | None, typer.Option(help="Filters that the first fire module expands to.")]
+IncrE = Annotated[int | None, typer.Option(help="How many more after each --freq fire modules.")]
+Pct3x3 = Annotated[float | None, typer.Option("--pct-3x3", help="Part of those filters that is 3x3.")]
+Freq = Annotated[int | None, typer.Option(help="Fire modules that expand alike.")]
+SqueezeRatio = Annotated[float | None, typer.Option(help="Squeeze filters for each filter that is expanded to.")]
 
 # export: into what
 Format = Annotated[str, typer.Option("--format", help="tflite, onnx or all; several with commas.")]
@@ -145,3 +155,14 @@ RemoveBundled = Annotated[
 # every command
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where the time goes and what converters print.")]
+
+
+def size(text: str | None) -> Size | None:
+    """What --input-size says; UsageError if it is none."""
+    if text is None or text == ANY:
+        return text
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):  # noqa: PLR2004 - height and width
+        raise UsageError(f"--input-size must be a number of pixels, HEIGHTxWIDTH or any, got {text!r}.")
+    height, width = int(sides[0]), int(sides[-1])
+    return height, width

@@ -12,9 +12,10 @@ import typer
 
 import edge_squeeze
 from edge_squeeze import arguments as arg, chatter, ending, supervision
+from edge_squeeze.architecture import NONE, Design
 from edge_squeeze.bundling import commands as bundling
 from edge_squeeze.devices import address
-from edge_squeeze.errors import MissingDependencyError, PartlyExportedError, UsageError
+from edge_squeeze.errors import MissingDependencyError, PartlyExportedError
 
 EPILOG = "Any command: --debug shows the traceback of an error. Exit codes: docs/commands.md."
 PARITY_FAILED = 3
@@ -41,10 +42,11 @@ def export(
     model: arg.Model = edge_squeeze.DEFAULT_VARIANT,
     format_: arg.Format = "tflite",
     precision: arg.Precision = "float32",
-    weights: arg.Weights = None,
-    seed: arg.Seed = None,
+    weights: arg.Weights = None, seed: arg.Seed = None,
     classes: arg.Classes = None,
     input_size: arg.InputSize = None,
+    bypass: arg.Bypass = NONE, base_e: arg.BaseE = None, incr_e: arg.IncrE = None, pct_3x3: arg.Pct3x3 = None,
+    freq: arg.Freq = None, squeeze_ratio: arg.SqueezeRatio = None,
     preprocessing: arg.Preprocessing = None,
     resize: arg.Resize = None,
     labels: arg.Labels = None,
@@ -52,13 +54,9 @@ def export(
     calibration: arg.Calibration = None,
     images: arg.Images = None,
     out: arg.Out = Path("out"),
-    io: arg.Io = None,
-    layout: arg.Layout = "nhwc",
-    opset: arg.Opset = None,
-    dynamic_batch: arg.DynamicBatch = False,
-    json_: arg.Json = False,
-    verbose: arg.Verbose = False,
-) -> None:
+    io: arg.Io = None, layout: arg.Layout = "nhwc", opset: arg.Opset = None, dynamic_batch: arg.DynamicBatch = False,
+    json_: arg.Json = False, verbose: arg.Verbose = False,
+) -> None:  # fmt: skip
     """Convert a network, prove each file against the original, and write an artifact folder for each."""
     from edge_squeeze import summaries
     from edge_squeeze.console import ConsoleReporter
@@ -67,7 +65,8 @@ def export(
     try:
         exported = edge_squeeze.export(
             model, format=format_, precision=precision, weights=weights, seed=seed, classes=classes,
-            input_size=_input_size(input_size), preprocessing=preprocessing, resize=resize, labels=labels,
+            input_size=arg.size(input_size), design=Design(bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio),
+            preprocessing=preprocessing, resize=resize, labels=labels,
             custom_objects=custom_objects, calibration=calibration, images=images, out=out, io=io, layout=layout,
             opset=opset, dynamic_batch=dynamic_batch, reporter=ConsoleReporter(verbose=verbose), command=_command(),
         )  # fmt: skip
@@ -203,16 +202,6 @@ def compare(
     found = edge_squeeze.compare(old, new, gate=gate, force=force)
     output.show_comparisons(found, as_json=json_)
     raise typer.Exit(output.comparison_code(found, strict=strict))
-
-
-def _input_size(text: str | None) -> int | tuple[int, int] | None:
-    if text is None:
-        return None
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() for side in sides):  # noqa: PLR2004 - height and width
-        raise UsageError(f"--input-size must be a number of pixels or HEIGHTxWIDTH, got {text!r}.")
-    height, width = int(sides[0]), int(sides[-1])
-    return height, width
 
 
 def _command() -> str:

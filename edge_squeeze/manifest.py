@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from edge_squeeze.architecture import AS_IS, Design
 from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError
 from edge_squeeze.preprocessing import Preprocessing
@@ -123,6 +124,12 @@ class Manifest:
     graph: Graph
     tools: dict[str, str]
     command: str
+    design: Design = AS_IS  # what differs from the variant's row
+
+    @property
+    def any_size(self) -> bool:
+        """Whether the file takes pictures of any height and width; `input_size` is the usual one then."""
+        return None in self.input.shape[1:]
 
 
 def to_json(manifest: Manifest) -> str:

@@ -1,166 +1,112 @@
-"""The networks: one table of rows, one builder that walks it top-down.
+"""The builder of the networks: walks a row of the table top-down.
 
-SqueezeNet 1.0 is Table 1 of arXiv 1602.07360; 1.1 is the authors' cheaper revision (github.com/forresti/SqueezeNet).
 Layer names are those of the authors' Caffe files, with / written as _.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import itertools
+from collections.abc import Iterable
+from typing import Any
 
-from edge_squeeze.errors import UsageError, unknown
-
-
-class Conv(NamedTuple):
-    """A convolution with ReLU that opens the network."""
-
-    filters: int
-    kernel: int
-    stride: int
-
-
-class Pool(NamedTuple):
-    """Max pooling in Caffe's ceil mode: a last, partial window still counts."""
-
-    size: int = 3
-    stride: int = 2
-
-
-class Fire(NamedTuple):
-    """A fire module: 1x1 convolutions squeeze the channels, 1x1 and 3x3 ones expand them side by side."""
-
-    squeeze: int
-    expand1x1: int
-    expand3x3: int
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One row of VARIANTS; the head (dropout, 1x1 convolution, global average, softmax) follows the stages."""
-
-    stages: tuple[Conv | Pool | Fire, ...]
-    parameters: int  # at 1,000 classes
-    input_size: int = 227
-    classes: int = 1000
-    dropout: float = 0.5
-
-
-VARIANTS = {
-    "squeezenet1.0": Variant(
-        stages=(
-            Conv(96, 7, 2), Pool(),
-            Fire(16, 64, 64), Fire(16, 64, 64), Fire(32, 128, 128), Pool(),
-            Fire(32, 128, 128), Fire(48, 192, 192), Fire(48, 192, 192), Fire(64, 256, 256), Pool(),
-            Fire(64, 256, 256),
-        ),
-        parameters=1_248_424,
-    ),
-    "squeezenet1.1": Variant(
-        stages=(
-            Conv(64, 3, 2), Pool(),
-            Fire(16, 64, 64), Fire(16, 64, 64), Pool(),
-            Fire(32, 128, 128), Fire(32, 128, 128), Pool(),
-            Fire(48, 192, 192), Fire(48, 192, 192), Fire(64, 256, 256), Fire(64, 256, 256),
-        ),
-        parameters=1_235_496,
-    ),
-}  # fmt: skip
-SMALLEST_INPUT = 32  # below this a pool of 1.0 has nothing left to pool
-LARGEST_INPUT = 4096
-CLASSES = range(2, 100_001)
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What fixes a network's graph: a variant and its options, checked. Input size is (height, width)."""
-
-    variant: str
-    classes: int
-    input_size: tuple[int, int]
-    dropout: float
-
-    @property
-    def row(self) -> Variant:
-        """The variant's row of the table."""
-        return VARIANTS[self.variant]
-
-
-def architecture(
-    variant: str,
-    classes: int | None = None,
-    input_size: int | tuple[int, int] | None = None,
-    dropout: float | None = None,
-) -> Architecture:
-    """The checked architecture, the row's own value where None is given; UsageError for what cannot be built."""
-    if variant not in VARIANTS:
-        raise unknown("variant", variant, VARIANTS)
-    row = VARIANTS[variant]
-    classes = row.classes if classes is None else classes
-    dropout = row.dropout if dropout is None else dropout
-    size = row.input_size if input_size is None else input_size
-    height, width = (size, size) if isinstance(size, int) else size
-    if type(classes) is not int or classes not in CLASSES:
-        raise UsageError(f"classes must be a whole number from 2 to 100,000, got {classes!r}.")
-    if not 0 <= dropout < 1:
-        raise UsageError(f"dropout must be in [0, 1), got {dropout}.")
-    if type(height) is not int or type(width) is not int:
-        raise UsageError(f"input size must be a whole number of pixels, or two of them, got {size!r}.")
-    if min(height, width) < SMALLEST_INPUT or max(height, width) > LARGEST_INPUT:
-        raise UsageError(f"input size must be {SMALLEST_INPUT} to {LARGEST_INPUT} pixels, got {height} x {width}.")
-    return Architecture(variant, classes, (height, width), dropout)
-
-
-def head(variant: str) -> str:
-    """The name of the layer that has an output for each class."""
-    return f"conv{sum(not isinstance(stage, Pool) for stage in VARIANTS[variant].stages) + 1}"
+from edge_squeeze.architecture import SIMPLE, Architecture
+from edge_squeeze.scores import PROBABILITIES
+from edge_squeeze.variants import CEIL, VALID, Conv, Fire, Pool, Stage, named
 
 
 def build(arch: Architecture) -> Any:
-    """An uninitialised-by-us `keras.Model`: picture [N,H,W,3] float32, normalised -> probabilities [N,classes]."""
+    """An uninitialised-by-us `keras.Model`: picture [N,H,W,3] float32, normalised -> scores [N,classes]."""
     import keras
+
+    sides = (None, None) if arch.any_size else arch.input_size
+    inputs = keras.Input((*sides, 3), name="image")
+    outputs = classifier(learner(stem(inputs, arch), arch), arch)
+    return keras.Model(inputs, outputs, name=arch.variant.replace(".", "_").replace("-", "_"))
+
+
+def stem(inputs: Any, arch: Architecture) -> Any:
+    """What the first convolution and pooling of `arch` make of normalised pictures [N,H,W,3]: [N,H',W',C]."""
+    return _walk(inputs, arch, itertools.takewhile(_opens, named(arch.stages)))
+
+
+def learner(x: Any, arch: Architecture) -> Any:
+    """What the fire modules of `arch`, and the poolings between them, make of what its stem gives: [N,H'',W'',C']."""
+    return _walk(x, arch, itertools.dropwhile(_opens, named(arch.stages)))
+
+
+def classifier(x: Any, arch: Architecture) -> Any:
+    """The scores [N,classes] that the head of `arch` makes of what its learner gives."""
     from keras import layers
 
-    inputs = x = keras.Input((*arch.input_size, 3), name="image")
-    number = 0
-    for stage in arch.row.stages:
-        if isinstance(stage, Pool):
-            x = _pool(x, stage, f"pool{number}")
-            continue
-        number += 1
-        x = _fire(x, stage, f"fire{number}") if isinstance(stage, Fire) else _stem(x, stage, f"conv{number}")
-    x = layers.Dropout(arch.dropout, name=f"drop{number}")(x)
-    x = layers.Conv2D(arch.classes, 1, activation="relu", name=f"conv{number + 1}")(x)
-    x = layers.GlobalAveragePooling2D(name=f"pool{number + 1}")(x)
-    return keras.Model(inputs, layers.Softmax(name="prob")(x), name=arch.variant.replace(".", "_"))
+    number = int(arch.head.removeprefix("conv"))
+    if arch.dropout:
+        x = layers.Dropout(arch.dropout, name=f"drop{number - 1}")(x)
+    x = custom_conv2d(x, arch.classes, 1, name=arch.head, activation="relu" if arch.row.head_relu else None)
+    x = layers.GlobalAveragePooling2D(name=f"pool{number}")(x)
+    return layers.Softmax(name="prob")(x) if arch.row.output == PROBABILITIES else x
 
 
-def _stem(x: Any, conv: Conv, name: str) -> Any:
+def _opens(row: tuple[str, Stage]) -> bool:
+    """Whether it can stand before the first fire module."""
+    return not isinstance(row[1], Fire)
+
+
+def _walk(x: Any, arch: Architecture, rows: Iterable[tuple[str, Stage]]) -> Any:
+    bypasses = arch.bypasses
+    for name, stage in rows:
+        if isinstance(stage, Conv):
+            x = custom_conv2d(x, *stage, name=name)
+        elif isinstance(stage, Pool):
+            x = pool(x, stage, name)
+        else:
+            x = fire_module(x, stage.squeeze, (stage.expand1x1, stage.expand3x3), name, bypasses.get(name))
+    return x
+
+
+def custom_conv2d(
+    inputs: Any, filters: int, kernel: int, stride: int = 1, padding: str = VALID, *, name: str,
+    activation: str | None = "relu",
+) -> Any:  # fmt: skip
+    """A convolution of [N,H,W,C] with ReLU: [N,H',W',filters]."""
     from keras import layers
 
-    return layers.Conv2D(conv.filters, conv.kernel, conv.stride, activation="relu", name=name)(x)
+    return layers.Conv2D(filters, kernel, stride, padding, activation=activation, name=name)(inputs)
 
 
-def _fire(x: Any, fire: Fire, name: str) -> Any:
-    from keras import layers
+def fire_module(
+    inputs: Any, squeeze_depth: int, expand_depth: int | tuple[int, int], name: str, bypass: str | None = None
+) -> Any:
+    """A fire module (Figure 1 of the paper) on [N,H,W,C]: [N,H,W,1x1 filters + 3x3 filters].
 
-    squeezed = layers.Conv2D(fire.squeeze, 1, activation="relu", name=f"{name}_squeeze1x1")(x)
-    left = layers.Conv2D(fire.expand1x1, 1, activation="relu", name=f"{name}_expand1x1")(squeezed)
-    right = layers.Conv2D(fire.expand3x3, 3, padding="same", activation="relu", name=f"{name}_expand3x3")(squeezed)
-    return layers.Concatenate(name=f"{name}_concat")([left, right])
-
-
-def _pool(x: Any, pool: Pool, name: str) -> Any:
-    """Ceil mode, exactly: where the last window is partial, pad by what it lacks on the right and at the bottom.
-
-    Zero padding is exact after ReLU. Where both sides lack the one pixel that 'same' adds there too (window 3,
-    stride 2, even sides), 'same' says it in one operator instead of two.
+    `expand_depth` is the number of filters of each kind, or (1x1, 3x3). What enters is added to what leaves where
+    `bypass` is simple, through a 1x1 convolution where it is complex.
     """
     from keras import layers
 
-    lacking = [(pool.size - side) % pool.stride for side in x.shape[1:3]]
-    if lacking == [1, 1] and (pool.size, pool.stride) == (3, 2):
-        return layers.MaxPooling2D(pool.size, pool.stride, padding="same", name=name)(x)
+    expand1x1, expand3x3 = (expand_depth, expand_depth) if isinstance(expand_depth, int) else expand_depth
+    squeezed = custom_conv2d(inputs, squeeze_depth, 1, name=f"{name}_squeeze1x1")
+    left = custom_conv2d(squeezed, expand1x1, 1, name=f"{name}_expand1x1")
+    right = custom_conv2d(squeezed, expand3x3, 3, padding="same", name=f"{name}_expand3x3")
+    x = layers.Concatenate(name=f"{name}_concat")([left, right])
+    if bypass is None:
+        return x
+    around = inputs if bypass == SIMPLE else custom_conv2d(inputs, x.shape[-1], 1, name=f"{name}_bypass1x1")
+    return layers.Add(name=f"{name}_bypass")([x, around])
+
+
+def pool(x: Any, row: Pool, name: str) -> Any:
+    """Max pooling of [N,H,W,C], in ceil mode exactly: a partial last window is padded by what it lacks.
+
+    It lacks that on the right and at the bottom. Zero padding is exact after ReLU. Where both sides lack the one pixel
+    that 'same' adds there too (window 3, stride 2, even sides), 'same' says it in one operator instead of two.
+    """
+    from keras import layers
+
+    if row.padding != CEIL:
+        return layers.MaxPooling2D(row.size, row.stride, padding=row.padding, name=name)(x)
+    lacking = [(row.size - side) % row.stride for side in x.shape[1:3]]
+    if lacking == [1, 1] and (row.size, row.stride) == (3, 2):
+        return layers.MaxPooling2D(row.size, row.stride, padding="same", name=name)(x)
     if any(lacking):
         x = layers.ZeroPadding2D(((0, lacking[0]), (0, lacking[1])), name=f"{name}_pad")(x)
-    return layers.MaxPooling2D(pool.size, pool.stride, name=name)(x)
+    return layers.MaxPooling2D(row.size, row.stride, name=name)(x)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze import model as networks, weights as weight_store
+from edge_squeeze.architecture import Architecture
 from edge_squeeze.chatter import captured
 from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.manifest import WeightsRecord
 from edge_squeeze.preprocessing import Pixels, Preprocessing
-from edge_squeeze.scores import Scores
+from edge_squeeze.scores import LOGITS, Scores
 
 BATCH = 8  # pictures a time: 32 take a quarter less time on two cores, but four times the memory
 
@@ -25,6 +26,7 @@ class Original:
     model: Any
     preprocessing: Preprocessing
     weights: WeightsRecord
+    content: str | None = None  # what its scores are, where that is known beforehand
 
     def run(self, pixels: Pixels) -> Scores:
         """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8, normalised outside the graph."""
@@ -57,10 +59,16 @@ def load_tensorflow() -> None:
         import tensorflow  # noqa: F401, ICN001
 
 
-def build(arch: networks.Architecture, weights: weight_store.Weights, preprocessing: Preprocessing) -> Original:
-    """The original of `arch` with `weights` in it; UsageError lists the layers that do not match."""
+def build_model(arch: Architecture, weights: weight_store.Weights) -> Any:
+    """The Keras model of `arch` with `weights` in it; UsageError lists the layers that do not match."""
     load_tensorflow()
     with captured():
         model = networks.build(arch)
     weight_store.assign(model, weights)
-    return Original(model, preprocessing, weights.record)
+    return model
+
+
+def build(arch: Architecture, weights: weight_store.Weights, preprocessing: Preprocessing) -> Original:
+    """The original of `arch` with `weights` in it; UsageError lists the layers that do not match."""
+    content = LOGITS if arch.row.output == LOGITS else None
+    return Original(build_model(arch, weights), preprocessing, weights.record, content)

@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge_squeeze import model as networks, original as originals, user_model, weights as weight_store
-from edge_squeeze.conventions import CONVENTIONS, PRESETS, check_choice, choose, describe
+from edge_squeeze import original as originals, user_model, weights as weight_store
+from edge_squeeze.architecture import ANY, AS_IS, Architecture, Design, Size, architecture
+from edge_squeeze.conventions import CONVENTIONS, PRESETS, check_choice, choose, describe, preset
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.manifest import Manifest, WeightsRecord
-from edge_squeeze.model import VARIANTS, Architecture
 from edge_squeeze.original import Original
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.reporting import Reporter
+from edge_squeeze.variants import VARIANTS
 from edge_squeeze.weights import Weights
-
-Size = int | tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,18 @@ class Subject:
     weights: WeightsRecord
     original: Callable[[], Original]
     warnings: tuple[str, ...] = ()
+    design: Design = AS_IS
+
+    @property
+    def own(self) -> bool:
+        """Whether its gates are those of models that nobody has measured here."""
+        return is_own(self.variant)
 
     def identity(self) -> dict[str, Any]:
         """What a calibration of it is only good for."""
         return {
             "variant": self.variant,
+            "design": self.design,
             "classes": self.classes,
             "input_size": self.preprocessing.size,
             "weights_sha256": self.weights.sha256,
@@ -57,41 +63,73 @@ class Choice:
     preprocessing: str | Preprocessing | None = None
     resize: str | None = None
     custom_objects: str | None = None  # for models of the user's
+    design: Design | None = None  # for variants
 
     def refuse(self, options: tuple[str, ...], reason: str) -> None:
         """Raise UsageError if one of `options` was given: it would go unheeded."""
-        given = [f"--{option.replace('_', '-')}" for option in options if getattr(self, option) is not None]
+        given = [option for option in options if getattr(self, option) is not None]
         if given:
-            raise UsageError(f"{', '.join(given)} does not apply to {self.model}: {reason}.")
+            raise UsageError(f"{', '.join(map(_option, given))} does not apply to {self.model}: {reason}.")
+
+
+def is_own(variant: str | None) -> bool:
+    """Whether `variant` is none, or one whose weights are always the user's."""
+    return variant is None or VARIANTS[variant].convention is None
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def of_variant(arch: Architecture, weights: Weights, preprocessing: Preprocessing | None = None) -> Subject:
-    """The variant `arch` with `weights`, prepared for as they were trained, or as `preprocessing` says."""
-    if preprocessing is None:
-        preprocessing = CONVENTIONS[weights.convention].preprocessing(arch.input_size)
+    """The variant `arch` with `weights`, prepared for as they were trained, or as `preprocessing` says.
+
+    UsageError if neither is known.
+    """
+    prepared = _prepared(arch, weights) if preprocessing is None else preprocessing
     return Subject(
-        arch.variant, arch.variant, _suffix(arch, weights), arch.classes, preprocessing, weights.record,
-        lambda: originals.build(arch, weights, preprocessing),
+        arch.variant, arch.variant, _suffix(arch, weights), arch.classes, prepared, weights.record,
+        lambda: originals.build(arch, weights, prepared), design=arch.design,
     )  # fmt: skip
+
+
+def _prepared(arch: Architecture, weights: Weights) -> Preprocessing:
+    if weights.convention is not None:
+        return CONVENTIONS[weights.convention].preprocessing(arch.input_size)
+    if not weights.record.trained:
+        return preset("unit", arch.input_size)  # as good as any: nothing was learnt
+    raise UsageError(
+        f"Nothing tells how the pictures were prepared that {weights.record.path or weights.record.source} was trained "
+        f"on, and a wrong guess would go unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file "
+        "(docs/models.md)."
+    )
 
 
 def find_weights(
     variant: str, weights: str | Path, seed: int = 0, classes: int | None = None, input_size: Size | None = None,
-    dropout: float | None = None,
+    dropout: float | None = None, design: Design | None = None,
 ) -> tuple[Architecture, Weights]:  # fmt: skip
     """The weights that `weights` names, and the architecture: size and classes are theirs where None is given."""
-    found = weight_store.resolve(networks.architecture(variant, classes, input_size, dropout), weights, seed)
+    found = weight_store.resolve(architecture(variant, classes, input_size, dropout, design), weights, seed)
     classes = found.classes if classes is None else classes
-    input_size = CONVENTIONS[found.convention].input_size if input_size is None else input_size
-    return networks.architecture(variant, classes, input_size, dropout), found
+    input_size = _usual_size(variant, found) if input_size is None else input_size
+    return architecture(variant, classes, input_size, dropout, design), found
+
+
+def _usual_size(variant: str, weights: Weights) -> int:
+    row = VARIANTS[variant]
+    own = weights.convention is None or row.convention is None
+    return row.input_size if own else CONVENTIONS[weights.convention or ""].input_size
 
 
 def _suffix(arch: Architecture, weights: Weights) -> str:
-    (height, width), usual = arch.input_size, CONVENTIONS[weights.convention].input_size
+    (height, width), usual = arch.input_size, _usual_size(arch.variant, weights)
     parts = [
         not weights.record.trained and "-random",
         arch.classes != arch.row.classes and f"-classes-{arch.classes}",
-        (height, width) != (usual, usual) and f"-input-size-{height}",
+        arch.design.suffix,
+        arch.any_size and f"-input-size-{ANY}",
+        not arch.any_size and (height, width) != (usual, usual) and f"-input-size-{height}",
         height != width and f"x{width}",
     ]
     return "".join(part for part in parts if part)
@@ -100,6 +138,8 @@ def _suffix(arch: Architecture, weights: Weights) -> str:
 def of_model(choice: Choice) -> Subject:
     """The user's Keras model, loaded; UsageError if it cannot be read or is no image classifier."""
     path, input_size, preprocessing = Path(choice.model), choice.input_size, choice.preprocessing
+    if isinstance(input_size, str):
+        raise UsageError(f"--input-size {input_size} is for {', '.join(VARIANTS)}, not for {path}.")
     model, record = user_model.load(path, input_size, choice.custom_objects)
     _, height, width, channels = model.input_shape
     if not isinstance(preprocessing, Preprocessing):
@@ -114,22 +154,30 @@ def find(choice: Choice, reporter: Reporter) -> Subject:
     """What `choice` describes; UsageError if it cannot be had, or something was given that does not apply."""
     path = Path(choice.model)
     if str(choice.model) in VARIANTS:
-        choice.refuse(("custom_objects",), "it has none")
-        weights = "imagenet" if choice.weights is None else choice.weights
-        arch, found = find_weights(str(choice.model), weights, choice.seed or 0, choice.classes, choice.input_size)
-        if choice.preprocessing is None:
-            choice.refuse(("resize",), "its weights say how; with --preprocessing it does")
-        if not isinstance(choice.preprocessing, str):
-            return of_variant(arch, found, choice.preprocessing)
-        return of_variant(arch, found, choose(choice.preprocessing, arch.input_size, resize=choice.resize))
+        return _find_variant(choice)
     if not (path.exists() or path.suffix in user_model.SUFFIXES or len(path.parts) > 1):
         raise UsageError(f"{unknown('variant', str(path), VARIANTS)} Or give a Keras model: {user_model.KNOWN}.")
     choice.refuse(("weights", "seed", "classes"), "a model file has its own")
+    if differing := (choice.design or AS_IS).record():
+        raise UsageError(f"{', '.join(map(_option, differing))} is for {', '.join(VARIANTS)}, not for {path}.")
     with reporter.step(f"read {path}"):
         warnings = tuple(_warnings(path, choice.preprocessing))
         subject = of_model(choice)
         reporter.note(f"pictures: {describe(subject.preprocessing)}")
     return replace(subject, warnings=warnings)
+
+
+def _find_variant(choice: Choice) -> Subject:
+    choice.refuse(("custom_objects",), "it has none")
+    weights = "imagenet" if choice.weights is None else choice.weights
+    arch, found = find_weights(
+        str(choice.model), weights, choice.seed or 0, choice.classes, choice.input_size, design=choice.design
+    )
+    if choice.preprocessing is None:
+        choice.refuse(("resize",), "its weights say how; with --preprocessing it does")
+    if not isinstance(choice.preprocessing, str):
+        return of_variant(arch, found, choice.preprocessing)
+    return of_variant(arch, found, choose(choice.preprocessing, arch.input_size, resize=choice.resize))
 
 
 def _warnings(path: Path, preprocessing: str | Preprocessing | None) -> Iterator[str]:
@@ -161,6 +209,7 @@ def find_again(manifest: Manifest, given: Path | None, custom_objects: str | Non
             user_model.check_unchanged(path, record)
         size = manifest.input_size
         return of_model(Choice(path, input_size=size, preprocessing=preprocessing, custom_objects=custom_objects))
-    arch = networks.architecture(manifest.variant, manifest.classes, manifest.input_size)
+    arch = architecture(manifest.variant, manifest.classes, manifest.input_size, design=manifest.design)
+    arch = replace(arch, any_size=manifest.any_size)
     found = weight_store.find_again(arch, record) if given is None else weight_store.resolve(arch, given)
     return of_variant(arch, found, preprocessing)

@@ -143,7 +143,7 @@ def refer(original: Original, pictures: PictureSet) -> Reference:
     if not finite.all():
         name = pictures.names[int(finite.argmin())]
         raise UsageError(f"The original's scores of {name} are not finite numbers: its weights are broken.")
-    kind = content(scores)
+    kind = original.content or content(scores)
     return Reference(original, pictures, comparable(scores, kind), kind, float(np.ptp(scores)))
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edge_squeeze import download, model as networks
+from edge_squeeze import download
+from edge_squeeze.architecture import AS_IS, Architecture
 from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.manifest import WeightsRecord
-from edge_squeeze.model import Architecture
+from edge_squeeze.variants import GLOROT_UNIFORM, HE_NORMAL
 from edge_squeeze.weight_files import reader
 from edge_squeeze.weight_files.layers import LARGEST_UNPACKED, Layers
 
@@ -53,13 +55,15 @@ class Weights:
 
     layers: Layers | None  # None: draw them at random from record.seed
     record: WeightsRecord
-    convention: str = "caffe"  # row of conventions.CONVENTIONS: what pictures they were trained on
+    convention: str | None = None  # row of conventions.CONVENTIONS: what pictures they were trained on
     classes: int | None = None  # None: whatever is asked for
+    initializer: str = HE_NORMAL  # of layers that are drawn
 
 
 def default(arch: Architecture) -> str:
     """The weights to take where none are named: the published ones if they fit `arch`, else random ones."""
-    return IMAGENET if arch.variant in PUBLISHED and arch.classes == arch.row.classes else RANDOM
+    usual = arch.classes == arch.row.classes and arch.design == AS_IS
+    return IMAGENET if arch.variant in PUBLISHED and usual else RANDOM
 
 
 def resolve(arch: Architecture, weights: str | Path, seed: int = 0) -> Weights:
@@ -67,7 +71,8 @@ def resolve(arch: Architecture, weights: str | Path, seed: int = 0) -> Weights:
     if seed < 0:
         raise UsageError(f"seed must not be negative, got {seed}.")
     if weights == RANDOM:
-        return Weights(None, WeightsRecord(RANDOM, "random initialisation", trained=False, seed=seed))
+        record = WeightsRecord(RANDOM, "random initialisation", trained=False, seed=seed)
+        return Weights(None, record, arch.row.convention, initializer=arch.row.initializer)
     if weights == IMAGENET:
         return _imagenet(arch)
     return _from_file(arch, Path(weights))
@@ -85,7 +90,15 @@ def find_again(arch: Architecture, record: WeightsRecord) -> Weights:
 def _imagenet(arch: Architecture) -> Weights:
     published = PUBLISHED.get(arch.variant)
     if published is None:
-        raise UsageError(f"No published weights of {arch.variant}. Give --weights FILE, or --weights random.")
+        raise UsageError(
+            f"There are no published weights of {arch.variant}. Give --weights FILE, or --weights random to try things "
+            "out."
+        )
+    if arch.design != AS_IS:
+        raise UsageError(
+            f"The ImageNet weights of {arch.variant} are for its own row, from which {', '.join(arch.design.record())} "
+            "differ. Give --weights FILE, or --weights random to try things out."
+        )
     if arch.classes != arch.row.classes:
         raise UsageError(
             f"The ImageNet weights of {arch.variant} have {arch.row.classes} classes, {arch.classes} were asked for. "
@@ -98,7 +111,7 @@ def _imagenet(arch: Architecture) -> Weights:
         raise UsageError(f"{path} is not the published file: required sha256 {published.sha256}, got {digest}.")
     record = WeightsRecord(IMAGENET, published.source, trained=True, sha256=digest, licence=published.licence)
     found = reader.read(data, path.name)
-    return Weights(found.layers, record, found.convention, arch.row.classes)
+    return Weights(found.layers, record, arch.row.convention, arch.row.classes)
 
 
 def _locate(published: Published, variant: str) -> Path:
@@ -131,8 +144,8 @@ def _from_file(arch: Architecture, path: Path) -> Weights:
     published = next((row for row in PUBLISHED.values() if row.sha256 == digest), None)
     source, licence = (published.source, published.licence) if published else (found.kind, None)
     record = WeightsRecord("file", source, trained=True, path=str(path), sha256=digest, licence=licence)
-    head = found.layers.get(networks.head(arch.variant))
-    return Weights(found.layers, record, found.convention, head[-1].shape[0] if head and head[-1].ndim else None)
+    head, convention = found.layers.get(arch.head), found.convention or arch.row.convention
+    return Weights(found.layers, record, convention, head[-1].shape[0] if head and head[-1].ndim else None)
 
 
 def assign(model: Any, weights: Weights) -> None:
@@ -140,7 +153,7 @@ def assign(model: Any, weights: Weights) -> None:
     wanted = {layer.name: layer for layer in model.layers if layer.weights}
     layers = weights.layers
     if layers is None:
-        layers = _random(wanted, weights.record.seed or 0)
+        layers = _random(wanted, weights)
     problems = [f"missing {name}" for name in wanted if name not in layers]
     problems += [f"unexpected {name}" for name in layers if name not in wanted]
     for name in wanted.keys() & layers.keys():
@@ -158,12 +171,25 @@ def assign(model: Any, weights: Weights) -> None:
         layer.set_weights(list(layers[name]))
 
 
-def _random(wanted: dict[str, Any], seed: int) -> Layers:
-    """He-normal kernels and zero biases (arXiv 1502.01852), the same on every machine for one seed."""
-    rng, layers = np.random.default_rng(seed), Layers()
+def _random(wanted: dict[str, Any], weights: Weights) -> Layers:
+    """Random kernels and zero biases, the same on every machine for one seed."""
+    rng, layers = np.random.default_rng(weights.record.seed or 0), Layers()
     for name, layer in wanted.items():
         shape = tuple(layer.weights[0].shape)
-        deviation = np.sqrt(2.0 / np.prod(shape[:-1]))
-        kernel = rng.normal(0.0, deviation, shape).astype(np.float32)
-        layers[name] = (kernel, np.zeros(shape[-1], np.float32))
+        kernel = DRAWING[weights.initializer](rng, shape)
+        layers[name] = (kernel.astype(np.float32), np.zeros(shape[-1], np.float32))
     return layers
+
+
+def _he_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """As arXiv 1502.01852 says, for layers with ReLU."""
+    return rng.normal(0.0, np.sqrt(2.0 / np.prod(shape[:-1])), shape)
+
+
+def _glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """As Glorot and Bengio (2010) say, for fans of a whole window at both ends."""
+    limit = np.sqrt(6.0 / (np.prod(shape[:2]) * sum(shape[2:])))
+    return rng.uniform(-limit, limit, shape)
+
+
+DRAWING = {HE_NORMAL: _he_normal, GLOROT_UNIFORM: _glorot_uniform}

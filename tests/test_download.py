@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_squeeze import download, model, weights
+from edge_squeeze import download, weights
+from edge_squeeze.architecture import architecture
 from edge_squeeze.errors import UsageError
 
 CONTENT = b"weights" * 1000
@@ -67,7 +68,7 @@ def test_a_missing_file_says_what_to_do_instead(server: Server, monkeypatch: pyt
     gone = replace(weights.PUBLISHED["squeezenet1.0"], url=server.url)
     monkeypatch.setitem(weights.PUBLISHED, "squeezenet1.0", gone)
     with pytest.raises(UsageError, match=r"(?s)could not be fetched.*--weights FILE"):
-        weights.resolve(model.architecture("squeezenet1.0"), "imagenet")
+        weights.resolve(architecture("squeezenet1.0"), "imagenet")
 
 
 def test_the_weights_of_10_come_from_the_cache(
@@ -76,7 +77,7 @@ def test_the_weights_of_10_come_from_the_cache(
     (server.folder / "weights.net").write_bytes(deep_compression_file.read_bytes())
     local = replace(weights.PUBLISHED["squeezenet1.0"], url=server.url)
     monkeypatch.setitem(weights.PUBLISHED, "squeezenet1.0", local)
-    arch = model.architecture("squeezenet1.0")
+    arch = architecture("squeezenet1.0")
     for _ in range(2):
         resolved = weights.resolve(arch, "imagenet")
         assert resolved.record.kind == "imagenet"

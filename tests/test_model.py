@@ -5,8 +5,10 @@ import pytest
 
 import edge_squeeze
 from edge_squeeze import model
+from edge_squeeze.architecture import architecture
 from edge_squeeze.errors import UsageError
 from edge_squeeze.original import load_tensorflow
+from edge_squeeze.variants import VARIANTS, Pool
 
 
 @pytest.fixture(autouse=True)
@@ -14,9 +16,9 @@ def _tensorflow() -> None:
     load_tensorflow()
 
 
-@pytest.mark.parametrize("variant", model.VARIANTS)
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_parameters_are_those_of_the_paper(variant: str) -> None:
-    assert model.build(model.architecture(variant)).count_params() == model.VARIANTS[variant].parameters
+    assert model.build(architecture(variant)).count_params() == VARIANTS[variant].parameters
 
 
 @pytest.mark.parametrize(
@@ -27,13 +29,13 @@ def test_parameters_are_those_of_the_paper(variant: str) -> None:
     ],
 )
 def test_pools_have_caffes_sizes_and_names(variant: str, pooled: dict[str, int]) -> None:
-    network = model.build(model.architecture(variant))
+    network = model.build(architecture(variant))
     got = {n: network.get_layer(n).output.shape[1:3] for n in pooled}
     assert got == {name: (side, side) for name, side in pooled.items()}
 
 
 def test_layers_have_the_names_of_the_caffe_file() -> None:
-    names = [layer.name for layer in model.build(model.architecture("squeezenet1.1")).layers]
+    names = [layer.name for layer in model.build(architecture("squeezenet1.1")).layers]
     assert names[:6] == ["image", "conv1", "pool1", "fire2_squeeze1x1", "fire2_expand1x1", "fire2_expand3x3"]
     assert names[6] == "fire2_concat"
     assert names[-4:] == ["drop9", "conv10", "pool10", "prob"]
@@ -50,12 +52,12 @@ def ceil_mode(values: np.ndarray, size: int, stride: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (9, 9), (8, 9), (9, 8), (2, 7)])
-@pytest.mark.parametrize("pool", [model.Pool(), model.Pool(2, 2), model.Pool(3, 3)])
-def test_pooling_is_caffes_ceil_mode(shape: tuple[int, int], pool: model.Pool) -> None:
+@pytest.mark.parametrize("pool", [Pool(), Pool(2, 2), Pool(3, 3)])
+def test_pooling_is_caffes_ceil_mode(shape: tuple[int, int], pool: Pool) -> None:
     import keras
 
     inputs = keras.Input((*shape, 1))
-    network = keras.Model(inputs, model._pool(inputs, pool, "pool"))
+    network = keras.Model(inputs, model.pool(inputs, pool, "pool"))
     values = np.random.default_rng(1).random(shape).astype(np.float32)
     got = np.asarray(network(values[None, :, :, None]))[0, :, :, 0]
     np.testing.assert_array_equal(got, ceil_mode(values, pool.size, pool.stride))
@@ -81,7 +83,7 @@ def test_probabilities_sum_to_one() -> None:
         ({"classes": 0}, "from 2 to 100,000, got 0"),
         ({"classes": True}, "whole number from 2 to 100,000, got True"),
         ({"input_size": "64"}, "two of them"),
-        ({"input_size": 16}, "32 to 4096 pixels, got 16 x 16"),
+        ({"input_size": 16}, "17 to 4096 pixels, got 16 x 16"),
         ({"dropout": 1.0}, r"\[0, 1\), got 1.0"),
     ],
 )

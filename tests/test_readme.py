@@ -13,8 +13,9 @@ import pytest
 from small_models import network
 
 from edge_squeeze.converters.targets import FORMATS, PRECISIONS, TARGETS
-from edge_squeeze.model import VARIANTS
 from edge_squeeze.pictures import PHOTOGRAPHS, photograph
+from edge_squeeze.variants import VARIANTS
+from edge_squeeze.weights import PUBLISHED
 
 INCONCLUSIVE = 9
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,7 +56,7 @@ def test_the_readme_has_commands() -> None:
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: f"{t.format}-{t.precision}")
 def test_every_target_is_in_the_tables(target: object) -> None:
     name = f"{target.format} {target.precision}"  # type: ignore[attr-defined]
-    for variant in VARIANTS:
+    for variant in PUBLISHED:
         assert f"| {variant.removeprefix('squeezenet')} {name} |" in README
     assert f"| {name} |" in (ROOT / "docs" / "formats.md").read_text()
 

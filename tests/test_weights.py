@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import edge_squeeze
-from edge_squeeze import model, weights
+from edge_squeeze import weights
+from edge_squeeze.architecture import architecture
 from edge_squeeze.errors import UsageError
 from edge_squeeze.weight_files import layers as weight_layers, reader
 from edge_squeeze.weight_files.layers import Layers
 
-ARCH_11 = model.architecture("squeezenet1.1")
+ARCH_11 = architecture("squeezenet1.1")
 
 
 def sparse_layers() -> Layers:
@@ -62,7 +63,7 @@ def test_deep_compression_round_trip(tmp_path: Path) -> None:
     layers = sparse_layers()
     path = tmp_path / "weights.net"
     path.write_bytes(deep_compression(layers))
-    read = weights.resolve(model.architecture("squeezenet1.0"), path).layers
+    read = weights.resolve(architecture("squeezenet1.0"), path).layers
     assert read is not None
     assert read.keys() == layers.keys()
     for name, pair in layers.items():
@@ -86,14 +87,14 @@ def test_a_truncated_file_is_refused(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "weights.net"
     path.write_bytes(deep_compression(sparse_layers())[:keep])
     with pytest.raises(UsageError, match="truncated"):
-        weights.resolve(model.architecture("squeezenet1.0"), path)
+        weights.resolve(architecture("squeezenet1.0"), path)
 
 
 def test_bytes_after_the_last_layer_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.net"
     path.write_bytes(deep_compression(sparse_layers()) + b"\0")
     with pytest.raises(UsageError, match="must end after conv10"):
-        weights.resolve(model.architecture("squeezenet1.0"), path)
+        weights.resolve(architecture("squeezenet1.0"), path)
 
 
 class Hostile:
@@ -150,16 +151,16 @@ def test_random_weights_follow_their_seed() -> None:
 def test_default_weights_are_the_published_ones_where_they_fit(original_11: object) -> None:
     real, trained = edge_squeeze.build("squeezenet1.1"), original_11.model  # type: ignore[attr-defined]
     assert all(np.array_equal(a, b) for a, b in zip(real.get_weights(), trained.get_weights(), strict=True))
-    assert weights.default(model.architecture("squeezenet1.1", classes=5)) == "random"
+    assert weights.default(architecture("squeezenet1.1", classes=5)) == "random"
 
 
 def test_published_weights_refuse_another_number_of_classes() -> None:
     with pytest.raises(UsageError, match="1000 classes, 5 were asked for"):
-        weights.resolve(model.architecture("squeezenet1.1", classes=5), "imagenet")
+        weights.resolve(architecture("squeezenet1.1", classes=5), "imagenet")
 
 
 def test_weights_that_changed_are_not_taken_for_the_recorded_ones(tmp_path: Path) -> None:
-    arch = model.architecture("squeezenet1.0")
+    arch = architecture("squeezenet1.0")
     path = tmp_path / "weights.net"
     path.write_bytes(deep_compression(sparse_layers()))
     record = weights.resolve(arch, path).record

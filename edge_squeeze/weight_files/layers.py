@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze.errors import UsageError
-from edge_squeeze.model import VARIANTS, Conv, Fire
+from edge_squeeze.variants import VARIANTS, Conv, Fire, named
 
 Layers = dict[str, tuple[NDArray[np.float32], ...]]  # layer -> kernel [h,w,in,out], bias [out]; others as they are
 
@@ -63,15 +62,14 @@ def add(layers: Layers, layer: str, arrays: Iterable[NDArray[np.float32]], name:
 
 def shapes_1_0() -> Iterator[tuple[str, tuple[int, int, int, int]]]:
     """SqueezeNet 1.0's layers in order (1.1 has the same names), each with its kernel shape [out,in,h,w]."""
-    channels, numbers = 3, itertools.count(1)
-    for stage in VARIANTS["squeezenet1.0"].stages:
+    channels = 3
+    for name, stage in named(VARIANTS["squeezenet1.0"].stages):
         if isinstance(stage, Conv):
-            yield f"conv{next(numbers)}", (stage.filters, channels, stage.kernel, stage.kernel)
+            yield name, (stage.filters, channels, stage.kernel, stage.kernel)
             channels = stage.filters
         elif isinstance(stage, Fire):
-            name = f"fire{next(numbers)}"
             yield f"{name}_squeeze1x1", (stage.squeeze, channels, 1, 1)
             yield f"{name}_expand1x1", (stage.expand1x1, stage.squeeze, 1, 1)
             yield f"{name}_expand3x3", (stage.expand3x3, stage.squeeze, 3, 3)
-            channels = stage.expand1x1 + stage.expand3x3
-    yield f"conv{next(numbers)}", (VARIANTS["squeezenet1.0"].classes, channels, 1, 1)
+            channels = stage.channels
+    yield "conv10", (VARIANTS["squeezenet1.0"].classes, channels, 1, 1)

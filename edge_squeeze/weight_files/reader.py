@@ -22,11 +22,11 @@ CAFFE, TORCHVISION = "caffe", "torchvision"
 
 @dataclass(frozen=True)
 class WeightFile:
-    """What a weights file holds; `convention` names the preprocessing that such weights were trained with."""
+    """What a weights file holds; `convention` names how pictures were prepared for such weights, None: not known."""
 
     kind: str
     layers: Layers
-    convention: str
+    convention: str | None
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class FileKind:
     kind: str
     recognises: Callable[[bytes], bool]
     read: Callable[[bytes, str], Layers]
-    convention: str = CAFFE
+    convention: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ArchiveKind:
     kind: str
     recognises: Callable[[Archive], bool]
     read: Callable[[Archive], Layers]
-    convention: str = CAFFE
+    convention: str | None = None
 
 
 # Asked in this order: torch's old format is a pickle, too, and Deep Compression's file has nothing but likely numbers.
@@ -54,7 +54,7 @@ FILES = (
     FileKind("PyTorch before 1.6", torch_files.is_legacy, torch_files.read_legacy, TORCHVISION),
     FileKind("pickle of arrays", weight_pickles.recognises, weight_pickles.read),
     FileKind("Keras HDF5", keras_files.recognises, keras_files.read),
-    FileKind("Deep Compression", deep_compression.recognises, deep_compression.read),
+    FileKind("Deep Compression", deep_compression.recognises, deep_compression.read, CAFFE),
 )
 ARCHIVES = (
     ArchiveKind("PyTorch state dict", torch_files.recognises, torch_files.read, TORCHVISION),

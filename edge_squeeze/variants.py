@@ -1,0 +1,152 @@
+"""Which SqueezeNets there are: one table of rows, and the numbers that generate their fire modules.
+
+SqueezeNet 1.0 is Table 1 of arXiv 1602.07360; 1.1 is the authors' cheaper revision (github.com/forresti/SqueezeNet).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from edge_squeeze.scores import LOGITS, PROBABILITIES
+
+VALID, SAME, CEIL = "valid", "same", "ceil"
+HE_NORMAL, GLOROT_UNIFORM = "he_normal", "glorot_uniform"
+
+
+class Conv(NamedTuple):
+    """A convolution with ReLU that opens the network; padding is valid or same."""
+
+    filters: int
+    kernel: int
+    stride: int
+    padding: str = VALID
+
+
+class Pool(NamedTuple):
+    """Max pooling; ceil is Caffe's mode, in which a last, partial window still counts, else it is Keras' padding."""
+
+    size: int = 3
+    stride: int = 2
+    padding: str = CEIL
+
+
+class Fire(NamedTuple):
+    """A fire module: 1x1 convolutions squeeze the channels, 1x1 and 3x3 ones expand them side by side."""
+
+    squeeze: int
+    expand1x1: int
+    expand3x3: int
+
+    @property
+    def channels(self) -> int:
+        """What comes out of it."""
+        return self.expand1x1 + self.expand3x3
+
+
+Stage = Conv | Pool | Fire
+
+
+@dataclass(frozen=True)
+class Metaparameters:
+    """What generates fire modules (section 5.1 of the paper): the i-th expands to base_e + incr_e * floor(i / freq)."""
+
+    base_e: int = 128
+    incr_e: int = 128
+    pct_3x3: float = 0.5  # the part of those that is 3x3
+    freq: int = 2
+    squeeze_ratio: float = 0.125  # squeeze filters for each of those
+
+    def expand(self, i: int) -> int:
+        """How many filters the i-th fire module, counted from 0, expands to."""
+        return self.base_e + self.incr_e * (i // self.freq)
+
+    def fire(self, i: int) -> Fire:
+        """The i-th fire module; halves are rounded up, for which the paper has no rule."""
+        expand = self.expand(i)
+        wide = int(self.pct_3x3 * expand + 0.5)
+        return Fire(int(self.squeeze_ratio * expand + 0.5), expand - wide, wide)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of VARIANTS; the head (dropout, 1x1 convolution, global average, softmax) follows the stages."""
+
+    stages: tuple[Stage, ...]
+    parameters: int  # at its number of classes
+    input_size: int = 227
+    classes: int = 1000
+    dropout: float = 0.5
+    head_relu: bool = True  # on the last convolution
+    output: str = PROBABILITIES  # or LOGITS: without softmax
+    initializer: str = HE_NORMAL  # of random kernels
+    metaparameters: Metaparameters = Metaparameters()  # that generate its fire modules
+    convention: str | None = "caffe"  # row of conventions.CONVENTIONS, for weights that tell none; None: not known
+
+
+VARIANTS = {
+    "squeezenet1.0": Variant(
+        stages=(
+            Conv(96, 7, 2), Pool(),
+            Fire(16, 64, 64), Fire(16, 64, 64), Fire(32, 128, 128), Pool(),
+            Fire(32, 128, 128), Fire(48, 192, 192), Fire(48, 192, 192), Fire(64, 256, 256), Pool(),
+            Fire(64, 256, 256),
+        ),
+        parameters=1_248_424,
+    ),
+    "squeezenet1.1": Variant(
+        stages=(
+            Conv(64, 3, 2), Pool(),
+            Fire(16, 64, 64), Fire(16, 64, 64), Pool(),
+            Fire(32, 128, 128), Fire(32, 128, 128), Pool(),
+            Fire(48, 192, 192), Fire(48, 192, 192), Fire(64, 256, 256), Fire(64, 256, 256),
+        ),
+        parameters=1_235_496,
+    ),
+    # For teaching: 1.0 as Keras pads by itself.
+    "squeezenet-mlt": Variant(
+        stages=(
+            Conv(96, 7, 2, SAME), Pool(padding=SAME),
+            Fire(16, 64, 64), Fire(16, 64, 64), Fire(32, 128, 128), Pool(padding=SAME),
+            Fire(32, 128, 128), Fire(48, 192, 192), Fire(48, 192, 192), Fire(64, 256, 256), Pool(padding=SAME),
+            Fire(64, 256, 256),
+        ),
+        parameters=1_248_424, input_size=224, dropout=0, head_relu=False, convention=None,
+    ),
+    # To take apart: stem, learner and classifier, with bypasses on demand (Figure 2 of the paper).
+    "squeezenet-composable": Variant(
+        stages=(
+            Conv(96, 7, 2, SAME), Pool(padding=VALID),
+            Fire(16, 64, 64), Fire(16, 64, 64), Fire(32, 128, 128), Pool(padding=VALID),
+            Fire(32, 128, 128), Fire(48, 192, 192), Fire(48, 192, 192), Fire(64, 256, 256), Pool(padding=VALID),
+            Fire(64, 256, 256),
+        ),
+        parameters=1_248_424, input_size=224, initializer=GLOROT_UNIFORM, convention=None,
+    ),
+    # To train from scratch, on small pictures.
+    "squeezenet-lab": Variant(
+        stages=(
+            Conv(64, 3, 1, SAME), Pool(2, 2, VALID),
+            Fire(32, 64, 64), Fire(32, 64, 64), Pool(2, 2, VALID),
+            Fire(64, 128, 128), Fire(64, 128, 128),
+        ),
+        parameters=240_842, input_size=32, classes=10, output=LOGITS,
+        metaparameters=Metaparameters(squeeze_ratio=0.25), convention=None,
+    ),
+}  # fmt: skip
+
+
+def generate(stages: Iterable[Stage], numbers: Metaparameters) -> tuple[Stage, ...]:
+    """`stages` with the fire modules that `numbers` generate in the places of theirs."""
+    fires = (numbers.fire(i) for i in range(1_000))
+    return tuple(next(fires) if isinstance(stage, Fire) else stage for stage in stages)
+
+
+def named(stages: Iterable[Stage]) -> Iterator[tuple[str, Stage]]:
+    """Each stage with its name, as in the authors' Caffe files: a pool is numbered as what it follows."""
+    number = 0
+    for stage in stages:
+        number += not isinstance(stage, Pool)
+        kind = "pool" if isinstance(stage, Pool) else "fire" if isinstance(stage, Fire) else "conv"
+        yield f"{kind}{number}", stage
