@@ -68,6 +68,11 @@ class Architecture:
         return _stages(self.row, self.design)
 
     @property
+    def is_usual(self) -> bool:
+        """Whether published weights of the variant would fit."""
+        return self.classes == self.row.classes and self.design == AS_IS
+
+    @property
     def head(self) -> str:
         """The name of the layer that has an output for each class."""
         return f"conv{sum(not isinstance(stage, Pool) for stage in self.stages) + 1}"

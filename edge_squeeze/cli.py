@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import edge_squeeze
-from edge_squeeze import arguments as arg, chatter, ending, supervision
+from edge_squeeze import arguments as arg, chatter, ending, model_tables, supervision
 from edge_squeeze.architecture import NONE, Design
 from edge_squeeze.bundling import commands as bundling
 from edge_squeeze.devices import address
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(bundling.app, name="bundle", short_help="Copy artifacts to an app.")
+app.add_typer(model_tables.app, name="models", short_help="List the networks, or show one.")
 
 
 @app.callback(invoke_without_command=True)

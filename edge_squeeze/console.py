@@ -94,11 +94,11 @@ def print_text(*lines: str) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
-    """Print an aligned table; the first `left` columns and the last one are text, the others figures."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1, right: int = 1) -> None:
+    """Print an aligned table; the first `left` and the last `right` columns are text, the others figures."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, column in enumerate(columns):
-        is_text = i < left or i == len(columns) - 1
+        is_text = i < left or i >= len(columns) - right
         table.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text or i < left)
     for row in rows:
         table.add_row(*row, style=STYLES.get(row[-1]))

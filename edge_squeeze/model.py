@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from edge_squeeze.architecture import SIMPLE, Architecture
-from edge_squeeze.scores import PROBABILITIES
 from edge_squeeze.variants import CEIL, VALID, Conv, Fire, Pool, Stage, named
 
 
@@ -43,7 +42,7 @@ def classifier(x: Any, arch: Architecture) -> Any:
         x = layers.Dropout(arch.dropout, name=f"drop{number - 1}")(x)
     x = custom_conv2d(x, arch.classes, 1, name=arch.head, activation="relu" if arch.row.head_relu else None)
     x = layers.GlobalAveragePooling2D(name=f"pool{number}")(x)
-    return layers.Softmax(name="prob")(x) if arch.row.output == PROBABILITIES else x
+    return layers.Softmax(name="prob")(x) if arch.row.softmax else x
 
 
 def _opens(row: tuple[str, Stage]) -> bool:

@@ -70,5 +70,5 @@ def build_model(arch: Architecture, weights: weight_store.Weights) -> Any:
 
 def build(arch: Architecture, weights: weight_store.Weights, preprocessing: Preprocessing) -> Original:
     """The original of `arch` with `weights` in it; UsageError lists the layers that do not match."""
-    content = LOGITS if arch.row.output == LOGITS else None
+    content = None if arch.row.softmax else LOGITS
     return Original(build_model(arch, weights), preprocessing, weights.record, content)

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edge_squeeze.scores import LOGITS, PROBABILITIES
-
 VALID, SAME, CEIL = "valid", "same", "ceil"
 HE_NORMAL, GLOROT_UNIFORM = "he_normal", "glorot_uniform"
 
@@ -73,13 +71,14 @@ class Metaparameters:
 class Variant:
     """One row of VARIANTS; the head (dropout, 1x1 convolution, global average, softmax) follows the stages."""
 
+    about: str
     stages: tuple[Stage, ...]
     parameters: int  # at its number of classes
     input_size: int = 227
     classes: int = 1000
     dropout: float = 0.5
     head_relu: bool = True  # on the last convolution
-    output: str = PROBABILITIES  # or LOGITS: without softmax
+    softmax: bool = True  # else it gives logits
     initializer: str = HE_NORMAL  # of random kernels
     metaparameters: Metaparameters = Metaparameters()  # that generate its fire modules
     convention: str | None = "caffe"  # row of conventions.CONVENTIONS, for weights that tell none; None: not known
@@ -87,6 +86,7 @@ class Variant:
 
 VARIANTS = {
     "squeezenet1.0": Variant(
+        "Table 1 of the paper",
         stages=(
             Conv(96, 7, 2), Pool(),
             Fire(16, 64, 64), Fire(16, 64, 64), Fire(32, 128, 128), Pool(),
@@ -96,6 +96,7 @@ VARIANTS = {
         parameters=1_248_424,
     ),
     "squeezenet1.1": Variant(
+        "the authors' revision: as accurate, less than half the MACs",
         stages=(
             Conv(64, 3, 2), Pool(),
             Fire(16, 64, 64), Fire(16, 64, 64), Pool(),
@@ -104,8 +105,8 @@ VARIANTS = {
         ),
         parameters=1_235_496,
     ),
-    # For teaching: 1.0 as Keras pads by itself.
     "squeezenet-mlt": Variant(
+        "to teach with: 1.0 with 'same' padding; pictures of any size",
         stages=(
             Conv(96, 7, 2, SAME), Pool(padding=SAME),
             Fire(16, 64, 64), Fire(16, 64, 64), Fire(32, 128, 128), Pool(padding=SAME),
@@ -114,8 +115,8 @@ VARIANTS = {
         ),
         parameters=1_248_424, input_size=224, dropout=0, head_relu=False, convention=None,
     ),
-    # To take apart: stem, learner and classifier, with bypasses on demand (Figure 2 of the paper).
     "squeezenet-composable": Variant(
+        "to build with: stem, learner and classifier by themselves",
         stages=(
             Conv(96, 7, 2, SAME), Pool(padding=VALID),
             Fire(16, 64, 64), Fire(16, 64, 64), Fire(32, 128, 128), Pool(padding=VALID),
@@ -124,14 +125,14 @@ VARIANTS = {
         ),
         parameters=1_248_424, input_size=224, initializer=GLOROT_UNIFORM, convention=None,
     ),
-    # To train from scratch, on small pictures.
     "squeezenet-lab": Variant(
+        "small, to train from scratch",
         stages=(
             Conv(64, 3, 1, SAME), Pool(2, 2, VALID),
             Fire(32, 64, 64), Fire(32, 64, 64), Pool(2, 2, VALID),
             Fire(64, 128, 128), Fire(64, 128, 128),
         ),
-        parameters=240_842, input_size=32, classes=10, output=LOGITS,
+        parameters=240_842, input_size=32, classes=10, softmax=False,
         metaparameters=Metaparameters(squeeze_ratio=0.25), convention=None,
     ),
 }  # fmt: skip

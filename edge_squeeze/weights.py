@@ -62,8 +62,7 @@ class Weights:
 
 def default(arch: Architecture) -> str:
     """The weights to take where none are named: the published ones if they fit `arch`, else random ones."""
-    usual = arch.classes == arch.row.classes and arch.design == AS_IS
-    return IMAGENET if arch.variant in PUBLISHED and usual else RANDOM
+    return IMAGENET if arch.variant in PUBLISHED and arch.is_usual else RANDOM
 
 
 def resolve(arch: Architecture, weights: str | Path, seed: int = 0) -> Weights:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import edge_squeeze
 from edge_squeeze import model
-from edge_squeeze.architecture import architecture
+from edge_squeeze.architecture import Design, architecture
 from edge_squeeze.errors import UsageError
 from edge_squeeze.original import load_tensorflow
-from edge_squeeze.variants import VARIANTS, Pool
+from edge_squeeze.variants import GLOROT_UNIFORM, VARIANTS, Pool
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +63,86 @@ def test_pooling_is_caffes_ceil_mode(shape: tuple[int, int], pool: Pool) -> None
     values = np.random.default_rng(1).random(shape).astype(np.float32)
     got = np.asarray(network(values[None, :, :, None]))[0, :, :, 0]
     np.testing.assert_array_equal(got, ceil_mode(values, pool.size, pool.stride))
+
+
+def run(network: Any, pictures: np.ndarray) -> np.ndarray:
+    return np.asarray(network(pictures))
+
+
+def pictures(*shape: int) -> np.ndarray:
+    return np.random.default_rng(3).normal(0, 1, (*shape, 3)).astype(np.float32)
+
+
+def test_parts_of_a_network_can_be_called_by_themselves() -> None:
+    import keras
+
+    arch = architecture("squeezenet-composable", classes=5, input_size=64, dropout=0)
+    inputs = keras.Input((64, 64, 3))
+    features = model.learner(model.stem(inputs, arch), arch)
+    assert features.shape[1:] == (3, 3, 512)
+    own = keras.Model(inputs, [features, model.classifier(features, arch)])
+    whole = edge_squeeze.build("squeezenet-composable", classes=5, input_size=64)
+    own.set_weights(whole.get_weights())
+    given = pictures(2, 64, 64)
+    np.testing.assert_array_equal(np.asarray(own(given)[1]), run(whole, given))
+
+
+def test_a_fire_module_takes_one_depth_for_both_kinds_or_two() -> None:
+    import keras
+
+    inputs = keras.Input((8, 8, 3))
+    assert model.fire_module(inputs, 4, 16, "fire2").shape[1:] == (8, 8, 32)
+    assert model.fire_module(inputs, 4, (16, 8), "fire2").shape[1:] == (8, 8, 24)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("fire3", "simple"), ("fire4", "complex")])
+def test_a_bypass_adds_what_enters_to_what_leaves(name: str, kind: str) -> None:
+    import keras
+
+    network = edge_squeeze.build("squeezenet-composable", input_size=64, design=Design("complex"))
+    before = {"fire3": "fire2_bypass", "fire4": "fire3_bypass"}[name]
+    ends = [before, f"{name}_concat", f"{name}_bypass", *([f"{name}_bypass1x1"] if kind == "complex" else [])]
+    probe = keras.Model(network.input, [network.get_layer(end).output for end in ends])
+    found = dict(zip(ends, map(np.asarray, probe(pictures(1, 64, 64))), strict=True))
+    around = found[before] if kind == "simple" else found[f"{name}_bypass1x1"]
+    np.testing.assert_allclose(found[f"{name}_bypass"], found[f"{name}_concat"] + around, rtol=1e-6)
+    assert np.ptp(around) > 0
+
+
+@pytest.mark.parametrize(
+    ("variant", "output", "last", "head"),
+    [
+        ("squeezenet-mlt", (14, 14), ["conv10", "pool10", "prob"], "linear"),
+        ("squeezenet-composable", (13, 13), ["drop9", "conv10", "pool10", "prob"], "relu"),
+        ("squeezenet-lab", (8, 8), ["drop5", "conv6", "pool6"], "relu"),
+    ],
+)
+def test_heads_are_those_of_the_rows(variant: str, output: tuple[int, int], last: list[str], head: str) -> None:
+    network = model.build(architecture(variant))
+    assert [layer.name for layer in network.layers][-len(last) :] == last
+    assert ("drop" in network.layers[-len(last)].name) == (variant != "squeezenet-mlt")
+    conv = network.get_layer(last[-3] if "prob" in last else last[-2])
+    assert conv.activation.__name__ == head
+    assert conv.output.shape[1:3] == output
+
+
+def test_open_sizes_give_what_fixed_ones_give() -> None:
+    fixed = edge_squeeze.build("squeezenet-mlt", classes=5, input_size=(48, 80))
+    open_ = edge_squeeze.build("squeezenet-mlt", classes=5, input_size="any")
+    assert open_.input_shape == (None, None, None, 3)
+    np.testing.assert_allclose(run(open_, pictures(2, 48, 80)), run(fixed, pictures(2, 48, 80)), atol=1e-6)
+
+
+@pytest.mark.parametrize("variant", ["squeezenet1.0", "squeezenet-composable"])
+def test_random_kernels_are_drawn_as_the_row_says(variant: str) -> None:
+    network = edge_squeeze.build(variant, weights="random", input_size=64)
+    kernel = np.asarray(network.get_layer("fire9_squeeze1x1").kernel)
+    limit = (6 / (512 + 64)) ** 0.5
+    if VARIANTS[variant].initializer == GLOROT_UNIFORM:
+        assert 0.99 * limit < np.abs(kernel).max() <= limit
+    else:
+        assert kernel.std() == pytest.approx((2 / 512) ** 0.5, rel=0.03)
+        assert np.abs(kernel).max() > 3 * kernel.std()
 
 
 def test_options_change_what_they_say() -> None:
