@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_squeeze.architecture import Design, Size
+    from edge_squeeze.architecture import Size
     from edge_squeeze.benchmarks.result import Comparison, Result
     from edge_squeeze.bundling.bundle import Bundled
     from edge_squeeze.converters.export import Exported
+    from edge_squeeze.design import Design
     from edge_squeeze.prediction import Classifier
     from edge_squeeze.preprocessing import Preprocessing
     from edge_squeeze.reporting import Reporter
@@ -44,7 +45,7 @@ def build(
 
     `weights` is "imagenet", "random" or a file; by default the variant's ImageNet weights where it has them for
     this number of classes, else random ones drawn from `seed`. `input_size` is a side, or (height, width), in
-    pixels, or "any". `design` is what differs from the variant's row: `edge_squeeze.architecture.Design`.
+    pixels, or "any". `design` is what differs from the variant's row: `edge_squeeze.design.Design`.
     The preprocessing that weights of each origin want is in `edge_squeeze.conventions`.
 
     Raises UsageError for what cannot be built or loaded, MissingDependencyError without TensorFlow.

@@ -1,17 +1,14 @@
-"""What fixes a network's graph: a row of the table and its options, checked before anything is built."""
+"""The choice of a network, checked before anything is built."""
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from typing import Any
 
 from edge_squeeze import arithmetic
+from edge_squeeze.design import AS_IS, BYPASSES, Architecture, Design
 from edge_squeeze.errors import UsageError, unknown
-from edge_squeeze.variants import CEIL, VARIANTS, Fire, Metaparameters, Pool, Stage, Variant, generate, named
+from edge_squeeze.variants import CEIL, VARIANTS, Pool, Stage, Variant
 
-NONE, SIMPLE, COMPLEX = "none", "simple", "complex"
-BYPASSES = (NONE, SIMPLE, COMPLEX)
 ANY = "any"
 LARGEST_INPUT = 4096
 CLASSES = range(2, 100_001)
@@ -19,75 +16,6 @@ MOST_FILTERS = 4096  # of base_e and incr_e
 MOST_PARAMETERS = 100_000_000  # 400 MB of float32, which a file of weights may have
 
 Size = int | tuple[int, int] | str  # a side, (height, width), or "any"
-
-
-@dataclass(frozen=True)
-class Design:
-    """What is to differ from a variant's row, in the words of sections 5 and 6 of the paper; None: nothing."""
-
-    bypass: str = NONE
-    base_e: int | None = None
-    incr_e: int | None = None
-    pct_3x3: float | None = None
-    freq: int | None = None
-    squeeze_ratio: float | None = None
-
-    def record(self) -> dict[str, Any]:
-        """What differs, by name."""
-        usual = {field.name: field.default for field in dataclasses.fields(self)}
-        return {name: value for name, value in dataclasses.asdict(self).items() if value != usual[name]}
-
-    @property
-    def suffix(self) -> str:
-        """What it adds to the name of an artifact."""
-        return "".join(f"-{name.replace('_', '-')}-{value}" for name, value in self.record().items())
-
-
-AS_IS = Design()
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A variant with its options, checked. Input size is (height, width); with `any_size`, only the usual one."""
-
-    variant: str
-    classes: int
-    input_size: tuple[int, int]
-    dropout: float
-    any_size: bool = False
-    design: Design = AS_IS
-
-    @property
-    def row(self) -> Variant:
-        """The variant's row of the table."""
-        return VARIANTS[self.variant]
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """What the network is made of up to its head: the row's own, or what the design generates."""
-        return _stages(self.row, self.design)
-
-    @property
-    def is_usual(self) -> bool:
-        """Whether published weights of the variant would fit."""
-        return self.classes == self.row.classes and self.design == AS_IS
-
-    @property
-    def head(self) -> str:
-        """The name of the layer that has an output for each class."""
-        return f"conv{sum(not isinstance(stage, Pool) for stage in self.stages) + 1}"
-
-    @property
-    def bypasses(self) -> dict[str, str]:
-        """The fire modules that something goes around: simple (as it is) or complex (through a convolution)."""
-        found, channels = {}, 3
-        for name, stage in named(self.stages):
-            if isinstance(stage, Fire):
-                kind = SIMPLE if channels == stage.channels else COMPLEX
-                found[name] = kind
-            channels = arithmetic.channels_after(stage, channels)
-        wanted = {NONE: (), SIMPLE: (SIMPLE,), COMPLEX: (SIMPLE, COMPLEX)}[self.design.bypass]
-        return {name: kind for name, kind in found.items() if kind in wanted}
 
 
 def architecture(
@@ -105,23 +33,13 @@ def architecture(
     if not 0 <= dropout < 1:
         raise UsageError(f"dropout must be in [0, 1), got {dropout}.")
     _check_design(row, design)
-    size = _input_size(variant, _stages(row, design), row.input_size if input_size in (None, ANY) else input_size)
+    size = _input_size(variant, design.stages(row), row.input_size if input_size in (None, ANY) else input_size)
     if input_size == ANY:
         _check_any(variant, row)
     found = Architecture(variant, classes, size, dropout, input_size == ANY, design)
     if (count := arithmetic.parameters(found)) > MOST_PARAMETERS:
         raise UsageError(f"{variant} would have {count:,} parameters so. Required: at most {MOST_PARAMETERS:,}.")
     return found
-
-
-def _stages(row: Variant, design: Design) -> tuple[Stage, ...]:
-    numbers = _numbers(row, design)
-    return row.stages if numbers == row.metaparameters else generate(row.stages, numbers)
-
-
-def _numbers(row: Variant, design: Design) -> Metaparameters:
-    given = {name: value for name, value in design.record().items() if name != "bypass"}
-    return dataclasses.replace(row.metaparameters, **given)
 
 
 def _check_any(variant: str, row: Variant) -> None:
@@ -150,7 +68,7 @@ def _check_design(row: Variant, design: Design) -> None:
     """Raise UsageError for numbers that generate no network, with the smallest that does."""
     if design.bypass not in BYPASSES:
         raise unknown("bypass", design.bypass, BYPASSES)
-    numbers = _numbers(row, design)
+    numbers = design.metaparameters(row)
     _check_whole("base_e", numbers.base_e, 2, MOST_FILTERS)
     _check_whole("incr_e", numbers.incr_e, 0, MOST_FILTERS)
     _check_whole("freq", numbers.freq, 1, MOST_FILTERS)

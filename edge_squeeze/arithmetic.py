@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from edge_squeeze.variants import CEIL, SAME, Conv, Fire, Pool, Stage, named
-
-if TYPE_CHECKING:
-    from edge_squeeze.architecture import Architecture
+from edge_squeeze.design import COMPLEX, Architecture
+from edge_squeeze.variants import Conv, Pool, Stage, named
 
 Sides = tuple[int, int]  # height, width
 COLOURS = 3
@@ -25,21 +22,6 @@ def conv_macs(kernel: int, channels: int, filters: int, sides: Sides) -> int:
     return kernel * kernel * channels * filters * sides[0] * sides[1]
 
 
-def side_after(stage: Stage, side: int) -> int:
-    """The height or width that `stage` makes of `side`; 0 or less if nothing is left."""
-    if isinstance(stage, Fire):
-        return side
-    kernel = stage.kernel if isinstance(stage, Conv) else stage.size
-    if stage.padding == SAME:
-        return -(-side // stage.stride)
-    return -((kernel - side) // stage.stride) + 1 if stage.padding == CEIL else (side - kernel) // stage.stride + 1
-
-
-def channels_after(stage: Stage, channels: int) -> int:
-    """The channels that `stage` makes of `channels`."""
-    return channels if isinstance(stage, Pool) else stage.channels if isinstance(stage, Fire) else stage.filters
-
-
 def smallest_input(stages: Sequence[Stage]) -> int:
     """The smallest side of a picture, in pixels, of which the last stage still has something left."""
     side = 1
@@ -50,7 +32,7 @@ def smallest_input(stages: Sequence[Stage]) -> int:
 
 def _fits(stages: Sequence[Stage], side: int) -> bool:
     for stage in stages:
-        side = side_after(stage, side)
+        side = stage.side_after(side)
         if side < 1:
             return False
     return True
@@ -75,9 +57,9 @@ def layers(arch: Architecture) -> Iterator[Layer]:
     """The rows of `arch`, from its first convolution to the average pooling."""
     sides, channels = arch.input_size, COLOURS
     for name, stage in named(arch.stages):
-        sides = side_after(stage, sides[0]), side_after(stage, sides[1])
+        sides = stage.side_after(sides[0]), stage.side_after(sides[1])
         yield _layer(name, stage, sides, channels, arch.bypasses.get(name))
-        channels = channels_after(stage, channels)
+        channels = stage.channels_after(channels)
     yield _conv(arch.head, Conv(arch.classes, 1, 1), sides, channels)
     yield Layer(arch.head.replace("conv", "pool"), (1, 1, arch.classes))
 
@@ -88,7 +70,7 @@ def _layer(name: str, stage: Stage, sides: Sides, channels: int, bypass: str | N
     if isinstance(stage, Pool):
         return Layer(name, (*sides, channels), (stage.size, stage.stride))
     parts = [(1, channels, stage.squeeze), (1, stage.squeeze, stage.expand1x1), (3, stage.squeeze, stage.expand3x3)]
-    if bypass == "complex":
+    if bypass == COMPLEX:
         parts.append((1, channels, stage.channels))
     parameters = sum(conv_parameters(*part) for part in parts)
     macs = sum(conv_macs(*part, sides) for part in parts)

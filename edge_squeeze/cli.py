@@ -12,8 +12,8 @@ import typer
 
 import edge_squeeze
 from edge_squeeze import arguments as arg, chatter, ending, model_tables, supervision
-from edge_squeeze.architecture import NONE, Design
 from edge_squeeze.bundling import commands as bundling
+from edge_squeeze.design import NONE, Design
 from edge_squeeze.devices import address
 from edge_squeeze.errors import MissingDependencyError, PartlyExportedError
 

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from edge_squeeze.architecture import SIMPLE, Architecture
+from edge_squeeze.design import SIMPLE, Architecture
 from edge_squeeze.variants import CEIL, VALID, Conv, Fire, Pool, Stage, named
 
 

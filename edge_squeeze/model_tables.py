@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from edge_squeeze import arguments as arg, arithmetic
-from edge_squeeze.architecture import NONE, Architecture, Design, architecture
+from edge_squeeze.architecture import architecture
 from edge_squeeze.arithmetic import Layer
+from edge_squeeze.design import NONE, Architecture, Design
 from edge_squeeze.variants import VARIANTS
 
 LISTED = ("model", "input", "classes", "parameters", "MACs", "weights", "what it is")

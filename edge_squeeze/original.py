@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze import model as networks, weights as weight_store
-from edge_squeeze.architecture import Architecture
 from edge_squeeze.chatter import captured
+from edge_squeeze.design import Architecture
 from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.manifest import WeightsRecord
 from edge_squeeze.preprocessing import Pixels, Preprocessing

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_squeeze import original as originals, user_model, weights as weight_store
-from edge_squeeze.architecture import ANY, AS_IS, Architecture, Design, Size, architecture
+from edge_squeeze.architecture import ANY, Size, architecture
 from edge_squeeze.conventions import CONVENTIONS, PRESETS, check_choice, choose, describe, preset
+from edge_squeeze.design import AS_IS, Architecture, Design
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.manifest import Manifest, WeightsRecord
 from edge_squeeze.original import Original

@@ -13,6 +13,13 @@ VALID, SAME, CEIL = "valid", "same", "ceil"
 HE_NORMAL, GLOROT_UNIFORM = "he_normal", "glorot_uniform"
 
 
+def _slid(side: int, window: int, stride: int, padding: str) -> int:
+    """In how many places a window stands along `side`."""
+    if padding == SAME:
+        return -(-side // stride)
+    return -((window - side) // stride) + 1 if padding == CEIL else (side - window) // stride + 1
+
+
 class Conv(NamedTuple):
     """A convolution with ReLU that opens the network; padding is valid or same."""
 
@@ -21,6 +28,14 @@ class Conv(NamedTuple):
     stride: int
     padding: str = VALID
 
+    def side_after(self, side: int) -> int:
+        """The height or width it makes of `side`; 0 or less if nothing is left."""
+        return _slid(side, self.kernel, self.stride, self.padding)
+
+    def channels_after(self, channels: int) -> int:
+        """The channels it makes of `channels`."""
+        return self.filters
+
 
 class Pool(NamedTuple):
     """Max pooling; ceil is Caffe's mode, in which a last, partial window still counts, else it is Keras' padding."""
@@ -28,6 +43,14 @@ class Pool(NamedTuple):
     size: int = 3
     stride: int = 2
     padding: str = CEIL
+
+    def side_after(self, side: int) -> int:
+        """The height or width it makes of `side`; 0 or less if nothing is left."""
+        return _slid(side, self.size, self.stride, self.padding)
+
+    def channels_after(self, channels: int) -> int:
+        """The channels it makes of `channels`."""
+        return channels
 
 
 class Fire(NamedTuple):
@@ -41,6 +64,14 @@ class Fire(NamedTuple):
     def channels(self) -> int:
         """What comes out of it."""
         return self.expand1x1 + self.expand3x3
+
+    def side_after(self, side: int) -> int:
+        """The height or width it makes of `side`."""
+        return side
+
+    def channels_after(self, channels: int) -> int:
+        """The channels it makes of `channels`."""
+        return self.channels
 
 
 Stage = Conv | Pool | Fire

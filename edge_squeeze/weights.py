@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze import download
-from edge_squeeze.architecture import AS_IS, Architecture
+from edge_squeeze.design import AS_IS, Architecture
 from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.manifest import WeightsRecord
 from edge_squeeze.variants import GLOROT_UNIFORM, HE_NORMAL

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from edge_squeeze import arithmetic, model
-from edge_squeeze.architecture import BYPASSES, Architecture, Design, architecture
+from edge_squeeze.architecture import architecture
+from edge_squeeze.design import BYPASSES, Architecture, Design
 from edge_squeeze.original import load_tensorflow
 from edge_squeeze.variants import VARIANTS
 

@@ -9,7 +9,7 @@ import pytest
 
 import edge_squeeze
 from edge_squeeze import artifact
-from edge_squeeze.architecture import Design
+from edge_squeeze.design import Design
 from edge_squeeze.errors import UsageError
 
 CASES = [

@@ -7,7 +7,8 @@ import pytest
 
 import edge_squeeze
 from edge_squeeze import model
-from edge_squeeze.architecture import Design, architecture
+from edge_squeeze.architecture import architecture
+from edge_squeeze.design import Design
 from edge_squeeze.errors import UsageError
 from edge_squeeze.original import load_tensorflow
 from edge_squeeze.variants import GLOROT_UNIFORM, VARIANTS, Pool

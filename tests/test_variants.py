@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge_squeeze import weights
-from edge_squeeze.architecture import AS_IS, Architecture, Design, architecture
+from edge_squeeze.architecture import architecture
+from edge_squeeze.design import AS_IS, Architecture, Design
 from edge_squeeze.errors import UsageError
 from edge_squeeze.variants import VARIANTS, Conv, Fire, Metaparameters, Pool, generate, named
 

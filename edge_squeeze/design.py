@@ -1,0 +1,89 @@
+"""What fixes a network's graph: a row of the table, and what is to differ from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from edge_squeeze.variants import VARIANTS, Fire, Metaparameters, Pool, Stage, Variant, generate, named
+
+NONE, SIMPLE, COMPLEX = "none", "simple", "complex"
+BYPASSES = {NONE: (), SIMPLE: (SIMPLE,), COMPLEX: (SIMPLE, COMPLEX)}  # which of two kinds of bypass each has
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is to differ from a variant's row, in the words of sections 5 and 6 of the paper; None: nothing."""
+
+    bypass: str = NONE
+    base_e: int | None = None
+    incr_e: int | None = None
+    pct_3x3: float | None = None
+    freq: int | None = None
+    squeeze_ratio: float | None = None
+
+    def record(self) -> dict[str, Any]:
+        """What differs, by name."""
+        usual = {field.name: field.default for field in dataclasses.fields(self)}
+        return {name: value for name, value in dataclasses.asdict(self).items() if value != usual[name]}
+
+    def metaparameters(self, row: Variant) -> Metaparameters:
+        """Those of `row`, with what differs."""
+        given = {name: value for name, value in self.record().items() if name != "bypass"}
+        return dataclasses.replace(row.metaparameters, **given)
+
+    def stages(self, row: Variant) -> tuple[Stage, ...]:
+        """Those of `row`, or what other metaparameters generate in their place."""
+        numbers = self.metaparameters(row)
+        return row.stages if numbers == row.metaparameters else generate(row.stages, numbers)
+
+    @property
+    def suffix(self) -> str:
+        """What it adds to the name of an artifact."""
+        return "".join(f"-{name.replace('_', '-')}-{value}" for name, value in self.record().items())
+
+
+AS_IS = Design()
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A variant with its options, checked. Input size is (height, width); with `any_size`, only the usual one."""
+
+    variant: str
+    classes: int
+    input_size: tuple[int, int]
+    dropout: float
+    any_size: bool = False
+    design: Design = AS_IS
+
+    @property
+    def row(self) -> Variant:
+        """The variant's row of the table."""
+        return VARIANTS[self.variant]
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What the network is made of up to its head: the row's own, or what the design generates."""
+        return self.design.stages(self.row)
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether published weights of the variant would fit."""
+        return self.classes == self.row.classes and self.design == AS_IS
+
+    @property
+    def head(self) -> str:
+        """The name of the layer that has an output for each class."""
+        return f"conv{sum(not isinstance(stage, Pool) for stage in self.stages) + 1}"
+
+    @property
+    def bypasses(self) -> dict[str, str]:
+        """The fire modules that something goes around: simple (as it is) or complex (through a convolution)."""
+        found, channels = {}, 3
+        for name, stage in named(self.stages):
+            if isinstance(stage, Fire):
+                found[name] = SIMPLE if channels == stage.channels else COMPLEX
+            channels = stage.channels_after(channels)
+        return {name: kind for name, kind in found.items() if kind in BYPASSES[self.design.bypass]}
