@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import edge_squeeze
-from edge_squeeze import artifact
+from edge_squeeze import arithmetic, artifact
+from edge_squeeze.architecture import architecture
 from edge_squeeze.design import Design
 from edge_squeeze.errors import UsageError
+from edge_squeeze.inspection.inspector import inspect
 
 CASES = [
     ("squeezenet-mlt", Design()),
@@ -25,18 +27,17 @@ CASES = [
 @pytest.mark.parametrize(("variant", "design"), CASES, ids=lambda one: getattr(one, "suffix", one))
 def test_a_network_is_exported_and_found_again(tmp_path: Path, variant: str, design: Design) -> None:
     options = {"weights": "random", "classes": 5, "input_size": 64, "design": design}
-    exported = edge_squeeze.export(
-        variant,
-        **options,
-        format="all",
-        precision="float32,int8",
-        out=tmp_path,  # type: ignore[arg-type]
-    )
+    options |= {"format": "all", "precision": "float32,int8"}
+    exported = edge_squeeze.export(variant, **options, out=tmp_path)  # type: ignore[arg-type]
     assert len(exported) == 3
+    arch = architecture(variant, 5, 64, design=design)
     for one in exported:
         assert one.folder.name.startswith(f"{variant}-{one.manifest.format}-{one.manifest.precision}-random-classes-5")
         assert design.suffix in one.folder.name
         assert one.manifest.output.content == ("logits" if variant == "squeezenet-lab" else "probabilities")
+        assert one.manifest.parameters == arithmetic.parameters(arch)
+        held = inspect(artifact.load(one.folder).model(), one.manifest.format)
+        assert held.macs == arithmetic.macs(arch)  # counted in the file
         found = edge_squeeze.verify(one.folder)
         assert found.golden.passed
         assert found.proof is not None  # the original was built again, as the design says
