@@ -38,7 +38,10 @@ class Runner:
         self._nchw = self._sides[0] == CHANNELS and self._sides[-1] != CHANNELS
 
     def run(self, pixels: Pixels) -> Scores:
-        """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8, quantisation undone."""
+        """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8, quantisation undone.
+
+        A file whose height and width are open takes another size at each call.
+        """
         _check(pixels, tuple(self._sides[1:] if self._nchw else self._sides[:2]))
         with telling(f"{self.runtime} could not run this file"):
             steps = range(0, len(pixels), self._step)
@@ -65,5 +68,7 @@ def check_threads(threads: int) -> None:
 
 
 def _check(pixels: Pixels, size: tuple[int | None, ...]) -> None:
-    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (*size, CHANNELS):  # noqa: PLR2004
-        raise UsageError(f"Required: pixels [N,{size[0]},{size[1]},3] uint8. Got: {list(pixels.shape)} {pixels.dtype}.")
+    fits = pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[3] == CHANNELS  # noqa: PLR2004
+    if not fits or any(side not in (None, got) or not got for side, got in zip(size, pixels.shape[1:], strict=False)):
+        height, width = ("any" if side is None else side for side in size)
+        raise UsageError(f"Required: pixels [N,{height},{width},3] uint8. Got: {list(pixels.shape)} {pixels.dtype}.")

@@ -10,7 +10,6 @@ import numpy as np
 
 from edge_squeeze.chatter import captured
 from edge_squeeze.engines.engine import BUILTIN, XNNPACK, Array, Arrays, EngineOptions, Model, Tensor, must_fit
-from edge_squeeze.errors import ConversionError
 
 DELEGATE = "DELEGATE"
 
@@ -29,30 +28,36 @@ class TFLiteEngine:
             self._interpreter = engine.Interpreter(
                 **source, num_threads=options.threads, experimental_op_resolver_type=chosen
             )
-            self._resize(options.shapes)
-            self._allocate(asked=bool(options.shapes))
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        self._inputs, self._outputs = ([detail["index"] for detail in details] for details in (inputs, outputs))
-        self.inputs, self.outputs = list(map(_tensor, inputs)), list(map(_tensor, outputs))
+            inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+            self._inputs, self._outputs = ([detail["index"] for detail in details] for details in (inputs, outputs))
+            self.inputs, self.outputs = list(map(_tensor, inputs)), list(map(_tensor, outputs))
+            self._shapes: list[tuple[int, ...]] | None = None  # that memory is allocated for
+            self._prepare(options.shapes)
         self.kernels = options.kernels or self._default_kernels(package)
         self.operators, self.delegated = self._operators()
 
-    def _resize(self, shapes: tuple[tuple[int, ...], ...]) -> None:
-        for detail, shape in zip(self._interpreter.get_input_details(), shapes, strict=False):
-            must_fit(_tensor(detail), shape)
-            if tuple(detail["shape"]) != shape:
-                self._interpreter.resize_tensor_input(detail["index"], shape)
+    def _prepare(self, shapes: tuple[tuple[int, ...], ...]) -> None:
+        """Allocate for `shapes`, or those of the file; an input of open sides waits for its first array.
 
-    def _allocate(self, *, asked: bool) -> None:
-        try:
-            self._interpreter.allocate_tensors()
-        except RuntimeError as error:
-            open_ = [
-                detail["name"] for detail in self._interpreter.get_input_details() if -1 in detail["shape_signature"]
-            ]
-            if asked or not open_:
-                raise
-            raise ConversionError(f"Input {open_[0]} has open dimensions. Give --input-shape.") from error
+        In the file open sides are 1, of which the first layers may leave nothing: LiteRT refuses that, and
+        tflite-runtime 2.14 does not see it.
+        """
+        for tensor, shape in zip(self.inputs, shapes, strict=False):
+            must_fit(tensor, shape)
+        own = [tuple(map(int, detail["shape"])) for detail in self._interpreter.get_input_details()]
+        if shapes or not any(None in tensor.shape[1:] for tensor in self.inputs):
+            self._allocate([*shapes[: len(own)], *own[len(shapes) :]])
+
+    def _allocate(self, shapes: list[tuple[int, ...]]) -> None:
+        """Make room for inputs of `shapes`, as far as the file leaves them open."""
+        if shapes == self._shapes:
+            return
+        self._shapes = None
+        for index, tensor, shape in zip(self._inputs, self.inputs, shapes, strict=True):
+            if None in tensor.shape or not tensor.shape:
+                self._interpreter.resize_tensor_input(index, shape)
+        self._interpreter.allocate_tensors()
+        self._shapes = shapes
 
     def _default_kernels(self, package: str) -> str:
         """What computes the convolutions where nobody has chosen: any tensor with scales is a quantised network's."""
@@ -62,7 +67,7 @@ class TFLiteEngine:
     def _operators(self) -> tuple[int | None, int | None]:
         """How many operators the file has, and how many of them a delegate took over."""
         read = getattr(self._interpreter, "_get_ops_details", None)  # not public: without it nobody tells
-        if read is None:
+        if read is None or self._shapes is None:  # delegates take their share when memory is allocated
             return None, None
         nodes = read()
         own = [node for node in nodes if node["op_name"] != DELEGATE]
@@ -75,7 +80,11 @@ class TFLiteEngine:
         return [self._interpreter.get_tensor(index) for index in self._outputs]
 
     def bind(self, arrays: Arrays) -> None:
-        """Copy `arrays` into the interpreter."""
+        """Copy `arrays` into the interpreter, which makes room for other sizes where the file leaves them open."""
+        shapes = [array.shape for array in arrays]
+        if shapes != self._shapes:
+            with captured():
+                self._allocate(shapes)
         for index, array in zip(self._inputs, arrays, strict=True):
             self._interpreter.set_tensor(index, array)
 
