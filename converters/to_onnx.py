@@ -12,7 +12,7 @@ from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.errors import MissingDependencyError
 
 ALMOST_ZERO = 1e-7  # not 0 in float16, either
-BATCH = "batch"  # what the open dimension is called
+OPEN_SIDES = ("batch", "height", "width")  # what open dimensions are called, channels apart
 
 
 def float32(model: Any, *, options: ConvertOptions) -> bytes:
@@ -87,25 +87,31 @@ def _keep_zero_pads(graph: Any) -> None:
 
 
 def _finished(proto: Any) -> bytes:
-    """The bytes of `proto`, checked, its open batch given one name at both ends and everything the same on every run.
+    """The bytes of `proto`, checked, its open dimensions named and everything the same on every run.
 
     The static shapes of its tensors are left in it, so that any reader can count what it computes.
     """
     import onnx
 
-    for value in (*proto.graph.input, *proto.graph.output):
-        batch = value.type.tensor_type.shape.dim[0]
-        if not batch.HasField("dim_value"):
-            batch.dim_param = BATCH
+    _name_open_sides(proto.graph)
     proto.graph.name = "edge-squeeze"
     proto.producer_version = proto.producer_version.partition(" ")[0]  # tf2onnx adds "None" for want of a git hash
-    del proto.graph.value_info[:]  # inferred shapes that still carry the batch's old name
+    del proto.graph.value_info[:]  # inferred shapes that still carry the old names
     with converting("ONNX refuses the file that was made"):
         onnx.checker.check_model(proto, full_check=True)
         inferred = onnx.shape_inference.infer_shapes(proto, strict_mode=True).graph.value_info
     proto.graph.value_info.extend(value for value in inferred if _is_static(value.type.tensor_type.shape))
     data: bytes = proto.SerializeToString(deterministic=True)
     return data
+
+
+def _name_open_sides(graph: Any) -> None:
+    for value in (*graph.input, *graph.output):
+        batch, *others = value.type.tensor_type.shape.dim
+        sides = [batch, *(side for side in others if not side.HasField("dim_value"))]
+        for side, name in zip(sides, OPEN_SIDES, strict=False):
+            if not side.HasField("dim_value"):
+                side.dim_param = name
 
 
 def _is_static(shape: Any) -> bool:
