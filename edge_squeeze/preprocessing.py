@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,15 @@ class Preprocessing:
         """Height and width of the pixels the model sees."""
         top, bottom, left, right = self.pad
         return self.crop[0] + top + bottom, self.crop[1] + left + right
+
+    def at(self, size: tuple[int, int]) -> Preprocessing:
+        """The same for pictures of `size` (height, width): the short side grows as the longer side, pads as theirs."""
+        (height, width), usual = size, self.size
+        top, bottom = (round(side * height / usual[0]) for side in self.pad[:2])
+        left, right = (round(side * width / usual[1]) for side in self.pad[2:])
+        crop = height - top - bottom, width - left - right
+        short_side = max(round(self.short_side * max(size) / max(usual)), *crop)
+        return replace(self, short_side=short_side, crop=crop, pad=(top, bottom, left, right))
 
     def pixels(self, picture: Image.Image) -> Pixels:
         """The pixels [H,W,3] uint8 of an RGB `picture`, resized, cropped and padded; UsageError if it is a thread."""
