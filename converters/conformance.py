@@ -9,17 +9,18 @@ from edge_squeeze.inspection.inspector import Inspection
 from edge_squeeze.inspection.layers import Kernel
 
 FLOATS = ("float32", "float16")
+Size = tuple[int | None, int | None]  # height and width; None: open
 SMALLEST_QUANTISED = 1024  # numbers: TensorFlow's dynamic range leaves smaller kernels as they are
 
 
-def check(found: Inspection, order: Order, size: tuple[int, int], classes: int) -> None:
+def check(found: Inspection, order: Order, size: Size, classes: int) -> None:
     """Raise ConversionError listing everything in the file `found` that is not what `order` asked for."""
     if problems := [*_ends(found, order, size, classes), *_content(found, order)]:
         name = f"{order.target.format} {order.target.precision}"
         raise ConversionError(f"The {name} file is not what its name says:\n  " + "\n  ".join(problems))
 
 
-def _ends(found: Inspection, order: Order, size: tuple[int, int], classes: int) -> list[str]:
+def _ends(found: Inspection, order: Order, size: Size, classes: int) -> list[str]:
     target, options = order.target, order.options
     batch = None if options.dynamic_batch else 1
     picture = (batch, 3, *size) if options.layout == "nchw" else (batch, *size, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_squeeze import artifact, golden, original as originals, runtimes
+from edge_squeeze import artifact, golden, original as originals, proof_pictures, runtimes
 from edge_squeeze.converters import calibration, conformance, contents
 from edge_squeeze.converters.request import Prepared, Request
 from edge_squeeze.converters.rewrites import bake
@@ -15,7 +15,7 @@ from edge_squeeze.inspection.inspector import inspect
 from edge_squeeze.manifest import Manifest
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.subject import Subject
-from edge_squeeze.verification import Proof, load_pictures, prove, refer
+from edge_squeeze.verification import GateSet, Proof, prove_all, refer
 
 
 @dataclass(frozen=True)
@@ -92,31 +92,31 @@ def _calibration_source(request: Request, reporter: Reporter) -> calibration.Sou
 
 
 def _prepare(request: Request, reporter: Reporter) -> Prepared:
+    subject = request.subject
     with reporter.part("pictures"):
-        pictures = load_pictures(request.images, request.subject.preprocessing)
+        pictures = proof_pictures.load(request.images, subject.preprocessing, subject.other_sizes)
     with reporter.part("import TensorFlow"):
         originals.load_tensorflow()
     with reporter.part("build the original"):
-        original = request.subject.original()
+        original = subject.original()
     with reporter.part("scores of the original"):
-        reference = refer(original, pictures)
+        references = [refer(original, one) for one in pictures]
     with reporter.part("bake the preprocessing in"):
-        return Prepared(reference, *bake(original.model, original.preprocessing.baked))
+        return Prepared(references, *bake(original.model, original.preprocessing.baked))
 
 
 def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Reporter) -> Exported:
-    order, reference = prepared.told(order), prepared.reference
+    order = prepared.told(order)
     target, name = order.target, request.name(order)
     with reporter.step(name):
         with reporter.part("convert"):
             model = target.convert(prepared.baked, options=order.options)
         with reporter.part("inspect"):
             found = inspect(model, target.format)
-            conformance.check(found, order, request.subject.preprocessing.size, request.subject.classes)
+            conformance.check(found, order, request.subject.file_size, request.subject.classes)
         with reporter.part("prove"):
-            pictures, own = reference.pictures, request.subject.own
-            gates = target.gates(len(pictures), pictures.photographs, own=own)
-            proof = prove(reference, runtimes.open_runner(model, target.format), gates, reporter)
+            runner = runtimes.open_runner(model, target.format)
+            proof = prove_all(prepared.references, runner, _gates(request, order), reporter)
         with reporter.part("golden files"):
             span = prepared.span(found.outputs[0])
             gold, files = golden.make(model, target.format, request.subject.preprocessing, target.golden, span)
@@ -128,3 +128,8 @@ def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Re
         reporter.note(f"{len(model):,} bytes, {proof.verdict}")
     lint = record.lint if record else []
     return Exported(request.out / name, manifest, proof, request.subject.warnings, tuple(lint))
+
+
+def _gates(request: Request, order: Order) -> GateSet:
+    own = request.subject.own
+    return lambda pictures: order.target.gates(len(pictures), pictures.photographs, own=own)

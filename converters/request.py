@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,15 @@ class Request:
 class Prepared:
     """What every order shares: the original's scores, and its copy that takes raw pixels."""
 
-    reference: Reference
+    references: Sequence[Reference]  # the usual size's first
     baked: Any
     rewrites: list[str]
     calibration: CalibrationRecord | None = None
+
+    @property
+    def reference(self) -> Reference:
+        """That of the usual size."""
+        return self.references[0]
 
     def told(self, order: Order) -> Order:
         """`order` with what was found out meanwhile."""

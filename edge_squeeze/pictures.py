@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from edge_squeeze.preprocessing import Pixels, Preprocessing
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 KNOWN = "a whole JPEG, PNG, WebP, BMP, GIF or TIFF file"
 MOST_PIXELS = 128_000_000  # phones take 108 million; the worst kind of picture takes 13 bytes of memory for each
+Part = Callable[[int], Sequence[int]]  # of so many pictures, the numbers of those that are wanted
 WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
@@ -38,6 +40,12 @@ class PictureSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of each."""
+        height, width = self.pixels.shape[1:3]
+        return height, width
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -101,14 +109,18 @@ def list_pictures(path: Path) -> list[Path]:
     return found
 
 
-def load_folder(path: Path, preprocessing: Preprocessing) -> PictureSet:
-    """Every picture at `path`, preprocessed; UsageError names the first that cannot be read."""
-    files = list_pictures(path)
+def load_folder(path: Path, preprocessing: Preprocessing, part: Part = range) -> PictureSet:
+    """The pictures at `path` that `part` takes, preprocessed; UsageError names the first that cannot be read."""
+    listed = list_pictures(path)
+    files = [listed[i] for i in part(len(listed))]
     pixels = np.stack([preprocessing.pixels(open_picture(file)) for file in files])
     names = tuple(str(file.relative_to(path)) if path.is_dir() else file.name for file in files)
-    return PictureSet(
-        names, pixels, f"{len(files)} picture{'s' if len(files) > 1 else ''} of {path}", photographs=False
-    )
+    description = f"{len(listed)} picture{'s' if len(listed) > 1 else ''} of {path}"
+    return PictureSet(names, pixels, _described(len(files), len(listed), description), photographs=False)
+
+
+def _described(taken: int, count: int, description: str) -> str:
+    return description if taken == count else f"{taken} of {description}"
 
 
 def photograph(name: str) -> Image.Image:
@@ -119,8 +131,10 @@ def photograph(name: str) -> Image.Image:
     return open_picture(Path(spec.submodule_search_locations[0]) / "data" / PHOTOGRAPHS[name])
 
 
-def photograph_crops(per_photograph: int, size: tuple[int, int], seed: int, smallest: float = 0.5) -> PictureSet:
-    """Seeded crops of PHOTOGRAPHS, half of them mirrored, resized to `size` (height, width).
+def photograph_crops(
+    per_photograph: int, size: tuple[int, int], seed: int, smallest: float = 0.5, part: Part = range
+) -> PictureSet:
+    """Seeded crops of PHOTOGRAPHS, half of them mirrored, resized to `size` (height, width); those that `part` takes.
 
     Each has `smallest` to 1 times the sides of the largest crop that fits.
     """
@@ -131,7 +145,11 @@ def photograph_crops(per_photograph: int, size: tuple[int, int], seed: int, smal
         names += [f"{name} crop {i + 1}" for i in range(per_photograph)]
         crops += [_crop(picture, size, smallest, rng) for _ in range(per_photograph)]
     description = f"{len(crops)} crops of {len(PHOTOGRAPHS)} scikit-image photographs (seed {seed})"
-    return PictureSet(tuple(names), np.stack(crops), description, photographs=True)
+    taken = part(len(crops))
+    pixels = np.stack([crops[i] for i in taken])
+    return PictureSet(
+        tuple(names[i] for i in taken), pixels, _described(len(taken), len(crops), description), photographs=True
+    )
 
 
 def _crop(picture: Image.Image, size: tuple[int, int], smallest: float, rng: np.random.Generator) -> Pixels:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge_squeeze import original as originals, user_model, weights as weight_store
+from edge_squeeze import original as originals, proof_pictures, user_model, weights as weight_store
 from edge_squeeze.architecture import ANY, Size, architecture
+from edge_squeeze.arithmetic import smallest_input
 from edge_squeeze.conventions import CONVENTIONS, PRESETS, check_choice, choose, describe, preset
 from edge_squeeze.design import AS_IS, Architecture, Design
 from edge_squeeze.errors import UsageError, unknown
@@ -33,6 +34,12 @@ class Subject:
     original: Callable[[], Original]
     warnings: tuple[str, ...] = ()
     design: Design = AS_IS
+    other_sizes: tuple[proof_pictures.Sides, ...] = ()  # (height, width) to be proven at, too, where any is taken
+
+    @property
+    def file_size(self) -> tuple[int | None, int | None]:
+        """Height and width that its files declare: None where they stay open."""
+        return (None, None) if self.other_sizes else self.preprocessing.size
 
     @property
     def own(self) -> bool:
@@ -90,8 +97,12 @@ def of_variant(arch: Architecture, weights: Weights, preprocessing: Preprocessin
     prepared = _prepared(arch, weights) if preprocessing is None else preprocessing
     return Subject(
         arch.variant, arch.variant, _suffix(arch, weights), arch.classes, prepared, weights.record,
-        lambda: originals.build(arch, weights, prepared), design=arch.design,
+        lambda: originals.build(arch, weights, prepared), design=arch.design, other_sizes=_other_sizes(arch),
     )  # fmt: skip
+
+
+def _other_sizes(arch: Architecture) -> tuple[proof_pictures.Sides, ...]:
+    return proof_pictures.sizes(arch.input_size, smallest_input(arch.stages)) if arch.any_size else ()
 
 
 def _prepared(arch: Architecture, weights: Weights) -> Preprocessing:

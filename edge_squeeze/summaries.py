@@ -38,7 +38,7 @@ def export(exported: Sequence[Exported], *, as_json: bool) -> None:
     ):
         held = [e for e in exported if (e.proof.verdict, e.proof.reason) == (verdict, reason)]
         names = "" if len(held) == len(exported) else f"{', '.join(map(_target, held))}: "
-        words = f"Proven on {held[0].proof.pictures.description}" if verdict == PASS else verdict
+        words = f"Proven on {held[0].proof.basis}" if verdict == PASS else verdict
         print_text("", f"{names}{words}: {reason}.")
     print_text(*_remarks(exported[0]))
     failed = [one for one in exported if one.proof.verdict == FAIL]
@@ -111,16 +111,20 @@ def _figures(proof: Proof) -> tuple[str, str, str, str]:
 
 
 def _proof(proof: Proof) -> dict[str, Any]:
-    figures = {key: finite(value) for key, value in dataclasses.asdict(proof.parity).items() if key != "per_picture"}
     return {
         "verdict": proof.verdict,
         "reason": proof.reason,
         "pictures": proof.pictures.description,
         "original": dataclasses.asdict(proof.answers),
         "runtime": proof.runtime,
-        "parity": figures,
+        "parity": _figures_as_json(proof),
+        "other_sizes": [{"size": other.pictures.size, "parity": _figures_as_json(other)} for other in proof.others],
         "failures": proof.failures,
     }
+
+
+def _figures_as_json(proof: Proof) -> dict[str, Any]:
+    return {key: finite(value) for key, value in dataclasses.asdict(proof.parity).items() if key != "per_picture"}
 
 
 def verification(found: Verification, *, as_json: bool) -> None:
@@ -141,8 +145,12 @@ def verification(found: Verification, *, as_json: bool) -> None:
         print_text(f"Parity: not checked, since {found.without_proof}. The golden files are all that was checked.")
         return
     proof = found.proof
-    print_text(f"Parity: {proof.verdict.upper()}, on {proof.pictures.description}")
-    print_table(PARITY_COLUMNS, [_figures(proof)], left=0)
+    print_text(f"Parity: {proof.verdict.upper()}, on {proof.basis}")
+    if proof.others:
+        sizes = [("{} x {}".format(*one.pictures.size), *_figures(one)) for one in (proof, *proof.others)]
+        print_table(("size", *PARITY_COLUMNS), sizes)
+    else:
+        print_table(PARITY_COLUMNS, [_figures(proof)], left=0)
     print_text(*proof.failures, *([f"{proof.reason}."] if proof.verdict != FAIL else []))
 
 

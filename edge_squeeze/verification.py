@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge_squeeze import golden, parity, subject as subjects
+from edge_squeeze import golden, parity, proof_pictures, subject as subjects
 from edge_squeeze.artifact import Artifact
 from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
 from edge_squeeze.golden import GoldenCheck
 from edge_squeeze.original import Original
 from edge_squeeze.parity import ENOUGH_PICTURES, FAIL, PASS, UNPROVEN, Gate, Judgement, Parity
-from edge_squeeze.pictures import PictureSet, load_folder, photograph_crops
-from edge_squeeze.preprocessing import Preprocessing
+from edge_squeeze.pictures import PictureSet
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.runtimes import Runner, RunOptions, open_runner
 from edge_squeeze.scores import Scores, comparable, content
+from edge_squeeze.subject import Subject
 
-CROPS_PER_PHOTOGRAPH = 8
-SEED = 3  # calibration crops have another
 CHUNK = 4  # pictures between two moves of the progress bar
 UNTRAINED = "untrained weights"
 ALL_HELD = "every gate held"
@@ -68,35 +66,48 @@ class Proof:
     reason: str
     runtime: str
     answers: Answers
+    others: tuple[Proof, ...] = ()  # at other sizes, of a file that takes any; the verdict is the worst of all
 
     @property
     def failures(self) -> list[str]:
         """A sentence for each gate that failed."""
-        return [str(judgement) for judgement in self.judgements if not judgement.passed]
+        own = [str(judgement) for judgement in self.judgements if not judgement.passed]
+        return own + [f"{_at(other)}: {failure}" for other in self.others for failure in other.failures]
+
+    @property
+    def basis(self) -> str:
+        """What it was made on, in words."""
+        sizes = " and ".join(map(_at, self.others))
+        return self.pictures.description + (f", {len(self.others[0].pictures)} of them also {sizes}" if sizes else "")
 
     def to_dict(self) -> dict[str, Any]:
         """The content of parity.json."""
-        figures = parity.to_dict(self.parity, self.pictures.names)
-        gates = [
-            {**asdict(j.gate), "value": parity.finite(j.value), "passed": j.passed, "worst_picture": j.worst_picture}
-            for j in self.judgements
-        ]
-        sets = [
-            {
-                "pictures": self.pictures.description,
-                "photographs": self.pictures.photographs,
-                "original": asdict(self.answers),
-                "figures": figures,
-                "gates": gates,
-            }
-        ]
         return {
             "schema_version": 1,
             "verdict": self.verdict,
             "reason": self.reason,
             "runtime": self.runtime,
-            "sets": sets,
+            "sets": [_set(one) for one in (self, *self.others)],
         }
+
+
+def _set(proof: Proof) -> dict[str, Any]:
+    """What parity.json says of one set of pictures."""
+    return {
+        "pictures": proof.pictures.description,
+        "photographs": proof.pictures.photographs,
+        "size": proof.pictures.size,
+        "original": asdict(proof.answers),
+        "figures": parity.to_dict(proof.parity, proof.pictures.names),
+        "gates": [
+            {**asdict(j.gate), "value": parity.finite(j.value), "passed": j.passed, "worst_picture": j.worst_picture}
+            for j in proof.judgements
+        ],
+    }
+
+
+def _at(proof: Proof) -> str:
+    return "at {} x {}".format(*proof.pictures.size)
 
 
 @dataclass(frozen=True)
@@ -114,11 +125,18 @@ class Verification:
         return self.golden.passed and (self.proof is None or self.proof.verdict != FAIL)
 
 
-def load_pictures(images: Path | None, preprocessing: Preprocessing) -> PictureSet:
-    """The user's pictures, or crops of the built-in photographs."""
-    if images is not None:
-        return load_folder(images, preprocessing)
-    return photograph_crops(CROPS_PER_PHOTOGRAPH, preprocessing.size, SEED)
+def prove_all(references: Sequence[Reference], runner: Runner, gates: GateSet, reporter: Reporter) -> Proof:
+    """The proof at the size of the first of `references`, with those at the other sizes; the worst verdict counts."""
+    first, *rest = references
+    usual = prove(first, runner, gates(first.pictures), reporter)
+    fitting = [proof_pictures.gates_of_part(gates(one.pictures), len(one.pictures)) for one in rest]
+    others = [prove(one, runner, its, reporter) for one, its in zip(rest, fitting, strict=True)]
+    whole = replace(usual, others=tuple(others))
+    worst = max((usual, *others), key=lambda proof: (PASS, UNPROVEN, FAIL).index(proof.verdict))
+    if worst.verdict == usual.verdict != FAIL:
+        return whole
+    reason = "; ".join(whole.failures) if worst.verdict == FAIL else f"{_at(worst)}: {worst.reason}"
+    return replace(whole, verdict=worst.verdict, reason=reason)
 
 
 def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter: Reporter) -> Proof:
@@ -191,31 +209,30 @@ def verify(
         artifact.labels()
         gold = golden.check(artifact, options)
     with reporter.step("original"):
-        found, why_not = _find_original(artifact, original, custom_objects)
-        if found is not None and found.weights.sha256 != artifact.manifest.weights.sha256:
-            reporter.note(f"warning: {original} is not the file that the artifact records")
-    if found is None and images is not None:
-        raise UsageError(f"--images cannot be judged: {why_not}.")
-    if found is None:
-        return Verification(artifact, gold, None, why_not)
+        subject = _find_subject(artifact, original, custom_objects)
+        if isinstance(subject, Subject):
+            found = subject.original()
+            if subject.weights.sha256 != artifact.manifest.weights.sha256:
+                reporter.note(f"warning: {original} is not the file that the artifact records")
+    if isinstance(subject, str):
+        if images is not None:
+            raise UsageError(f"--images cannot be judged: {subject}.")
+        return Verification(artifact, gold, None, subject)
     with reporter.step("parity"):
-        pictures = load_pictures(images, artifact.manifest.preprocessing)
-        reference = refer(found, pictures)
+        sets = proof_pictures.load(images, subject.preprocessing, subject.other_sizes)
+        references = [refer(found, pictures) for pictures in sets]
         runner = open_runner(artifact.model(), artifact.manifest.format, options)
-        proof = prove(reference, runner, gates(pictures), reporter)
+        proof = prove_all(references, runner, gates, reporter)
     return Verification(artifact, gold, proof, None)
 
 
-def _find_original(
-    artifact: Artifact, given: Path | None, custom_objects: str | None
-) -> tuple[Original | None, str | None]:
-    """The original that the manifest describes, from the file `given` or found again; else why not."""
+def _find_subject(artifact: Artifact, given: Path | None, custom_objects: str | None) -> Subject | str:
+    """What the manifest says it was made from, from the file `given` or found again; else why not."""
     if not is_installed("tensorflow"):
-        return None, "TensorFlow is not installed"
+        return "TensorFlow is not installed"
     try:
-        found = subjects.find_again(artifact.manifest, given, custom_objects)
+        return subjects.find_again(artifact.manifest, given, custom_objects)
     except EdgeSqueezeError as error:
         if given is not None:
             raise
-        return None, f"its original could not be taken ({str(error).rstrip('.')}). Give --original FILE"
-    return found.original(), None
+        return f"its original could not be taken ({str(error).rstrip('.')}). Give --original FILE"
