@@ -15,7 +15,7 @@ from edge_squeeze.engines.catalogue import FORMATS, OTHERS, RUNTIMES, choose, is
 from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.manifest import Manifest
-from edge_squeeze.runtimes import check_threads
+from edge_squeeze.runtimes import CHANNELS, check_threads
 
 SLOW_TO_LOAD = "tf.lite"  # loads TensorFlow, which would be measured along; LiteRT is the same engine
 ENGINES = {name: row for name, row in (RUNTIMES | OTHERS).items() if name != SLOW_TO_LOAD}
@@ -194,21 +194,38 @@ def _engines_of(file: ModelFile, names: Sequence[str] | None) -> list[str]:
 def _arm(ask: Ask, name: str, file: ModelFile, engine_name: str, threads: int) -> Arm:
     engine, _, kernels = engine_name.partition(":")
     manifest = file.manifest
-    about = {} if manifest is None else _about(manifest)
+    shapes = _shapes(ask, manifest)
+    about = {} if manifest is None else _about(manifest, shapes)
     return Arm(
         id=f"{name} {engine_name} {threads}", name=name, path=str(file.path), format=file.format, sha256=file.sha256,
         size_bytes=file.size_bytes, engine=engine, kernels=kernels or None, threads=threads,
         spin=ask.spin and engine == ONNXRUNTIME, policy=ask.policy, cpus=list(ask.cpus), usable_cores=ask.usable_cores,
-        inputs=InputSet(PIXELS if manifest else VALUES, seed=ask.seed), shapes=[list(one) for one in ask.shapes],
+        inputs=InputSet(PIXELS if manifest else VALUES, seed=ask.seed), shapes=shapes,
         **{"precision": None, "parity": None, **about},
     )  # fmt: skip
 
 
-def _about(manifest: Manifest) -> dict[str, Any]:
+def _about(manifest: Manifest, shapes: Sequence[Sequence[int]]) -> dict[str, Any]:
     weights = manifest.weights
     return {
         "precision": manifest.precision,
         "parity": manifest.parity.verdict,
         "network": f"{manifest.variant} {weights.sha256 or weights.seed}",
-        "pixels": list(manifest.input_size),
+        "pixels": _sides(manifest, shapes),
     }
+
+
+def _shapes(ask: Ask, manifest: Manifest | None) -> list[list[int]]:
+    """The shapes asked for; those of the usual size where none were and the file leaves its own open."""
+    if ask.shapes or manifest is None or not manifest.any_size:
+        return [list(one) for one in ask.shapes]
+    sides = manifest.input_size
+    return [[1, CHANNELS, *sides] if manifest.input.layout == "nchw" else [1, *sides, CHANNELS]]
+
+
+def _sides(manifest: Manifest, shapes: Sequence[Sequence[int]]) -> list[int]:
+    """Height and width of the pictures that are fed: those of `shapes` where the file takes any."""
+    if not manifest.any_size or len(shapes[0]) != len(manifest.input.shape):
+        return list(manifest.input_size)
+    shape = list(shapes[0])
+    return shape[2:] if manifest.input.layout == "nchw" else shape[1:3]

@@ -55,7 +55,8 @@ def _with_pictures(arm: Arm, pictures: Path, path: Path) -> Arm:
         raise UsageError(
             f"--inputs takes pictures to artifacts alone: {arm.name} does not say what its pixels must go through."
         )
-    preprocessing = artifact.load(Path(arm.path)).manifest.preprocessing
+    height, width = arm.pixels
+    preprocessing = artifact.load(Path(arm.path)).manifest.preprocessing.at((height, width))
     found = list_pictures(pictures)[: arm.inputs.count]
     if len(found) < FEWEST_PICTURES:
         raise UsageError(f"--inputs needs at least {FEWEST_PICTURES} pictures, got {len(found)} in {pictures}.")
