@@ -68,6 +68,12 @@ Threads = Annotated[int, typer.Option(help="Threads of the engine.")]
 Runtime = Annotated[
     str | None, typer.Option(help="litert, tflite-runtime, tf.lite or onnxruntime; default: the first installed.")
 ]
+ShownSize = Annotated[
+    str | None,
+    typer.Option(
+        "--input-size", help="Side in pixels, or HEIGHTxWIDTH, of an artifact that takes any; default: usual."
+    ),
+]
 Top = Annotated[int, typer.Option(min=1, help="How many classes to show.")]
 
 # benchmark, compare

@@ -115,6 +115,7 @@ def predict(
     artifact: arg.Artifact,
     pictures: arg.Pictures,
     top: arg.Top = 5,
+    input_size: arg.ShownSize = None,
     runtime: arg.Runtime = None,
     threads: arg.Threads = 1,
     json_: arg.Json = False,
@@ -125,8 +126,10 @@ def predict(
 
     files = [file for path in pictures for file in list_pictures(path)]
     classifier = edge_squeeze.load(artifact, runtime=runtime, threads=threads)
-    classifier.warm_up(files[0])
-    summaries.predictions(classifier, ((file, classifier.classify(file, top)) for file in files), as_json=json_)
+    size = arg.size(input_size)
+    classifier.warm_up(files[0], input_size=size)
+    found = ((file, classifier.classify(file, top, input_size=size)) for file in files)
+    summaries.predictions(classifier, found, as_json=json_)
 
 
 @app.command(short_help="Show what a model file really holds.")

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from edge_squeeze.architecture import Size, architecture
 from edge_squeeze.artifact import Artifact
 from edge_squeeze.errors import UsageError
 from edge_squeeze.labels import top_k
 from edge_squeeze.pictures import as_rgb, open_picture
-from edge_squeeze.preprocessing import Pixels
+from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.runtimes import RunOptions, open_runner
 from edge_squeeze.scores import comparable
 
@@ -47,25 +48,44 @@ class Classifier:
         self.labels = artifact.labels()
         self.runner = open_runner(artifact.model(), artifact.manifest.format, options)
 
-    def predict(self, picture: Picture, top: int = 5) -> list[Prediction]:
-        """The `top` best classes of a picture file, a PIL image or raw RGB pixels [H,W,3] uint8 of any size."""
-        return self.classify(picture, top).predictions
+    def predict(self, picture: Picture, top: int = 5, *, input_size: Size | None = None) -> list[Prediction]:
+        """The `top` best classes of a picture file, a PIL image or raw RGB pixels [H,W,3] uint8 of any size.
 
-    def classify(self, picture: Picture, top: int = 5) -> Classification:
+        The network is shown it at its usual size, or at `input_size`, a side or (height, width) in pixels, if it was
+        exported with --input-size any; UsageError if it was not, or if the size is too small for it.
+        """
+        return self.classify(picture, top, input_size=input_size).predictions
+
+    def classify(self, picture: Picture, top: int = 5, *, input_size: Size | None = None) -> Classification:
         """As `predict`, with the times."""
         if top < 1:
             raise UsageError(f"top must be at least 1, got {top}.")
+        preprocessing = self._preprocessing(input_size)
         start = time.perf_counter()
-        pixels = self.artifact.manifest.preprocessing.pixels(_opened(picture))[None]
+        pixels = preprocessing.pixels(_opened(picture))[None]
         ready = time.perf_counter()
         scores = comparable(self.runner.run(pixels)[0], self.artifact.manifest.output.content)
         done = time.perf_counter()
         best = [Prediction(self.labels[i], int(i), float(scores[i])) for i in top_k(scores, top)]
         return Classification(best, (ready - start) * 1e3, (done - ready) * 1e3)
 
-    def warm_up(self, picture: Picture) -> None:
+    def warm_up(self, picture: Picture, *, input_size: Size | None = None) -> None:
         """Run once untimed: an engine's first inference allocates and packs, which is not its speed."""
-        self.classify(picture)
+        self.classify(picture, input_size=input_size)
+
+    def _preprocessing(self, input_size: Size | None) -> Preprocessing:
+        manifest = self.artifact.manifest
+        if input_size is None:
+            return manifest.preprocessing
+        if not manifest.any_size or manifest.variant is None:
+            height, width = manifest.input_size
+            raise UsageError(
+                f"{self.artifact.folder} takes pictures of {height} x {width} pixels; --input-size cannot change that. "
+                "Leave it out, or export the network with --input-size any."
+            )
+        # Checked here: engines crash where a layer has nothing left to pool.
+        checked = architecture(manifest.variant, manifest.classes, input_size, design=manifest.design)
+        return manifest.preprocessing.at(checked.input_size)
 
 
 def _opened(picture: Picture) -> Image.Image:
