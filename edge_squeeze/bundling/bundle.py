@@ -69,6 +69,18 @@ def add(paths: Sequence[Path], folder: Path, *, force: bool = False) -> list[Bun
         artifacts.remove_empty(made)  # where nothing came to be in them
 
 
+def check_sizes(paths: Sequence[Path]) -> None:
+    """Raise UsageError for an artifact that takes pictures of any size: the app in android_demo resizes no input."""
+    with _told("Not everything can be read", READABLE):
+        for one in map(artifacts.load, paths):
+            if one.manifest.any_size:
+                size = "x".join(map(str, one.manifest.input_size))
+                raise UsageError(
+                    f"{one.folder} takes pictures of any size, for which the app in android_demo makes no room. Export "
+                    f"the network with --input-size {size}, or use `bundle files` for an app that resizes its input."
+                )
+
+
 def remove(names: Sequence[str], folder: Path) -> list[Entry]:
     """The entries of the artifacts `names`, once they are gone from `folder`; UsageError if one is not there."""
     with _told(f"{folder} cannot be changed", WRITABLE):

@@ -25,10 +25,11 @@ def android(
     json_: arg.Json = False,
 ) -> None:
     """Copy artifacts into app/src/main/assets/models of an Android project, the last path; its app finds them there."""
-    from edge_squeeze.bundling import summary
+    from edge_squeeze.bundling import bundle, summary
 
     *artifacts, project = _checked(paths or [], remove or [], "android ARTIFACT... ANDROID_PROJECT", listed=list_)
     models = _models(project)
+    bundle.check_sizes(artifacts)
     if not (list_ or remove):
         summary.add(artifacts, models, force=force, as_json=json_, following=summary.after_android(project))
     else:
