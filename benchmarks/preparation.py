@@ -68,12 +68,21 @@ def _with_pictures(arm: Arm, pictures: Path, path: Path) -> Arm:
 
 
 def _for_ncnn(arm: Arm, folder: Path) -> Arm:
-    """Pnnx has made the file that ncnn loads; ncnn's own does not tell its input's shape, so it is read here."""
+    """Pnnx has made the file that ncnn loads; ncnn's own does not tell its input's shape, so it is read here.
+
+    ConversionError for an artifact of open sides: pnnx takes no notice of how its max pools are padded (scores of
+    squeezenet-mlt were off by 0.3).
+    """
     made = ncnn_engine.convert(Path(arm.path), folder)
-    if arm.shapes:
+    if arm.shapes and arm.inputs.kind != PIXELS:
         return dataclasses.replace(arm, path=str(made))
     found = inspect(Path(arm.path).read_bytes(), arm.format)
-    shapes = [[side or 1 for side in one.shape or ()] for one in found.inputs]
+    if any(None in (one.shape or ())[1:] for one in found.inputs):
+        raise ConversionError(
+            f"{arm.name} takes pictures of any size, of which pnnx makes another network for ncnn. Export it with a "
+            "fixed --input-size."
+        )
+    shapes = arm.shapes or [[side or 1 for side in one.shape or ()] for one in found.inputs]
     return dataclasses.replace(arm, path=str(made), shapes=shapes)
 
 
