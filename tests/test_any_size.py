@@ -181,6 +181,14 @@ def test_it_is_timed_at_its_usual_size_or_at_that_asked_for(
         assert launch.inputs.distinct == 8
 
 
+def test_pictures_are_prepared_for_the_size_that_is_timed(
+    exported: dict[str, Exported], pictures: Path, tmp_path: Path
+) -> None:
+    ask = Ask([exported["tflite-int8"].folder], shapes=[[1, 40, 48, 3]])
+    (arm,) = preparation.prepare(arms.resolve(ask), pictures, tmp_path).arms
+    assert np.load(str(arm.inputs.path)).shape == (3, 40, 48, 3)
+
+
 def test_channels_that_come_first_are_timed_as_such(turned: Exported) -> None:
     (arm,) = arms.resolve(Ask([turned.folder]))
     assert (arm.shapes, arm.pixels) == ([[1, 3, 32, 32]], [32, 32])
