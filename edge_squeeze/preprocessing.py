@@ -90,7 +90,7 @@ class Preprocessing:
         (height, width), usual = size, self.size
         top, bottom = (round(side * height / usual[0]) for side in self.pad[:2])
         left, right = (round(side * width / usual[1]) for side in self.pad[2:])
-        crop = height - top - bottom, width - left - right
+        crop = max(1, height - top - bottom), max(1, width - left - right)
         short_side = max(round(self.short_side * max(size) / max(usual)), *crop)
         return replace(self, short_side=short_side, crop=crop, pad=(top, bottom, left, right))
 

@@ -106,6 +106,8 @@ def _other_sizes(arch: Architecture) -> tuple[proof_pictures.Sides, ...]:
 
 
 def _prepared(arch: Architecture, weights: Weights) -> Preprocessing:
+    if weights.preprocessing is not None:
+        return weights.preprocessing.at(arch.input_size)
     if weights.convention is not None:
         return CONVENTIONS[weights.convention].preprocessing(arch.input_size)
     if not weights.record.trained:
@@ -128,21 +130,26 @@ def find_weights(
     return architecture(variant, classes, input_size, dropout, design), found
 
 
-def _usual_size(variant: str, weights: Weights) -> int:
+def _usual_size(variant: str, weights: Weights) -> tuple[int, int]:
+    """Height and width that `weights` were trained for, as far as they tell, else those of the row."""
+    if weights.preprocessing is not None:
+        return weights.preprocessing.size
     row = VARIANTS[variant]
     own = weights.convention is None or row.convention is None
-    return row.input_size if own else CONVENTIONS[weights.convention or ""].input_size
+    side = row.input_size if own else CONVENTIONS[weights.convention or ""].input_size
+    return side, side
 
 
 def _suffix(arch: Architecture, weights: Weights) -> str:
-    (height, width), usual = arch.input_size, _usual_size(arch.variant, weights)
+    height, width = arch.input_size
+    other = not arch.any_size and arch.input_size != _usual_size(arch.variant, weights)
     parts = [
         not weights.record.trained and "-random",
         arch.classes != arch.row.classes and f"-classes-{arch.classes}",
         arch.design.suffix,
         arch.any_size and f"-input-size-{ANY}",
-        not arch.any_size and (height, width) != (usual, usual) and f"-input-size-{height}",
-        height != width and f"x{width}",
+        other and f"-input-size-{height}",
+        other and height != width and f"x{width}",
     ]
     return "".join(part for part in parts if part)
 

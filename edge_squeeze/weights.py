@@ -15,6 +15,7 @@ from edge_squeeze import download
 from edge_squeeze.design import AS_IS, Architecture
 from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.manifest import WeightsRecord
+from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.variants import GLOROT_UNIFORM, HE_NORMAL
 from edge_squeeze.weight_files import reader
 from edge_squeeze.weight_files.layers import LARGEST_UNPACKED, Layers
@@ -58,6 +59,7 @@ class Weights:
     convention: str | None = None  # row of conventions.CONVENTIONS: what pictures they were trained on
     classes: int | None = None  # None: whatever is asked for
     initializer: str = HE_NORMAL  # of layers that are drawn
+    preprocessing: Preprocessing | None = None  # that their file tells, which goes before `convention`
 
 
 def default(arch: Architecture) -> str:
@@ -144,7 +146,8 @@ def _from_file(arch: Architecture, path: Path) -> Weights:
     source, licence = (published.source, published.licence) if published else (found.kind, None)
     record = WeightsRecord("file", source, trained=True, path=str(path), sha256=digest, licence=licence)
     head, convention = found.layers.get(arch.head), found.convention or arch.row.convention
-    return Weights(found.layers, record, convention, head[-1].shape[0] if head and head[-1].ndim else None)
+    classes = head[-1].shape[0] if head and head[-1].ndim else None
+    return Weights(found.layers, record, convention, classes, preprocessing=found.preprocessing)
 
 
 def assign(model: Any, weights: Weights) -> None:

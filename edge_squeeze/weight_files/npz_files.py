@@ -1,20 +1,28 @@
-"""NumPy's .npz files of LAYER/kernel and LAYER/bias."""
+"""NumPy's .npz files of LAYER/kernel and LAYER/bias, which may tell how pictures were prepared."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import math
 import re
+import zipfile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError
+from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.weight_files.archives import Archive
 from edge_squeeze.weight_files.layers import Allowance, Layers, add, float32, require_floats
 
 ENDING = ".npy"
+PREPROCESSING = "preprocessing.json"  # as in model.json
+LONGEST_PREPROCESSING = 1 << 16
+COLOURS = 3
 LONGEST_HEADER = 1 << 14  # NumPy itself refuses more than 10,000 characters
 # conv1/kernel, conv1.weight, conv1:W, conv1_b, and TensorFlow's conv1/kernel:0.
 ARRAY_NAME = re.compile(r"(?P<layer>.+)[/.:_](?:(?P<kernel>kernel|weights?|W)|bias|b)(?::0)?", re.DOTALL)
@@ -25,15 +33,16 @@ HEADERS = {
 
 
 def recognises(archive: Archive) -> bool:
-    """Whether every member is an array."""
-    return bool(archive.sizes) and all(member.endswith(ENDING) for member in archive.sizes)
+    """Whether every member is an array, but for the one that tells of the pictures."""
+    arrays = archive.sizes.keys() - {PREPROCESSING}
+    return bool(arrays) and all(member.endswith(ENDING) for member in arrays)
 
 
 def read(archive: Archive) -> Layers:
     """The layers of an .npz file, kernels [h,w,in,out]; an array of no layer is kept under its own name."""
     allowance = Allowance(archive.name)
     found: dict[str, dict[str, NDArray[np.float32]]] = {}
-    for member in archive.sizes:
+    for member in (member for member in archive.sizes if member != PREPROCESSING):
         key = member.removesuffix(ENDING)
         match = ARRAY_NAME.fullmatch(key)
         layer, part = (match["layer"], "kernel" if match["kernel"] else "bias") if match else (key, "kernel")
@@ -45,6 +54,41 @@ def read(archive: Archive) -> Layers:
     for layer, arrays in found.items():
         add(layers, layer, [arrays[part] for part in ("kernel", "bias") if part in arrays], archive.name)
     return layers
+
+
+def preprocessing(archive: Archive) -> Preprocessing | None:
+    """What an .npz file says of how pictures were prepared; None if it says nothing."""
+    if PREPROCESSING not in archive.sizes:
+        return None
+    where, size = f"{archive.name}: {PREPROCESSING}", archive.sizes[PREPROCESSING]
+    if size > LONGEST_PREPROCESSING:
+        raise UsageError(f"{where} has {size:,} bytes; required at most {LONGEST_PREPROCESSING:,}.")
+    try:
+        content = json.loads(archive.read(PREPROCESSING).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where} is not valid JSON: {str(error)[:100]}.") from error
+    found = decode(Preprocessing, content, where)
+    assert isinstance(found, Preprocessing)
+    if found.baked.channels != COLOURS:
+        raise UsageError(f"{where}: required an order of {COLOURS} channels, got {found.baked.order}.")
+    return found
+
+
+def write(layers: Layers, prepared: Preprocessing) -> bytes:
+    """The bytes of a file that `read` and `preprocessing` give `layers` (kernel and bias each) and `prepared` for."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for layer, arrays in layers.items():
+            for part, array in zip(("kernel", "bias"), arrays, strict=True):
+                content = io.BytesIO()
+                np.save(content, array)
+                _add(archive, f"{layer}/{part}{ENDING}", content.getvalue())
+        _add(archive, PREPROCESSING, json.dumps(dataclasses.asdict(prepared), indent=2).encode())
+    return stream.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, member: str, content: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(member), content, zipfile.ZIP_DEFLATED)  # without the time, so that runs are equal
 
 
 def _array(archive: Archive, member: str, allowance: Allowance) -> NDArray[np.float32]:

