@@ -13,6 +13,7 @@ from edge_squeeze.converters.targets import Order
 from edge_squeeze.errors import ConversionError, PartlyExportedError, UsageError
 from edge_squeeze.inspection.inspector import inspect
 from edge_squeeze.manifest import Manifest
+from edge_squeeze.pictures import PictureSet
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.subject import Subject
 from edge_squeeze.verification import GateSet, Proof, prove_all, refer
@@ -85,7 +86,10 @@ def _check_origin(folder: Path, subject: Subject) -> None:
 def _calibration_source(request: Request, reporter: Reporter) -> calibration.Source | None:
     """What to calibrate on, read before TensorFlow is loaded so that a broken picture is told at once."""
     if any(order.target.quantizer for order in request.orders):
-        return calibration.load_source(request.calibration, request.subject)
+        source = calibration.load_source(request.calibration, request.subject)
+        if isinstance(source, PictureSet) and source.sampled:
+            reporter.note(f"calibrates on {source.description} (seed {source.seed})")
+        return source
     if request.calibration is not None:
         reporter.note("--calibration is not used: nothing here is quantised")
     return None

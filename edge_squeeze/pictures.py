@@ -14,9 +14,12 @@ from PIL import ExifTags, Image, ImageOps
 
 from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.preprocessing import Pixels, Preprocessing
+from edge_squeeze.text_files import read_text
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+LIST = ".txt"  # of pictures
 KNOWN = "a whole JPEG, PNG, WebP, BMP, GIF or TIFF file"
+LONGEST_PATH = 4096  # of Linux
 MOST_PIXELS = 128_000_000  # phones take 108 million; the worst kind of picture takes 13 bytes of memory for each
 Part = Callable[[int], Sequence[int]]  # of so many pictures, the numbers of those that are wanted
 WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
@@ -37,6 +40,7 @@ class PictureSet:
     pixels: Pixels  # [N,H,W,3] raw RGB
     description: str
     photographs: bool  # crops of built-in photographs, not pictures of the user's
+    seed: int | None = None  # with which they were drawn from more
 
     def __len__(self) -> int:
         return len(self.names)
@@ -46,6 +50,23 @@ class PictureSet:
         """Height and width of each."""
         height, width = self.pixels.shape[1:3]
         return height, width
+
+    @property
+    def sampled(self) -> bool:
+        """Whether they are some of more pictures of the user's."""
+        return self.seed is not None and not self.photographs
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How many pictures of a long list to take at most, and the seed that they are drawn with."""
+
+    most: int
+    seed: int
+
+    def part(self, count: int) -> list[int]:
+        """Which of `count` pictures are taken."""
+        return sorted(np.random.default_rng(self.seed).choice(count, self.most, replace=False).tolist())
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -97,11 +118,14 @@ def _to_8_bits(values: NDArray[np.uint16]) -> Pixels:
 
 
 def list_pictures(path: Path) -> list[Path]:
-    """The picture files at `path`: itself, or all below the folder, sorted; UsageError if there are none."""
+    """The picture files at `path`: itself, those that a list names, or all below a folder, sorted.
+
+    A list is a .txt file with a path a line, seen from where the list is. UsageError if there are none.
+    """
     if path.is_file():
-        return [path]
+        return [path.parent / name for name in listed(path)] if is_list(path) else [path]
     if not path.is_dir():
-        raise UsageError(f"No such file or folder: {path}. Required: a picture, or a folder of pictures.")
+        raise UsageError(f"No such file or folder: {path}. Required: a picture, a folder of pictures, or a list.")
     named = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
     found = sorted(p for p in named if p.is_file())
     if not found:
@@ -109,18 +133,47 @@ def list_pictures(path: Path) -> list[Path]:
     return found
 
 
-def load_folder(path: Path, preprocessing: Preprocessing, part: Part = range) -> PictureSet:
-    """The pictures at `path` that `part` takes, preprocessed; UsageError names the first that cannot be read."""
-    listed = list_pictures(path)
-    files = [listed[i] for i in part(len(listed))]
+def is_list(path: Path) -> bool:
+    """Whether the file `path` is a list of pictures, by its name."""
+    return path.suffix.lower() == LIST
+
+
+def listed(path: Path) -> list[str]:
+    """The lines of the list at `path`, empty ones left out; UsageError if none is left, or one is no possible path."""
+    lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
+    names = [line for line in lines if line]
+    if not names:
+        raise UsageError(f"{path} lists no pictures. Required: a path a line, seen from the folder of the list.")
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line or len(line) > LONGEST_PATH:
+            raise UsageError(f"{path}: line {number} is no path of a picture: {line[:40]!r}.")
+    return names
+
+
+def load_folder(
+    path: Path, preprocessing: Preprocessing, part: Part = range, sample: Sample | None = None
+) -> PictureSet:
+    """The pictures at `path` that `part` takes, or `sample` of a long list, preprocessed.
+
+    UsageError names the first that cannot be read.
+    """
+    found = list_pictures(path)
+    drawn = sample if sample and is_list(path) and len(found) > sample.most else None
+    files = [found[i] for i in (drawn.part if drawn else part)(len(found))]
     pixels = np.stack([preprocessing.pixels(open_picture(file)) for file in files])
-    names = tuple(str(file.relative_to(path)) if path.is_dir() else file.name for file in files)
-    description = f"{len(listed)} picture{'s' if len(listed) > 1 else ''} of {path}"
-    return PictureSet(names, pixels, _described(len(files), len(listed), description), photographs=False)
+    description = _described(len(files), len(found), f"{len(found):,} picture{'s' if len(found) > 1 else ''} of {path}")
+    seed = drawn.seed if drawn else None
+    return PictureSet(_names(files, path), pixels, description, photographs=False, seed=seed)
 
 
 def _described(taken: int, count: int, description: str) -> str:
-    return description if taken == count else f"{taken} of {description}"
+    return description if taken == count else f"{taken} of the {description}"
+
+
+def _names(files: list[Path], path: Path) -> tuple[str, ...]:
+    """What to call each of `files`, found at `path`: where it is, seen from the folder or the list."""
+    folder = path if path.is_dir() else path.parent
+    return tuple(str(file.relative_to(folder) if file.is_relative_to(folder) else file) for file in files)
 
 
 def photograph(name: str) -> Image.Image:
@@ -148,7 +201,11 @@ def photograph_crops(
     taken = part(len(crops))
     pixels = np.stack([crops[i] for i in taken])
     return PictureSet(
-        tuple(names[i] for i in taken), pixels, _described(len(taken), len(crops), description), photographs=True
+        tuple(names[i] for i in taken),
+        pixels,
+        _described(len(taken), len(crops), description),
+        photographs=True,
+        seed=seed,
     )
 
 

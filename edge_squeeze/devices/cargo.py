@@ -12,7 +12,7 @@ from edge_squeeze import model_files
 from edge_squeeze.artifact import MANIFEST
 from edge_squeeze.doctor.remedies import EXTRAS
 from edge_squeeze.errors import UsageError
-from edge_squeeze.pictures import list_pictures
+from edge_squeeze.pictures import is_list, list_pictures, listed
 
 USUAL = "litert+onnx"
 
@@ -72,7 +72,8 @@ def _extras(model: Path, asked: Sequence[str]) -> Sequence[str]:
 def files_of(path: Path) -> Iterator[tuple[Path, PurePosixPath]]:
     """The files that `path` stands for, each with where it lies from there.
 
-    All of an artifact, also where a file in it is meant; one file; the pictures of a folder. UsageError without any.
+    All of an artifact, also where a file in it is meant; one file; a list and its pictures; the pictures of a folder.
+    UsageError without any.
     """
     folder = path if path.is_dir() else path.parent
     if (folder / MANIFEST).is_file() and (path.is_dir() or _belongs(path)):
@@ -83,6 +84,8 @@ def files_of(path: Path) -> Iterator[tuple[Path, PurePosixPath]]:
         yield from ((one, PurePosixPath(one.relative_to(path).as_posix())) for one in list_pictures(path))
     elif path.is_file():
         yield path, PurePosixPath()
+        names = listed(path) if is_list(path) else []
+        yield from ((path.parent / name, PurePosixPath("..") / name) for name in names)
     else:
         raise UsageError(f"No such file or folder: {path}.")
 
@@ -107,6 +110,8 @@ def pack(job: Job, file: IO[bytes]) -> int:
 def _resolved(path: PurePosixPath) -> str:
     parts: list[str] = []
     for part in path.parts:
+        if part == path.anchor or (part == ".." and not parts):
+            raise UsageError(f"{path} cannot be sent to a board: it lies outside. Give the folder of the pictures.")
         if part == "..":
             parts.pop()
         else:
