@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
-import platform
 
+from edge_squeeze import tools
 from edge_squeeze.artifact import CALIBRATION, LABELS, MANIFEST, PARITY
 from edge_squeeze.converters import calibration
 from edge_squeeze.converters.calibration import CalibrationRecord
@@ -65,7 +64,7 @@ def manifest(
         golden=gold,
         parity=ParityRecord(proof.verdict, proof.reason),
         graph=Graph(found.operators, found.tensor_types, found.transposes, found.opset),
-        tools=tool_versions(),
+        tools=tools.versions(TOOLS),
         command=request.command,
         design=subject.design,
     )
@@ -77,14 +76,3 @@ def _label_lines(request: Request) -> str:
 
 def _end(tensor: FileTensor, layout: str, content: str) -> TensorSpec:
     return TensorSpec(tensor.name, tensor.shape or (), tensor.dtype, layout, content, tensor.scale, tensor.zero_point)
-
-
-def tool_versions() -> dict[str, str]:
-    """Versions of Python and of every package that has a hand in an artifact, as far as they are installed."""
-    versions = {"python": platform.python_version()}
-    for package in TOOLS:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

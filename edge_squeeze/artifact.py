@@ -23,6 +23,19 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2  # from Linux' fcntl.h and fs.h
 
 
 @dataclass(frozen=True)
+class Kind:
+    """A kind of folder that is written here: what it is called, and the JSON file and its keys by which it is known."""
+
+    words: str
+    file: str
+    keys: frozenset[str]
+
+
+# Other tools have a model.json, too.
+EXPORTED = Kind("artifact", MANIFEST, frozenset({"schema_version", "variant", "precision", "golden"}))
+
+
+@dataclass(frozen=True)
 class Artifact:
     """An artifact on disk whose manifest could be read."""
 
@@ -79,10 +92,10 @@ def load(folder: Path) -> Artifact:
     return Artifact(folder, manifests.from_json(read_text(path), str(path)))
 
 
-def check_target(folder: Path) -> None:
-    """Raise UsageError now, before any work, if an artifact could not be written to `folder`."""
-    if folder.is_symlink() or (folder.exists() and not _is_artifact(folder)):
-        raise UsageError(f"{folder} exists and is no artifact, so it will not be replaced. Move it, or give --out.")
+def check_target(folder: Path, kind: Kind = EXPORTED) -> None:
+    """Raise UsageError now, before any work, if a folder of `kind` could not be written to `folder`."""
+    if folder.is_symlink() or (folder.exists() and not _is(folder, kind)):
+        raise UsageError(f"{folder} exists and is no {kind.words}, so it will not be replaced. Move it, or give --out.")
     parent = next(p for p in folder.absolute().parents if p.exists())
     probe = parent / TEMPORARY.format(name=folder.name, pid=f"probe-{os.getpid()}")  # cleared if a kill leaves it
     try:
@@ -93,22 +106,22 @@ def check_target(folder: Path) -> None:
         raise UsageError(message) from error
 
 
-def _is_artifact(folder: Path) -> bool:
-    """Whether `folder` is one that `write` made: other tools have a model.json, too."""
+def _is(folder: Path, kind: Kind) -> bool:
+    """Whether `folder` is one of `kind` that `write` made."""
     try:
-        content = read_json(folder / MANIFEST)
+        content = read_json(folder / kind.file)
     except UsageError:
         return False
-    return isinstance(content, dict) and {"schema_version", "variant", "precision", "golden"} <= content.keys()
+    return isinstance(content, dict) and kind.keys <= content.keys()
 
 
-def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Leave `files` (relative path -> bytes) as `folder`, replacing an artifact there in one step.
+def write(folder: Path, files: Mapping[str, bytes], kind: Kind = EXPORTED) -> None:
+    """Leave `files` (relative path -> bytes) as `folder`, replacing one of `kind` there in one step.
 
     They are written to a hidden folder beside it first, so that a killed process leaves the old artifact or the
     new one. UsageError if the disk does not take them.
     """
-    check_target(folder)
+    check_target(folder, kind)
     temporary = temporary_beside(folder)
     made = [parent for parent in folder.absolute().parents if not parent.exists()]
     try:
