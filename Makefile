@@ -59,6 +59,6 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Python's venv is missing. On Debian: apt-get install python3-venv"; exit 1; }
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install -q -c constraints.txt uv || true
 	@PATH="$$PATH:$(BIN)"; if command -v uv >/dev/null; \
-	  then uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[export,dev]"; \
-	  else $(BIN)/python -m pip install -q -c constraints.txt -e ".[export,dev]"; fi
+	  then uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[export,train,dev]"; \
+	  else $(BIN)/python -m pip install -q -c constraints.txt -e ".[export,train,dev]"; fi
 	@touch $@

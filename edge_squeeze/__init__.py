@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from edge_squeeze.prediction import Classifier
     from edge_squeeze.preprocessing import Preprocessing
     from edge_squeeze.reporting import Reporter
+    from edge_squeeze.training.training import Trained
     from edge_squeeze.verification import Verification
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "benchmark", "build", "bundle", "compare", "export", "load", "replay", "verify"]
+__all__ = ["__version__", "benchmark", "build", "bundle", "compare", "export", "load", "replay", "train", "verify"]
 
 DEFAULT_VARIANT = "squeezenet1.1"
 
@@ -97,6 +98,35 @@ def export(
     known = names.load(_path(labels), subject.classes)
     request = Request(subject, orders, known, Path(out), _path(calibration), _path(images), command)
     return exporter.export(request, reporter)
+
+
+def train(
+    variant: str,
+    *,
+    images: str | Path | None = None, out: str | Path = "trained",
+    epochs: int | None = None, batch_size: int | None = None, learning_rate: float | None = None, seed: int = 0,
+    input_size: Size | None = None, design: Design | None = None,
+    preprocessing: str | Preprocessing | None = None, resize: str | None = None,
+    reporter: Reporter | None = None,
+) -> Trained:  # fmt: skip
+    """The variant, trained from scratch on `images`, a folder with a folder for each class, or on digits.
+
+    `.folder` of the result has its weights.npz, for `export` and `build`, and lists of the pictures; `.accuracy` is on
+    pictures that nothing was learnt from, `.interval` its 95 % interval. What is None has the default of
+    `edge_squeeze.training.options.TrainOptions`.
+
+    Raises UsageError for pictures that cannot be learnt from, MissingDependencyError.
+    """
+    from edge_squeeze.reporting import Silent
+    from edge_squeeze.training import training
+    from edge_squeeze.training.options import TrainOptions
+
+    given = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "design": design, "seed": seed,
+        "input_size": input_size, "preprocessing": preprocessing, "resize": resize,
+    }  # fmt: skip
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return training.train(TrainOptions(variant, _path(images), Path(out), **chosen), reporter or Silent())
 
 
 def verify(

@@ -51,10 +51,12 @@ DynamicBatch = Annotated[bool, typer.Option("--dynamic-batch", help="Leave the b
 
 # pictures
 Calibration = Annotated[
-    Path | None, typer.Option(help="Pictures, or a calibration.json, that int8 learns its ranges from.")
+    Path | None,
+    typer.Option(help="Pictures, a .txt list of them, or a calibration.json, that int8 learns its ranges from."),
 ]
 Images = Annotated[
-    Path | None, typer.Option(help="Pictures to prove parity on; default: crops of built-in photographs.")
+    Path | None,
+    typer.Option(help="Pictures, or a .txt list, to prove parity on; default: crops of built-in photographs."),
 ]
 Pictures = Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")]
 
@@ -156,6 +158,23 @@ ForceBundle = Annotated[bool, typer.Option("--force", help="Take artifacts, too,
 ListBundled = Annotated[bool, typer.Option("--list", help="Show what is there, and whether it is whole.")]
 RemoveBundled = Annotated[
     list[str] | None, typer.Option("--remove", metavar="NAME", help="Remove an artifact; repeatable.")
+]
+
+# train
+Variant = Annotated[str, typer.Argument(help=f"{', '.join(VARIANTS)}.")]
+TrainImages = Annotated[
+    Path | None, typer.Option("--images", help="Folder with a folder per class; default: scikit-learn's digits.")
+]
+TrainOut = Annotated[Path, typer.Option("--out", help="Folder that receives a folder per variant.")]
+Epochs = Annotated[int, typer.Option(help="How often each picture is learnt from.")]
+BatchSize = Annotated[int, typer.Option(help="Pictures a step.")]
+LearningRate = Annotated[float, typer.Option(help="Of Adam, at its highest.")]
+TrainSeed = Annotated[int, typer.Option("--seed", help="Of the split, the first weights and the order.")]
+TrainPreprocessing = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocessing", help="What pixels go through: unit (the default), raw, tf, torch, caffe or a JSON file."
+    ),
 ]
 
 # every command

@@ -16,6 +16,7 @@ from edge_squeeze.bundling import commands as bundling
 from edge_squeeze.design import NONE, Design
 from edge_squeeze.devices import address
 from edge_squeeze.errors import MissingDependencyError, PartlyExportedError
+from edge_squeeze.training import commands as training
 
 EPILOG = "Any command: --debug shows the traceback of an error. Exit codes: docs/commands.md."
 PARITY_FAILED = 3
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(bundling.app, name="bundle", short_help="Copy artifacts to an app.")
 app.add_typer(model_tables.app, name="models", short_help="List the networks, or show one.")
+app.command(short_help="Train a network from scratch.")(training.train)
 
 
 @app.callback(invoke_without_command=True)

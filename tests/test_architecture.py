@@ -16,6 +16,7 @@ PACKAGES = {
     "edge_squeeze/doctor": "edge_squeeze.doctor",
     "edge_squeeze/engines": "edge_squeeze.engines",
     "edge_squeeze/inspection": "edge_squeeze.inspection",
+    "edge_squeeze/training": "edge_squeeze.training",
     "edge_squeeze/weight_files": "edge_squeeze.weight_files",
     "converters": "edge_squeeze.converters",
     "benchmarks": "edge_squeeze.benchmarks",
@@ -32,7 +33,7 @@ BUILDERS = ("model", "original", "saved_model", "user_model")
 # Package -> the files that may import it.
 ALLOWED = {
     "tensorflow": {"converters/*", "edge_squeeze/original.py", "edge_squeeze/saved_model.py"},
-    "keras": {"converters/*", *(f"edge_squeeze/{name}.py" for name in BUILDERS)},
+    "keras": {"converters/*", "edge_squeeze/training/fitting.py", *(f"edge_squeeze/{name}.py" for name in BUILDERS)},
     "tf2onnx": {"converters/to_onnx.py"},
     "onnx": {"converters/to_onnx.py", "edge_squeeze/inspection/onnx_file.py"},  # to infer shapes, where installed
     "google": {"edge_squeeze/inspection/onnx_schema.py"},  # protobuf
@@ -44,6 +45,7 @@ ALLOWED = {
     "ncnn": {"edge_squeeze/engines/ncnn_engine.py"},
     "ndf": set(),
     "skimage": set(),
+    "sklearn": {"edge_squeeze/training/digits.py"},
 }
 
 

@@ -1,0 +1,113 @@
+"""Labelled pictures: a folder for each class, read, made ready for a network, and looked through for mistakes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edge_squeeze.arithmetic import COLOURS
+from edge_squeeze.errors import UsageError
+from edge_squeeze.pictures import as_rgb, list_pictures, open_picture
+from edge_squeeze.preprocessing import Pixels, Preprocessing
+from edge_squeeze.reporting import Reporter
+from edge_squeeze.training import digits
+
+FEWEST_CLASSES = 2
+LARGEST_BYTES = 4 << 30  # of all pixels together, which are kept in memory
+REQUIRED = "Required: a folder with a folder of pictures for each class, called like the class"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A picture file on disk, or one that is to be written there, and what it shows."""
+
+    name: str  # CLASS/FILE
+    label: str
+    content: bytes | None = None  # None: it is on disk
+
+
+@dataclass(frozen=True)
+class Files:
+    """The picture files of a collection, whose labels are sorted by name."""
+
+    pictures: tuple[Labelled, ...]
+    labels: tuple[str, ...]
+    source: str
+    folder: Path | None  # None: they are not on disk yet
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Pictures made ready for a network, with their classes."""
+
+    files: Files
+    pixels: Pixels  # [N,H,W,3] raw RGB
+    truth: NDArray[np.intp]  # [N] numbers of `files.labels`
+    digests: tuple[str, ...]  # sha256 of the pixels of each
+
+
+def find(images: Path | None) -> Files:
+    """The labelled picture files below `images`, or the digits; UsageError if those are no classes of pictures."""
+    if images is None:
+        drawn = digits.draw()
+        pictures = tuple(Labelled(name, PurePosixPath(name).parts[0], content) for name, content in drawn.items())
+        return Files(pictures, tuple(sorted({picture.label for picture in pictures})), digits.SOURCE, None)
+    if not images.is_dir():
+        raise UsageError(f"No such folder: {images}. {REQUIRED}.")
+    classes = sorted(path for path in images.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if len(classes) < FEWEST_CLASSES:
+        raise UsageError(f"{images} has {len(classes)} of the {FEWEST_CLASSES} classes that it takes. {REQUIRED}.")
+    pictures = tuple(one for folder in classes for one in _pictures(folder))
+    return Files(pictures, tuple(folder.name for folder in classes), str(images), images)
+
+
+def _pictures(folder: Path) -> list[Labelled]:
+    """The pictures of the class `folder`; UsageError if there are none, or names that no list can hold."""
+    found = [Labelled(path.relative_to(folder.parent).as_posix(), folder.name) for path in list_pictures(folder)]
+    for name in [folder.name, *(one.name for one in found)]:
+        if not name.isprintable() or name != name.strip():
+            raise UsageError(f"{name!r} cannot stand in a list. Required: printable names without spaces at the ends.")
+    return found
+
+
+def load(files: Files, preprocessing: Preprocessing, reporter: Reporter) -> Collection:
+    """The pixels and classes of `files`; UsageError names a picture that cannot be read, or is in two classes."""
+    height, width = preprocessing.size
+    if (size := len(files.pictures) * height * width * COLOURS) > LARGEST_BYTES:
+        raise UsageError(
+            f"{len(files.pictures):,} pictures of {height} x {width} take {size:,} bytes. Required: at most "
+            f"{LARGEST_BYTES:,}. Give fewer, or a smaller --input-size."
+        )
+    shown = reporter.track(files.pictures, "read")
+    pixels = np.stack([preprocessing.pixels(_open(one, files.folder)) for one in shown])
+    numbers = {label: number for number, label in enumerate(files.labels)}
+    truth = np.array([numbers[one.label] for one in files.pictures], np.intp)
+    digests = tuple(hashlib.sha256(one.tobytes()).hexdigest() for one in pixels)
+    _check_labels(files.pictures, digests)
+    return Collection(files, pixels, truth, digests)
+
+
+def _open(picture: Labelled, folder: Path | None) -> Image.Image:
+    if picture.content is not None:
+        return as_rgb(Image.open(io.BytesIO(picture.content)))
+    assert folder
+    return open_picture(folder / picture.name)
+
+
+def _check_labels(pictures: Sequence[Labelled], digests: Sequence[str]) -> None:
+    """Raise UsageError where the network would see the same picture in two classes."""
+    first: dict[str, Labelled] = {}
+    for picture, digest in zip(pictures, digests, strict=True):
+        other = first.setdefault(digest, picture)
+        if other.label != picture.label:
+            raise UsageError(
+                f"{other.name} and {picture.name} are the same picture at the network's size, in two classes. Remove "
+                "one of them."
+            )

@@ -1,0 +1,61 @@
+"""`edge-squeeze train`: trains a network, tells how good it is, and how to go on."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from edge_squeeze import arguments as arg, chatter
+from edge_squeeze.architecture import NONE, Design
+from edge_squeeze.training.options import TrainOptions
+
+if TYPE_CHECKING:
+    from edge_squeeze.training.training import Trained
+
+
+def train(
+    variant: arg.Variant,
+    images: arg.TrainImages = None,
+    out: arg.TrainOut = TrainOptions.out,
+    epochs: arg.Epochs = TrainOptions.epochs,
+    batch_size: arg.BatchSize = TrainOptions.batch_size,
+    learning_rate: arg.LearningRate = TrainOptions.learning_rate,
+    seed: arg.TrainSeed = TrainOptions.seed,
+    input_size: arg.InputSize = None,
+    bypass: arg.Bypass = NONE, base_e: arg.BaseE = None, incr_e: arg.IncrE = None, pct_3x3: arg.Pct3x3 = None,
+    freq: arg.Freq = None, squeeze_ratio: arg.SqueezeRatio = None,
+    preprocessing: arg.TrainPreprocessing = None,
+    resize: arg.Resize = None,
+    *,
+    json_: arg.Json = False, verbose: arg.Verbose = False,
+) -> None:  # fmt: skip
+    """Train a variant from scratch, on a folder of pictures for each class or on scikit-learn's digits."""
+    from edge_squeeze.console import ConsoleReporter
+    from edge_squeeze.training import training
+
+    chatter.visible(verbose)
+    design = Design(bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio)
+    options = TrainOptions(
+        variant, images, out, epochs, batch_size, learning_rate, seed, arg.size(input_size), design, preprocessing,
+        resize, shlex.join(["edge-squeeze", *sys.argv[1:]]),
+    )  # fmt: skip
+    _show(training.train(options, ConsoleReporter(verbose=verbose)), as_json=json_)
+
+
+def _show(trained: Trained, *, as_json: bool) -> None:
+    from edge_squeeze.console import print_json, print_text
+
+    if as_json:
+        print_json({**dataclasses.asdict(trained), "folder": str(trained.folder), "learnt": trained.learnt})
+        return
+    low, high = trained.interval
+    print_text(
+        "",
+        f"{trained.accuracy:.1%} of the {trained.tested:,} test pictures are told right "
+        f"(95 % interval: {low:.1%} to {high:.1%}). They were looked at once, at the end.",
+    )
+    if not trained.learnt:
+        print_text(f"That is not surely better than always naming the most frequent class ({trained.chance:.1%}).")
+    print_text("", "Next:", f"  {trained.next_command}")

@@ -1,0 +1,152 @@
+"""The training itself: a network from random weights to those of its best epoch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edge_squeeze import model as networks, weights as weight_store
+from edge_squeeze.architecture import Architecture
+from edge_squeeze.chatter import captured
+from edge_squeeze.errors import UsageError
+from edge_squeeze.preprocessing import Preprocessing
+from edge_squeeze.reporting import Reporter
+from edge_squeeze.scores import LOGITS, Scores, comparable
+from edge_squeeze.training.collection import Collection
+from edge_squeeze.training.options import TrainOptions
+from edge_squeeze.training.splitting import Rows, Split
+from edge_squeeze.weight_files.layers import Layers
+
+WARM_UP = 0.1  # of all steps, in which the learning rate rises; then it falls to 0 along a cosine
+FIRST = 0.1  # of the learning rate, at the first step
+LARGEST_STEP = 1.0  # norm of a step's gradient: without batch normalisation, a rare one would throw the weights away
+# A class that a ReLU after the last convolution cuts off everywhere learns nothing any more: of three classes in a
+# narrow network one or two did so in 2 of 5 trainings that began at 0. Softmax does not see what all have more of.
+FIRST_BIAS = 5.0
+SMALLEST = 1e-12  # probability, for a finite loss
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learnt, by which network, and how."""
+
+    arch: Architecture
+    preprocessing: Preprocessing
+    collection: Collection
+    split: Split
+    options: TrainOptions
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How far the network was after all pictures had been seen once more; the first two are with dropout."""
+
+    number: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What the best epoch has most of: few validation pictures tie often, so their loss decides then."""
+        return self.validation_accuracy, -self.validation_loss
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The weights of the best epoch, what they make of the test pictures, and how it came to them."""
+
+    layers: Layers
+    epochs: tuple[Epoch, ...]
+    best: Epoch
+    right: int  # of the test pictures
+
+
+def fit(task: Task, reporter: Reporter) -> Fitted:
+    """The network of `task` after its best epoch; UsageError if it diverges."""
+    with captured():
+        model = _compiled(task)
+    rng, epochs, best, layers = np.random.default_rng(task.options.seed), [], None, Layers()
+    for number in reporter.track(range(1, task.options.epochs + 1), "epoch"):
+        seen = _teach(model, task, rng)
+        epoch = Epoch(number, *seen, *_measure(model, task, task.split.validation))
+        if not math.isfinite(epoch.loss + epoch.validation_loss):
+            raise UsageError(
+                f"The training diverged in epoch {number}. Give a --learning-rate below {task.options.learning_rate:g}."
+            )
+        epochs.append(epoch)
+        if best is None or epoch.rank > best.rank:
+            best, layers = epoch, _layers(model)
+    assert best
+    for name, arrays in layers.items():
+        model.get_layer(name).set_weights(list(arrays))
+    right = _right(_scores(model, task, task.split.test), task, task.split.test)
+    return Fitted(layers, tuple(epochs), best, right)
+
+
+def _compiled(task: Task) -> Any:
+    """The model, ready for its first step."""
+    import keras
+
+    options, model = task.options, networks.build(task.arch)
+    _begin(model, task)
+    steps = math.ceil(len(task.split.train) / options.batch_size) * options.epochs
+    rising = round(WARM_UP * steps)
+    rate = keras.optimizers.schedules.CosineDecay(
+        FIRST * options.learning_rate, max(1, steps - rising), warmup_target=options.learning_rate, warmup_steps=rising
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=task.arch.row.output == LOGITS)
+    model.compile(keras.optimizers.Adam(rate, global_clipnorm=LARGEST_STEP), loss, metrics=["accuracy"])
+    return model
+
+
+def _begin(model: Any, task: Task) -> None:
+    """Put random weights into the model, the same ones for one seed, and have the same dropout follow from it."""
+    import keras
+
+    weight_store.assign(model, weight_store.resolve(task.arch, weight_store.RANDOM, task.options.seed))
+    if task.arch.row.head_relu:
+        head = model.get_layer(task.arch.head)
+        head.bias.assign(np.full(head.bias.shape, FIRST_BIAS, np.float32))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.seed_generator.state.assign([task.options.seed, 0])
+
+
+def _teach(model: Any, task: Task, rng: np.random.Generator) -> tuple[float, float]:
+    """Mean loss and accuracy while every training picture is learnt from once, in an order drawn from `rng`."""
+    order, size, sums = rng.permutation(task.split.train), task.options.batch_size, np.zeros(2)
+    for rows in (order[i : i + size] for i in range(0, len(order), size)):
+        inputs = task.preprocessing.normalise(task.collection.pixels[rows])
+        found = model.train_on_batch(inputs, task.collection.truth[rows], return_dict=True)
+        sums += len(rows) * np.array([found["loss"], found["accuracy"]], np.float64)
+        model.reset_metrics()
+    loss, accuracy = (sums / len(order)).tolist()
+    return loss, accuracy
+
+
+def _scores(model: Any, task: Task, rows: Rows) -> Scores:
+    """What the model makes of the pictures `rows`: probabilities [N,classes]."""
+    size = task.options.batch_size
+    parts = [task.collection.pixels[rows[i : i + size]] for i in range(0, len(rows), size)]
+    raw = np.concatenate([model.predict_on_batch(task.preprocessing.normalise(part)) for part in parts])
+    return comparable(raw, task.arch.row.output)
+
+
+def _measure(model: Any, task: Task, rows: Rows) -> tuple[float, float]:
+    """Mean cross-entropy in nats, and accuracy, on the pictures `rows`."""
+    scores, truth = _scores(model, task, rows), task.collection.truth[rows]
+    chosen = np.maximum(scores[np.arange(len(rows)), truth], SMALLEST)  # NaN stays NaN
+    return float(-np.log(chosen).mean()), _right(scores, task, rows) / len(rows)
+
+
+def _right(scores: Scores, task: Task, rows: Rows) -> int:
+    return int((scores.argmax(axis=1) == task.collection.truth[rows]).sum())
+
+
+def _layers(model: Any) -> Layers:
+    return {layer.name: tuple(layer.get_weights()) for layer in model.layers if layer.weights}

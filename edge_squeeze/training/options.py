@@ -1,0 +1,67 @@
+"""What a training is told, with the defaults of all of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_squeeze.architecture import ANY, AS_IS, Architecture, Design, Size, architecture
+from edge_squeeze.arithmetic import COLOURS
+from edge_squeeze.conventions import choose
+from edge_squeeze.errors import UsageError
+from edge_squeeze.preprocessing import Preprocessing
+
+EPOCHS, BATCHES = range(1, 10_001), range(1, 4097)
+# Folds into any first convolution, also one that pads with zeros: no mean is taken away.
+PRESET = "unit"
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything that a user may say of a training; None: what follows from the rest."""
+
+    variant: str
+    images: Path | None = None  # None: the digits of scikit-learn
+    out: Path = Path("trained")
+    epochs: int = 15
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    seed: int = 0
+    input_size: Size | None = None
+    design: Design = AS_IS
+    preprocessing: str | Preprocessing | None = None
+    resize: str | None = None
+    command: str = "edge_squeeze.train"
+
+    def __post_init__(self) -> None:
+        _check_whole("epochs", self.epochs, EPOCHS)
+        _check_whole("batch-size", self.batch_size, BATCHES)
+        _check_whole("seed", self.seed, range(2**32))
+        if not (math.isfinite(self.learning_rate) and 0 < self.learning_rate <= 1):
+            raise UsageError(f"--learning-rate must be above 0 and at most 1, got {self.learning_rate}.")
+        if self.input_size == ANY:
+            raise UsageError("--input-size any cannot be trained at. Give a size; export takes any afterwards.")
+
+    @property
+    def folder(self) -> Path:
+        """Where it all is left."""
+        return self.out / self.variant
+
+    def architecture(self, classes: int | None = None) -> Architecture:
+        """The network, for the row's number of classes or another; UsageError for what cannot be built."""
+        return architecture(self.variant, classes, self.input_size, design=self.design)
+
+    def prepared(self) -> Preprocessing:
+        """What pictures go through: cut to the network's shape, and not squeezed into it, as for any export."""
+        size = self.architecture().input_size
+        given = self.preprocessing or PRESET
+        found = given.at(size) if isinstance(given, Preprocessing) else choose(given, size, resize=self.resize)
+        if found.baked.channels != COLOURS:
+            raise UsageError(f"{self.variant} takes {COLOURS} channels, the order {found.baked.order} gives others.")
+        return found
+
+
+def _check_whole(name: str, value: int, within: range) -> None:
+    if value not in within:
+        raise UsageError(f"--{name} must be a whole number from {within[0]:,} to {within[-1]:,}, got {value}.")

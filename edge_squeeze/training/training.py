@@ -1,0 +1,73 @@
+"""A training from its options to the folder that it leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_squeeze import original as originals
+from edge_squeeze.conventions import describe
+from edge_squeeze.parity import wilson
+from edge_squeeze.reporting import Reporter
+from edge_squeeze.training import collection, keeping
+from edge_squeeze.training.fitting import Fitted, Task, fit
+from edge_squeeze.training.options import TrainOptions
+from edge_squeeze.training.splitting import Split, split
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to: its folder, and how many of the pictures set aside for the end it tells right."""
+
+    folder: Path
+    accuracy: float
+    interval: tuple[float, float]  # Wilson's, of 95 %
+    tested: int
+    chance: float  # accuracy of always naming the most frequent class
+    next_command: str
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the accuracy is surely better than `chance`."""
+        return self.interval[0] > self.chance
+
+
+def train(options: TrainOptions, reporter: Reporter) -> Trained:
+    """The network trained, and left in its folder; nothing is left if that fails.
+
+    Raises UsageError for what cannot be learnt from or written, MissingDependencyError.
+    """
+    preprocessing = options.prepared()
+    keeping.check_target(options)
+    originals.require_tensorflow()
+    with reporter.step("pictures"):
+        files = collection.find(options.images)
+        arch = options.architecture(len(files.labels))
+        pictures = collection.load(files, preprocessing, reporter)
+        parts = split(pictures.truth, pictures.digests, files.labels, options.seed)
+        reporter.note(f"{_counts(parts)} of {len(files.labels)} classes, from {files.source}")
+        reporter.note(f"prepared as: {describe(preprocessing)}")
+    task = Task(arch, preprocessing, pictures, parts, options)
+    with reporter.step(f"train {arch.variant}"):
+        originals.load_tensorflow()
+        fitted = fit(task, reporter)
+        reporter.note(_course(fitted))
+    with reporter.step(f"write {options.folder}"):
+        keeping.keep(task, fitted)
+    truth = pictures.truth[parts.test]
+    chance = float(np.bincount(truth).max() / len(truth))
+    accuracy, interval = fitted.right / len(truth), wilson(fitted.right, len(truth))
+    return Trained(options.folder, accuracy, interval, len(truth), chance, keeping.next_command(options))
+
+
+def _counts(parts: Split) -> str:
+    train, validation, test = (len(rows) for rows in (parts.train, parts.validation, parts.test))
+    return f"{train:,} pictures to learn from, {validation:,} to choose by, {test:,} to judge by,"
+
+
+def _course(fitted: Fitted) -> str:
+    course = " ".join(f"{epoch.validation_accuracy * 100:.0f}" for epoch in fitted.epochs)
+    best = fitted.best
+    return f"validation accuracy by epoch, in %: {course}; kept: epoch {best.number}, {best.validation_accuracy:.1%}"

@@ -1,0 +1,154 @@
+"""`edge-squeeze train` as a user types it, and the command that it says is next."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from coloured_pictures import draw
+from conftest import CommandLine
+
+import edge_squeeze
+from edge_squeeze.pictures import list_pictures
+
+SMALL = ("--input-size", "16", "--base-e", "32", "--incr-e", "32", "--batch-size", "8")
+ENOUGH = (*SMALL, "--epochs", "10", "--learning-rate", "0.002")
+
+
+def next_command(stdout: str) -> list[str]:
+    """The words of the command after "Next:", without the program's name."""
+    program, *words = shlex.split(stdout.partition("Next:")[2])
+    assert program == "edge-squeeze"
+    return words
+
+
+def accuracy(folder: Path, listed: Path) -> float:
+    """The part of the pictures in the list that the artifact tells right, by the names of their folders."""
+    classifier, files = edge_squeeze.load(folder), list_pictures(listed)
+    return float(np.mean([classifier.predict(file)[0].label == file.parent.name for file in files]))
+
+
+def check_exported(command_line: CommandLine, tmp_path: Path, stdout: str, trained: Path) -> tuple[float, float]:
+    """Type what `stdout` says is next; the accuracy of float32 and of int8 on the test pictures."""
+    done = command_line(*next_command(stdout))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("PASS") == 2
+    folders = sorted((tmp_path / "out").iterdir())
+    assert ["float32" in folder.name for folder in folders] == [True, False]
+    float32, int8 = (accuracy(folder, trained / "test.txt") for folder in folders)
+    return float32, int8
+
+
+def test_train_then_what_it_says_is_next(command_line: CommandLine, tmp_path: Path) -> None:
+    draw(tmp_path / "my pictures")
+    done = command_line("train", "squeezenet-lab", "--images", "my pictures", *ENOUGH)
+    assert done.returncode == 0, done.stderr
+    assert "of the 24 test pictures are told right (95 % interval: " in done.stdout
+    assert "validation accuracy by epoch" in done.stderr
+    assert "WARNING" not in done.stderr
+    trained = tmp_path / "trained" / "squeezenet-lab"
+    record = json.loads((trained / "training.json").read_text())
+    assert record["command"] == shlex.join(
+        ["edge-squeeze", "train", "squeezenet-lab", "--images", "my pictures", *ENOUGH]
+    )
+    float32, int8 = check_exported(command_line, tmp_path, done.stdout, trained)
+    assert float32 == record["test"]["accuracy"] >= 0.9
+    assert int8 >= float32 - 1 / 24, "one picture of 24: the point is measured on the digits"
+
+
+def test_json_and_a_training_again(command_line: CommandLine, tmp_path: Path) -> None:
+    draw(tmp_path / "pictures", each=12)
+    arguments = ("train", "squeezenet-lab", "--images", "pictures", *SMALL, "--epochs", "1", "--json")
+    first = json.loads(command_line(*arguments).stdout)
+    (tmp_path / "trained" / "squeezenet-lab" / "more.txt").write_text("goes with the older one")
+    again = json.loads(command_line(*arguments, "--seed", "1").stdout)
+    assert first.keys() == again.keys() >= {"folder", "accuracy", "interval", "learnt", "next_command"}
+    assert json.loads((tmp_path / first["folder"] / "training.json").read_text())["options"]["seed"] == 1
+    assert not (tmp_path / first["folder"] / "more.txt").exists()
+    assert [path.name for path in (tmp_path / "trained").iterdir()] == ["squeezenet-lab"]
+
+
+def test_unusable_input_ends_with_2(command_line: CommandLine, tmp_path: Path) -> None:
+    done = command_line("train", "squeezenet-lab", "--images", "missing")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No such folder: missing" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def start(folder: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "edge_squeeze", "train", "squeezenet-lab", "--images", "pictures", *SMALL, *more]
+    return subprocess.Popen(
+        command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell may have it ignored
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seconds", [0.0, 6.0])  # while TensorFlow is loaded, while it trains
+def test_an_interrupted_training_says_so_and_leaves_nothing(tmp_path: Path, seconds: float) -> None:
+    draw(tmp_path / "pictures", each=12)
+    process = start(tmp_path, "--epochs", "10000")
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("[1]")
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert "Interrupted" in stderr
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "trained").exists()
+
+
+@pytest.mark.parametrize("milliseconds", [0, 5])
+def test_a_training_killed_while_it_writes_leaves_the_older_one_or_the_newer_one(
+    tmp_path: Path, milliseconds: int
+) -> None:
+    draw(tmp_path / "pictures", each=12)
+    folder = tmp_path / "trained" / "squeezenet-lab"
+    folder.mkdir(parents=True)
+    older = {"schema_version": 1, "variant": "", "split": 0, "epochs": 0, "test": 0}
+    (folder / "training.json").write_text(json.dumps(older))
+    process = start(tmp_path, "--epochs", "1")
+    while process.poll() is None and not list((tmp_path / "trained").glob(".*-[0-9]*")):
+        time.sleep(0.0005)
+    time.sleep(milliseconds / 1000)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    time.sleep(0.1)  # its work is killed a moment after it
+    if json.loads((folder / "training.json").read_text()) != older:
+        assert len(list(folder.iterdir())) == 6
+        assert (folder / "weights.npz").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_digits_are_told_and_int8_tells_them_as_well(command_line: CommandLine, tmp_path: Path) -> None:
+    done = command_line("train", "squeezenet-lab")
+    assert done.returncode == 0, done.stderr
+    trained = tmp_path / "trained" / "squeezenet-lab"
+    assert len(list_pictures(trained / "pictures")) == 1797
+    assert json.loads((trained / "training.json").read_text())["test"]["accuracy"] >= 0.95
+    float32, int8 = check_exported(command_line, tmp_path, done.stdout, trained)
+    assert float32 >= 0.95
+    assert abs(int8 - float32) <= 0.01
+
+
+@pytest.mark.slow
+def test_digits_with_labels_by_lot_are_not_told(tmp_path: Path) -> None:
+    from edge_squeeze.training import digits
+
+    rng = np.random.default_rng(0)
+    for number, content in enumerate(digits.draw().values()):
+        folder = tmp_path / "lot" / str(rng.integers(10))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.png").write_bytes(content)
+    found = edge_squeeze.train("squeezenet-lab", images=tmp_path / "lot", out=tmp_path)
+    assert found.accuracy < 0.3
+    assert not found.learnt
