@@ -19,6 +19,7 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures import list_pictures
 from edge_squeeze.training import fitting, keeping
 from edge_squeeze.training.training import Trained
+from edge_squeeze.variants import VARIANTS
 
 SMALL: dict[str, Any] = {"input_size": 16, "design": Design(base_e=32, incr_e=32), "batch_size": 8}
 ENOUGH: dict[str, Any] = {**SMALL, "epochs": 10, "learning_rate": 2e-3}
@@ -118,6 +119,16 @@ def test_one_seed_gives_one_split_and_one_beginning(coloured: Path, tmp_path: Pa
         records.append(json.loads((tmp_path / run / "squeezenet-lab" / "training.json").read_text()))
     assert records[0]["split"] == records[1]["split"]
     assert records[0]["epochs"][0]["loss"] == pytest.approx(records[1]["epochs"][0]["loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_row_can_be_trained_with_every_design(variant: str, tmp_path: Path) -> None:
+    images, design = draw(tmp_path / "few", each=10), Design("complex", base_e=16, incr_e=8)
+    found = edge_squeeze.train(variant, images=images, out=tmp_path, epochs=1, input_size=(64, 48), design=design)
+    words = found.next_command.split()
+    assert words[3:9] == ["--bypass", "complex", "--base-e", "16", "--incr-e", "8"]
+    network = edge_squeeze.build(variant, weights=found.folder / "weights.npz", design=design)
+    assert (network.input_shape, network.output_shape) == ((None, 64, 48, 3), (None, 3))
 
 
 @pytest.mark.parametrize(

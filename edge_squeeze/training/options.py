@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_squeeze.architecture import ANY, AS_IS, Architecture, Design, Size, architecture
 from edge_squeeze.arithmetic import COLOURS
-from edge_squeeze.conventions import choose
 from edge_squeeze.errors import UsageError
-from edge_squeeze.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from edge_squeeze.preprocessing import Preprocessing
 
 EPOCHS, BATCHES = range(1, 10_001), range(1, 4097)
 # Folds into any first convolution, also one that pads with zeros: no mean is taken away.
@@ -54,9 +56,10 @@ class TrainOptions:
 
     def prepared(self) -> Preprocessing:
         """What pictures go through: cut to the network's shape, and not squeezed into it, as for any export."""
-        size = self.architecture().input_size
-        given = self.preprocessing or PRESET
-        found = given.at(size) if isinstance(given, Preprocessing) else choose(given, size, resize=self.resize)
+        from edge_squeeze.conventions import choose  # Pillow's turn to be imported, not that of --help
+
+        size, given = self.architecture().input_size, self.preprocessing or PRESET
+        found = choose(given, size, resize=self.resize) if isinstance(given, str) else given.at(size)
         if found.baked.channels != COLOURS:
             raise UsageError(f"{self.variant} takes {COLOURS} channels, the order {found.baked.order} gives others.")
         return found
