@@ -48,7 +48,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv out build *.egg-info
+	rm -rf .venv out trained build *.egg-info
 	@# not the key: a phone refuses an update that is signed with another
 	test ! -d android_demo/build || find android_demo/build -mindepth 1 -not -name debug.keystore -delete
 
