@@ -13,8 +13,8 @@ from coloured_pictures import draw
 
 import edge_squeeze
 from edge_squeeze import artifact
-from edge_squeeze.architecture import Design
 from edge_squeeze.conventions import preset
+from edge_squeeze.design import Design
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures import list_pictures
 from edge_squeeze.training import fitting, keeping

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze import model as networks, weights as weight_store
-from edge_squeeze.architecture import Architecture
 from edge_squeeze.chatter import captured
+from edge_squeeze.design import Architecture
 from edge_squeeze.errors import UsageError
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.reporting import Reporter
-from edge_squeeze.scores import LOGITS, Scores, comparable
+from edge_squeeze.scores import LOGITS, PROBABILITIES, Scores, comparable
 from edge_squeeze.training.collection import Collection
 from edge_squeeze.training.options import TrainOptions
 from edge_squeeze.training.splitting import Rows, Split
@@ -99,7 +99,7 @@ def _compiled(task: Task) -> Any:
     rate = keras.optimizers.schedules.CosineDecay(
         FIRST * options.learning_rate, max(1, steps - rising), warmup_target=options.learning_rate, warmup_steps=rising
     )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=task.arch.row.output == LOGITS)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not task.arch.row.softmax)
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=LARGEST_STEP), loss, metrics=["accuracy"])
     return model
 
@@ -134,7 +134,7 @@ def _scores(model: Any, task: Task, rows: Rows) -> Scores:
     size = task.options.batch_size
     parts = [task.collection.pixels[rows[i : i + size]] for i in range(0, len(rows), size)]
     raw = np.concatenate([model.predict_on_batch(task.preprocessing.normalise(part)) for part in parts])
-    return comparable(raw, task.arch.row.output)
+    return comparable(raw, PROBABILITIES if task.arch.row.softmax else LOGITS)
 
 
 def _measure(model: Any, task: Task, rows: Rows) -> tuple[float, float]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_squeeze.architecture import ANY, AS_IS, Architecture, Design, Size, architecture
+from edge_squeeze.architecture import ANY, Size, architecture
 from edge_squeeze.arithmetic import COLOURS
+from edge_squeeze.design import AS_IS, Architecture, Design
 from edge_squeeze.errors import UsageError
 
 if TYPE_CHECKING:
