@@ -88,7 +88,7 @@ def test_what_cannot_be_built_is_refused_with_what_can(variant: str, options: di
 
 @pytest.mark.parametrize("variant", ["squeezenet-mlt", "squeezenet-composable", "squeezenet-lab"])
 def test_variants_without_published_weights_say_what_to_give(variant: str) -> None:
-    with pytest.raises(UsageError, match=r"no published weights of .*Give --weights FILE, or --weights random"):
+    with pytest.raises(UsageError, match=r"no published weights of .*Give --weights FILE .*, or --weights random"):
         weights.resolve(architecture(variant), "imagenet")
 
 
