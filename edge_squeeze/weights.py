@@ -92,8 +92,8 @@ def _imagenet(arch: Architecture) -> Weights:
     published = PUBLISHED.get(arch.variant)
     if published is None:
         raise UsageError(
-            f"There are no published weights of {arch.variant}. Give --weights FILE (`edge-squeeze train` makes one), or "
-            "--weights random to try things out."
+            f"There are no published weights of {arch.variant}. Give --weights FILE (`edge-squeeze train` makes one), "
+            "or --weights random to try things out."
         )
     if arch.design != AS_IS:
         raise UsageError(
