@@ -17,15 +17,16 @@ SOURCES = [*MAIN, *sorted((APP / "test" / "kotlin").rglob("*.kt"))]
 IMPORT = re.compile(r"^import ([\w.]+)", re.MULTILINE)
 COMMENT = re.compile(r"//.*|/\*.*?\*/", re.DOTALL)
 # Import that begins so -> the only files of the app that may have it.
+LARGEST_COMMON = 64  # of the numbers that any code has
 ENGINES = {"org.tensorflow": {"TfliteEngine.kt"}, "ai.onnxruntime": {"OnnxEngine.kt"}}
 LONGEST_FILE, LONGEST_FUNCTION, MEDIAN_FUNCTION = 250, 40, 10
 
 
 def model_numbers() -> set[str]:
-    """Numbers of a network or its preprocessing that would betray themselves in the app's code."""
+    """Numbers of a network or its preprocessing that would betray themselves in the app's code, large as they are."""
     sizes = {size for variant in VARIANTS.values() for size in (variant.input_size, variant.classes)}
     rule = squeezenet_caffe((227, 227))
-    return {str(int(number)) for number in (*sizes, rule.short_side, *rule.crop, *rule.baked.mean)}
+    return {str(int(n)) for n in (*sizes, rule.short_side, *rule.crop, *rule.baked.mean) if n > LARGEST_COMMON}
 
 
 def functions(text: str) -> Iterator[int]:

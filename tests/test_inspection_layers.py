@@ -138,4 +138,4 @@ def test_a_dynamic_batch_is_counted_where_shapes_can_be_inferred(tmp_path: Path)
     found = inspect((one.folder / one.manifest.file.name).read_bytes(), "onnx")
     assert found.inputs[0].shape == (None, 32, 32, 3)
     row = VARIANTS["squeezenet1.1"]
-    assert found.macs == macs_by_hand(Variant(row.stages, 0, classes=2), 32)
+    assert found.macs == macs_by_hand(Variant("small", row.stages, 0, classes=2), 32)

@@ -52,7 +52,7 @@ def floats(shape: object, dtype: str = "<f4") -> str:
 )
 def test_kernels_and_biases_are_paired(kernel: str, bias: str) -> None:
     found = reader.read(npz(**{bias: BIAS, kernel: np.asfortranarray(KERNEL.astype(">f8"))}), "x")
-    assert (found.kind, found.convention) == ("NumPy npz", "caffe")
+    assert (found.kind, found.convention) == ("NumPy npz", None)
     ((name, arrays),) = found.layers.items()
     assert name == "fire2_squeeze1x1"
     assert all(array.dtype == np.float32 for array in arrays)

@@ -20,7 +20,7 @@ def test_arrays_of_every_protocol_and_float_are_read(protocol: int, dtype: str) 
     kernel, bias = (array.astype(dtype) for array in PAIR)
     content = {"fire2/squeeze1x1": [kernel, bias], "columns": (np.asfortranarray(kernel), bias)}
     found = reader.read(pickle.dumps(content, protocol), "x")
-    assert (found.kind, found.convention) == ("pickle of arrays", "caffe")
+    assert (found.kind, found.convention) == ("pickle of arrays", None)
     for arrays in (found.layers["fire2_squeeze1x1"], found.layers["columns"]):
         assert all(array.dtype == np.float32 for array in arrays)
         assert all(map(np.array_equal, arrays, (kernel.astype("f4"), bias.astype("f4"))))
