@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from edge_squeeze.errors import unknown
 from edge_squeeze.variants import VARIANTS, Fire, Metaparameters, Pool, Stage, Variant, generate, named
 
 NONE, SIMPLE, COMPLEX = "none", "simple", "complex"
@@ -48,6 +49,31 @@ AS_IS = Design()
 
 
 @dataclass(frozen=True)
+class Network:
+    """A row of the table and what differs from it, as a file of weights tells it."""
+
+    variant: str
+    design: Design = AS_IS
+
+    def __post_init__(self) -> None:
+        """UsageError for a row or a bypass that there is none of."""
+        if self.variant not in VARIANTS:
+            raise unknown("variant", self.variant, VARIANTS)
+        if self.design.bypass not in BYPASSES:
+            raise unknown("bypass", self.design.bypass, BYPASSES)
+
+    def __str__(self) -> str:
+        options = (f"--{name.replace('_', '-')} {value}" for name, value in self.design.record().items())
+        return " ".join([self.variant, *options])
+
+    def is_same(self, other: Network) -> bool:
+        """Whether both are one network, however told."""
+        row = VARIANTS[self.variant]
+        mine, theirs = ((one.variant, one.design.bypass, one.design.metaparameters(row)) for one in (self, other))
+        return mine == theirs
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A variant with its options, checked. Input size is (height, width); with `any_size`, only the usual one."""
 
@@ -57,6 +83,11 @@ class Architecture:
     dropout: float
     any_size: bool = False
     design: Design = AS_IS
+
+    @property
+    def network(self) -> Network:
+        """The row and the design alone."""
+        return Network(self.variant, self.design)
 
     @property
     def row(self) -> Variant:

@@ -142,6 +142,11 @@ def _from_file(arch: Architecture, path: Path) -> Weights:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     found, digest = reader.read(data, str(path)), hashlib.sha256(data).hexdigest()
+    if found.network is not None and not found.network.is_same(arch.network):
+        raise UsageError(
+            f"{path} has the weights of {found.network}; required were those of {arch.network}. Ask for the former, or "
+            "give other weights."
+        )
     published = next((row for row in PUBLISHED.values() if row.sha256 == digest), None)
     source, licence = (published.source, published.licence) if published else (found.kind, None)
     record = WeightsRecord("file", source, trained=True, path=str(path), sha256=digest, licence=licence)

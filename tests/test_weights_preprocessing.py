@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 import edge_squeeze
-from edge_squeeze import subject
+from edge_squeeze import subject, weights as weight_store
+from edge_squeeze.architecture import architecture
 from edge_squeeze.conventions import preset, squeezenet_caffe
+from edge_squeeze.design import Design, Network
 from edge_squeeze.errors import UsageError
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.reporting import Silent
@@ -22,29 +24,30 @@ from edge_squeeze.weight_files import npz_files, reader
 
 PREPARED = preset("tf", (48, 64), resize="80")
 LAYERS = {"conv1": (np.arange(24, dtype="f4").reshape(1, 2, 3, 4), np.arange(4, dtype="f4"))}
+LAB = Network("squeezenet-lab")
 WRITTEN = dataclasses.asdict(PREPARED)
 
 
-def with_member(content: bytes) -> bytes:
+def with_member(content: bytes, member: str = "preprocessing.json") -> bytes:
     stream = BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         kernel = BytesIO()
         np.save(kernel, LAYERS["conv1"][0])
         archive.writestr("conv1/kernel.npy", kernel.getvalue())
-        archive.writestr("preprocessing.json", content)
+        archive.writestr(member, content)
     return stream.getvalue()
 
 
 def test_what_is_written_is_read_again_and_is_the_same_at_every_time() -> None:
-    data = npz_files.write(LAYERS, PREPARED)
+    data = npz_files.write(LAYERS, PREPARED, LAB)
     found = reader.read(data, "x")
-    assert (found.kind, found.preprocessing) == ("NumPy npz", PREPARED)
+    assert (found.kind, found.preprocessing, found.network) == ("NumPy npz", PREPARED, LAB)
     assert all(map(np.array_equal, found.layers["conv1"], LAYERS["conv1"]))
-    assert data == npz_files.write(LAYERS, PREPARED)
+    assert data == npz_files.write(LAYERS, PREPARED, LAB)
 
 
 def test_numpy_reads_it_too(tmp_path: Path) -> None:
-    (tmp_path / "x.npz").write_bytes(npz_files.write(LAYERS, PREPARED))
+    (tmp_path / "x.npz").write_bytes(npz_files.write(LAYERS, PREPARED, LAB))
     np.testing.assert_array_equal(np.load(tmp_path / "x.npz")["conv1/kernel"], LAYERS["conv1"][0])
 
 
@@ -76,6 +79,44 @@ def test_a_hostile_or_damaged_preprocessing_is_refused(content: bytes, message: 
     with pytest.raises(UsageError, match=message) as caught:
         reader.read(with_member(content), "their.npz")
     assert "their.npz" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "lacks variant"),
+        ({"variant": "squeezenet-labs"}, "Unknown variant"),
+        ({"variant": "squeezenet-lab", "design": {"bypass": "none\x1b[2J"}}, "Unknown bypass"),
+        ({"variant": "squeezenet-lab", "design": {"freq": "2"}}, "freq must be int"),
+    ],
+)
+def test_a_hostile_or_damaged_network_is_refused(content: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        reader.read(with_member(json.dumps(content).encode(), "network.json"), "their.npz")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("variant", "design", "refused"),
+    [
+        ("squeezenet-composable", Design("simple"), False),
+        ("squeezenet-composable", Design("simple", squeeze_ratio=0.125), False),  # which the row has
+        ("squeezenet-composable", Design(), True),  # all weights would fit
+        ("squeezenet-mlt", Design("simple"), True),  # here, too
+        ("squeezenet-composable", Design("simple", freq=1), True),
+    ],
+)
+def test_weights_are_taken_for_the_network_alone_that_they_tell(
+    tmp_path: Path, variant: str, design: Design, refused: bool
+) -> None:
+    told = Network("squeezenet-composable", Design("simple"))
+    (tmp_path / "mine.npz").write_bytes(npz_files.write(LAYERS, PREPARED, told))
+    arch = architecture(variant, design=design)
+    if refused:
+        with pytest.raises(UsageError, match="has the weights of squeezenet-composable --bypass simple; required were"):
+            weight_store.resolve(arch, tmp_path / "mine.npz")
+    else:
+        assert weight_store.resolve(arch, tmp_path / "mine.npz").layers
 
 
 def test_a_preprocessing_without_arrays_is_no_weights_file() -> None:
@@ -111,7 +152,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = edge_squeeze.build("squeezenet-lab", weights="random", classes=4)
     layers = {layer.name: tuple(layer.get_weights()) for layer in network.layers if layer.weights}
     path = tmp_path_factory.mktemp("weights") / "mine.npz"
-    path.write_bytes(npz_files.write(layers, preset("tf", (40, 40))))
+    path.write_bytes(npz_files.write(layers, preset("tf", (40, 40)), LAB))
     return path
 
 
@@ -133,6 +174,6 @@ def test_what_the_user_says_goes_before_what_the_file_says(weights: Path) -> Non
 
 def test_without_it_a_preprocessing_must_be_given(weights: Path, tmp_path: Path) -> None:
     with np.load(weights) as arrays:
-        np.savez(tmp_path / "bare.npz", **{name: arrays[name] for name in arrays if name != "preprocessing.json"})
+        np.savez(tmp_path / "bare.npz", **{name: arrays[name] for name in arrays if not name.endswith(".json")})
     with pytest.raises(UsageError, match="Give --preprocessing"):
         find(tmp_path / "bare.npz")

@@ -52,7 +52,7 @@ def keep(task: Task, fitted: Fitted) -> None:
         **{name: _lines(_places(task, vars(task.split)[part])) for part, name in LISTS.items()},
     }
     files = {name: text.encode() for name, text in texts.items()}
-    files[WEIGHTS] = npz_files.write(fitted.layers, task.preprocessing)
+    files[WEIGHTS] = npz_files.write(fitted.layers, task.preprocessing, task.arch.network)
     pictures = task.collection.files.pictures
     files |= {f"{PICTURES}/{one.name}": one.content for one in pictures if one.content is not None}
     artifact.write(folder, files, KIND)

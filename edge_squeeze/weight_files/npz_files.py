@@ -1,4 +1,4 @@
-"""NumPy's .npz files of LAYER/kernel and LAYER/bias, which may tell how pictures were prepared."""
+"""NumPy's .npz files of LAYER/kernel and LAYER/bias, which may tell their network and how pictures were prepared."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ import json
 import math
 import re
 import zipfile
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze.decoding import decode
+from edge_squeeze.design import Network
 from edge_squeeze.errors import UsageError
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.weight_files.archives import Archive
 from edge_squeeze.weight_files.layers import Allowance, Layers, add, float32, require_floats
 
+T = TypeVar("T")
 ENDING = ".npy"
 PREPROCESSING = "preprocessing.json"  # as in model.json
-LONGEST_PREPROCESSING = 1 << 16
+NETWORK = "network.json"  # Network
+LONGEST_TOLD = 1 << 16
 COLOURS = 3
 LONGEST_HEADER = 1 << 14  # NumPy itself refuses more than 10,000 characters
 # conv1/kernel, conv1.weight, conv1:W, conv1_b, and TensorFlow's conv1/kernel:0.
@@ -33,8 +36,8 @@ HEADERS = {
 
 
 def recognises(archive: Archive) -> bool:
-    """Whether every member is an array, but for the one that tells of the pictures."""
-    arrays = archive.sizes.keys() - {PREPROCESSING}
+    """Whether every member is an array, but for those that tell of the pictures and the network."""
+    arrays = archive.sizes.keys() - {PREPROCESSING, NETWORK}
     return bool(arrays) and all(member.endswith(ENDING) for member in arrays)
 
 
@@ -42,7 +45,7 @@ def read(archive: Archive) -> Layers:
     """The layers of an .npz file, kernels [h,w,in,out]; an array of no layer is kept under its own name."""
     allowance = Allowance(archive.name)
     found: dict[str, dict[str, NDArray[np.float32]]] = {}
-    for member in (member for member in archive.sizes if member != PREPROCESSING):
+    for member in (member for member in archive.sizes if member not in (PREPROCESSING, NETWORK)):
         key = member.removesuffix(ENDING)
         match = ARRAY_NAME.fullmatch(key)
         layer, part = (match["layer"], "kernel" if match["kernel"] else "bias") if match else (key, "kernel")
@@ -58,24 +61,36 @@ def read(archive: Archive) -> Layers:
 
 def preprocessing(archive: Archive) -> Preprocessing | None:
     """What an .npz file says of how pictures were prepared; None if it says nothing."""
-    if PREPROCESSING not in archive.sizes:
-        return None
-    where, size = f"{archive.name}: {PREPROCESSING}", archive.sizes[PREPROCESSING]
-    if size > LONGEST_PREPROCESSING:
-        raise UsageError(f"{where} has {size:,} bytes; required at most {LONGEST_PREPROCESSING:,}.")
-    try:
-        content = json.loads(archive.read(PREPROCESSING).decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{where} is not valid JSON: {str(error)[:100]}.") from error
-    found = decode(Preprocessing, content, where)
-    assert isinstance(found, Preprocessing)
-    if found.baked.channels != COLOURS:
+    found = _told(archive, PREPROCESSING, Preprocessing)
+    if found is not None and found.baked.channels != COLOURS:
+        where = f"{archive.name}: {PREPROCESSING}"
         raise UsageError(f"{where}: required an order of {COLOURS} channels, got {found.baked.order}.")
     return found
 
 
-def write(layers: Layers, prepared: Preprocessing) -> bytes:
-    """The bytes of a file that `read` and `preprocessing` give `layers` (kernel and bias each) and `prepared` for."""
+def network(archive: Archive) -> Network | None:
+    """Which network an .npz file says it is for; None if it says nothing."""
+    return _told(archive, NETWORK, Network)
+
+
+def _told(archive: Archive, member: str, kind: type[T]) -> T | None:
+    """What the JSON in `member` says, as `kind`; None without it."""
+    if member not in archive.sizes:
+        return None
+    where, size = f"{archive.name}: {member}", archive.sizes[member]
+    if size > LONGEST_TOLD:
+        raise UsageError(f"{where} has {size:,} bytes; required at most {LONGEST_TOLD:,}.")
+    try:
+        content = json.loads(archive.read(member).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where} is not valid JSON: {str(error)[:100]}.") from error
+    found = decode(kind, content, where)
+    assert isinstance(found, kind)
+    return found
+
+
+def write(layers: Layers, prepared: Preprocessing, made_for: Network) -> bytes:
+    """The bytes of a file of `layers` (kernel and bias each), that says how pictures were prepared and for what."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for layer, arrays in layers.items():
@@ -83,7 +98,8 @@ def write(layers: Layers, prepared: Preprocessing) -> bytes:
                 content = io.BytesIO()
                 np.save(content, array)
                 _add(archive, f"{layer}/{part}{ENDING}", content.getvalue())
-        _add(archive, PREPROCESSING, json.dumps(dataclasses.asdict(prepared), indent=2).encode())
+        for member, told in ((PREPROCESSING, prepared), (NETWORK, made_for)):
+            _add(archive, member, json.dumps(dataclasses.asdict(told), indent=2).encode())
     return stream.getvalue()
 
 

