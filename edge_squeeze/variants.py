@@ -115,15 +115,20 @@ class Variant:
     convention: str | None = "caffe"  # row of conventions.CONVENTIONS, for weights that tell none; None: not known
 
 
+def _table_1(conv: Conv, pool: Pool) -> tuple[Stage, ...]:
+    """The stages of the paper's Table 1, opened by `conv`, with each pooling like `pool`."""
+    return (
+        conv, pool,
+        Fire(16, 64, 64), Fire(16, 64, 64), Fire(32, 128, 128), pool,
+        Fire(32, 128, 128), Fire(48, 192, 192), Fire(48, 192, 192), Fire(64, 256, 256), pool,
+        Fire(64, 256, 256),
+    )  # fmt: skip
+
+
 VARIANTS = {
     "squeezenet1.0": Variant(
         "Table 1 of the paper",
-        stages=(
-            Conv(96, 7, 2), Pool(),
-            Fire(16, 64, 64), Fire(16, 64, 64), Fire(32, 128, 128), Pool(),
-            Fire(32, 128, 128), Fire(48, 192, 192), Fire(48, 192, 192), Fire(64, 256, 256), Pool(),
-            Fire(64, 256, 256),
-        ),
+        stages=_table_1(Conv(96, 7, 2), Pool()),
         parameters=1_248_424,
     ),
     "squeezenet1.1": Variant(
@@ -138,22 +143,12 @@ VARIANTS = {
     ),
     "squeezenet-mlt": Variant(
         "to teach with: 1.0 with 'same' padding; pictures of any size",
-        stages=(
-            Conv(96, 7, 2, SAME), Pool(padding=SAME),
-            Fire(16, 64, 64), Fire(16, 64, 64), Fire(32, 128, 128), Pool(padding=SAME),
-            Fire(32, 128, 128), Fire(48, 192, 192), Fire(48, 192, 192), Fire(64, 256, 256), Pool(padding=SAME),
-            Fire(64, 256, 256),
-        ),
+        stages=_table_1(Conv(96, 7, 2, SAME), Pool(padding=SAME)),
         parameters=1_248_424, input_size=224, dropout=0, head_relu=False, convention=None,
     ),
     "squeezenet-composable": Variant(
         "to build with: stem, learner and classifier by themselves",
-        stages=(
-            Conv(96, 7, 2, SAME), Pool(padding=VALID),
-            Fire(16, 64, 64), Fire(16, 64, 64), Fire(32, 128, 128), Pool(padding=VALID),
-            Fire(32, 128, 128), Fire(48, 192, 192), Fire(48, 192, 192), Fire(64, 256, 256), Pool(padding=VALID),
-            Fire(64, 256, 256),
-        ),
+        stages=_table_1(Conv(96, 7, 2, SAME), Pool(padding=VALID)),
         parameters=1_248_424, input_size=224, initializer=GLOROT_UNIFORM, convention=None,
     ),
     "squeezenet-lab": Variant(
