@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -17,7 +17,6 @@ from edge_squeeze.variants import VARIANTS
 LISTED = ("model", "input", "classes", "parameters", "MACs", "weights", "what it is")
 SHOWN = ("layer", "output", "filter/stride", "s1x1", "e1x1", "e3x3", "parameters", "MACs", "bypass")
 app = typer.Typer(help="List the networks, or show one layer by layer.", rich_markup_mode=None)
-Name = Annotated[str, typer.Argument(metavar="NAME", help=f"{', '.join(VARIANTS)}.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -32,12 +31,12 @@ def models(context: typer.Context, *, json_: arg.Json = False) -> None:
         print_json([_about(arch) for arch in found])
         return
     print_table(LISTED, [_listed(arch) for arch in found], right=2)
-    print_text("", "Next: edge-squeeze models show NAME, edge-squeeze export NAME.")
+    print_text("", "Next: edge-squeeze models show MODEL, edge-squeeze export MODEL.")
 
 
 @app.command(short_help="Show a network layer by layer.")
 def show(
-    name: Name, classes: arg.Classes = None, input_size: arg.InputSize = None, bypass: arg.Bypass = NONE,
+    variant: arg.Variant, classes: arg.Classes = None, input_size: arg.InputSize = None, bypass: arg.Bypass = NONE,
     base_e: arg.BaseE = None, incr_e: arg.IncrE = None, pct_3x3: arg.Pct3x3 = None, freq: arg.Freq = None,
     squeeze_ratio: arg.SqueezeRatio = None, *, json_: arg.Json = False,
 ) -> None:  # fmt: skip
@@ -45,7 +44,7 @@ def show(
     from edge_squeeze.console import print_json, print_table, print_text
 
     design = Design(bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio)
-    arch = architecture(name, classes, arg.size(input_size), design=design)
+    arch = architecture(variant, classes, arg.size(input_size), design=design)
     layers = list(arithmetic.layers(arch))
     if json_:
         print_json({**_about(arch), "layers": [dataclasses.asdict(layer) for layer in layers]})

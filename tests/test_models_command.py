@@ -57,7 +57,7 @@ def test_what_is_open_is_said() -> None:
         (["squeezenet1.0", "--squeeze-ratio", "0"], "squeeze_ratio must be 0.0078125 to 1"),
         (["squeezenet1.0", "--input-size", "20"], "must be 21 to 4096 pixels"),
         (["squeezenet1.0", "--input-size", "20x"], "HEIGHTxWIDTH or any"),
-        ([], "NAME"),
+        ([], "variant"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(arguments: list[str], message: str) -> None:
