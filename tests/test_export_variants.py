@@ -15,16 +15,22 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.inspection.inspector import inspect
 
 CASES = [
+    ("squeezenet-composable", Design("complex", squeeze_ratio=0.5)),
+    ("squeezenet-lab", Design(pct_3x3=0.25)),
+]
+MORE_CASES = [
     ("squeezenet-mlt", Design()),
     ("squeezenet-composable", Design()),
     ("squeezenet-composable", Design("simple")),
-    ("squeezenet-composable", Design("complex", squeeze_ratio=0.5)),
-    ("squeezenet-lab", Design(pct_3x3=0.25)),
     ("squeezenet1.0", Design("complex", base_e=32, incr_e=32)),
 ]
 
 
-@pytest.mark.parametrize(("variant", "design"), CASES, ids=lambda one: getattr(one, "suffix", one))
+@pytest.mark.parametrize(
+    ("variant", "design"),
+    [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE_CASES)],
+    ids=lambda one: getattr(one, "suffix", one),
+)
 def test_a_network_is_exported_and_found_again(tmp_path: Path, variant: str, design: Design) -> None:
     options = {"weights": "random", "classes": 5, "input_size": 64, "design": design}
     options |= {"format": "all", "precision": "float32,int8"}

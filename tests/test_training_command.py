@@ -64,6 +64,7 @@ def test_train_then_what_it_says_is_next(command_line: CommandLine, tmp_path: Pa
     assert int8 >= float32 - 1 / 24, "one picture of 24: the point is measured on the digits"
 
 
+@pytest.mark.slow
 def test_json_and_a_training_again(command_line: CommandLine, tmp_path: Path) -> None:
     draw(tmp_path / "pictures", each=12)
     arguments = ("train", "squeezenet-lab", "--images", "pictures", *SMALL, "--epochs", "1", "--json")
