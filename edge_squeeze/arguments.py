@@ -161,6 +161,9 @@ RemoveBundled = Annotated[
 ]
 
 # train
+TrainSize = Annotated[
+    str | None, typer.Option("--input-size", help="Side of the input in pixels, or HEIGHTxWIDTH; default: the row's.")
+]
 Variant = Annotated[str, typer.Argument(help=f"{', '.join(VARIANTS)}.")]
 TrainImages = Annotated[
     Path | None, typer.Option("--images", help="Folder with a folder per class; default: scikit-learn's digits.")

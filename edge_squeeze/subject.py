@@ -126,8 +126,8 @@ def find_weights(
     """The weights that `weights` names, and the architecture: size and classes are theirs where None is given."""
     found = weight_store.resolve(architecture(variant, classes, input_size, dropout, design), weights, seed)
     classes = found.classes if classes is None else classes
-    input_size = _usual_size(variant, found) if input_size is None else input_size
-    return architecture(variant, classes, input_size, dropout, design), found
+    size = _usual_size(variant, found) if input_size in (None, ANY) else input_size
+    return replace(architecture(variant, classes, size, dropout, design), any_size=input_size == ANY), found
 
 
 def _usual_size(variant: str, weights: Weights) -> tuple[int, int]:

@@ -160,6 +160,12 @@ def find(weights: Path, **options: object) -> Subject:
     return subject.find(Choice("squeezenet-lab", weights, **options), Silent())  # type: ignore[arg-type]
 
 
+def test_an_open_size_is_usually_the_one_that_the_weights_were_trained_at(weights: Path) -> None:
+    found = find(weights, input_size="any")
+    assert found.preprocessing == preset("tf", (40, 40))
+    assert (found.file_size, found.suffix) == ((None, None), "-classes-4-input-size-any")
+
+
 def test_the_file_says_size_classes_and_preprocessing(weights: Path) -> None:
     found = find(weights)
     assert (found.preprocessing, found.classes, found.suffix) == (preset("tf", (40, 40)), 4, "-classes-4")

@@ -23,7 +23,7 @@ def train(
     batch_size: arg.BatchSize = TrainOptions.batch_size,
     learning_rate: arg.LearningRate = TrainOptions.learning_rate,
     seed: arg.TrainSeed = TrainOptions.seed,
-    input_size: arg.InputSize = None,
+    input_size: arg.TrainSize = None,
     bypass: arg.Bypass = NONE, base_e: arg.BaseE = None, incr_e: arg.IncrE = None, pct_3x3: arg.Pct3x3 = None,
     freq: arg.Freq = None, squeeze_ratio: arg.SqueezeRatio = None,
     preprocessing: arg.TrainPreprocessing = None,
