@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import Any
 import pytest
 from bad_input_cases import GROUPS, REFUSED, Case, Files, Material
 from small_models import network
+from spending import Spent, spent
 
 import edge_squeeze
 from edge_squeeze.converters.export import Exported
@@ -30,21 +28,20 @@ LARGEST_BYTES = 2 << 30
 class Outcome:
     """How a process ended."""
 
-    code: int
     stderr: str
-    cpu_s: float
-    peak_bytes: int
+    spent: Spent
 
     def faults(self, allowed: tuple[int, ...]) -> list[str]:
-        found = [] if self.code in allowed else [f"exit code {self.code}"]
+        code = self.spent.code
+        found = [] if code in allowed else [f"exit code {code}"]
         if "Traceback" in self.stderr:
             found.append("traceback")
-        if self.code in REFUSED and sum(line.startswith("Error: ") for line in self.stderr.splitlines()) != 1:
+        if code in REFUSED and sum(line.startswith("Error: ") for line in self.stderr.splitlines()) != 1:
             found.append("not one message")
-        if self.code in REFUSED and self.cpu_s > LONGEST_S:
-            found.append(f"{self.cpu_s:.0f} s")
-        if self.peak_bytes > LARGEST_BYTES:
-            found.append(f"{self.peak_bytes >> 20} MB")
+        if code in REFUSED and self.spent.cpu_s > LONGEST_S:
+            found.append(f"{self.spent.cpu_s:.0f} s")
+        if self.spent.peak_bytes > LARGEST_BYTES:
+            found.append(f"{self.spent.peak_bytes >> 20} MB")
         return [f"{fault}: {self.stderr[-300:]}" for fault in found]
 
 
@@ -53,18 +50,9 @@ def execute(case: Case, folder: Path) -> Outcome:
     for name, data in case.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    with (folder / "stderr.txt").open("wb") as stderr:
-        command = [sys.executable, "-m", "edge_squeeze", *case.command]
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=stderr)
-    deadline = time.monotonic() + DEADLINE_S
-    while (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
-        if time.monotonic() > deadline:
-            process.kill()
-        time.sleep(0.01)
-    process.returncode = code = os.waitstatus_to_exitcode(ended[1])
-    usage = ended[2]
-    text = (folder / "stderr.txt").read_text("utf-8", "replace")
-    return Outcome(code, text, usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10)
+    stderr = folder / "stderr.txt"
+    ended = spent([sys.executable, "-m", "edge_squeeze", *case.command], folder, stderr, DEADLINE_S)
+    return Outcome(stderr.read_text("utf-8", "replace"), ended)
 
 
 def content(folder: Path) -> Files:
@@ -143,6 +131,15 @@ def test_some_bad_input_of_every_kind(material: Material, tmp_path: Path, group:
 @pytest.mark.parametrize("group", GROUPS)
 def test_all_bad_input(material: Material, tmp_path: Path, group: str) -> None:
     assert check(GROUPS[group](material), material, tmp_path) >= 20
+
+
+def test_the_memory_of_the_tests_is_not_counted_as_a_commands(tmp_path: Path) -> None:
+    held = b"x" * (300 << 20)
+    peaks = [
+        spent([sys.executable, "-c", code], tmp_path, tmp_path / "stderr.txt", DEADLINE_S).peak_bytes
+        for code in ("pass", "held = b'x' * (300 << 20)")
+    ]
+    assert peaks[0] < len(held) < peaks[1]
 
 
 def test_there_are_enough_cases(material: Material) -> None:
