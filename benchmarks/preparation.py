@@ -18,8 +18,8 @@ from edge_squeeze.engines import ncnn_engine
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
 from edge_squeeze.inspection.inspector import Inspection, inspect
 from edge_squeeze.manifest import Manifest
+from edge_squeeze.networks.variants import SAME, VARIANTS, Pool
 from edge_squeeze.pictures import list_pictures, open_picture
-from edge_squeeze.variants import SAME, VARIANTS, Pool
 
 NCNN = "ncnn"
 FEWEST_PICTURES = 2

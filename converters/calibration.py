@@ -14,8 +14,8 @@ import numpy as np
 from edge_squeeze.conventions import describe
 from edge_squeeze.converters.to_tflite import measure_ranges
 from edge_squeeze.decoding import decode
-from edge_squeeze.design import AS_IS, Design
 from edge_squeeze.errors import UsageError
+from edge_squeeze.networks.design import AS_IS, Design
 from edge_squeeze.pictures import PictureSet, Sample, load_folder, photograph_crops
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Reporter

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_squeeze.architecture import Size
     from edge_squeeze.benchmarks.result import Comparison, Result
     from edge_squeeze.bundling.bundle import Bundled
     from edge_squeeze.converters.export import Exported
-    from edge_squeeze.design import Design
+    from edge_squeeze.networks.architecture import Size
+    from edge_squeeze.networks.design import Design
     from edge_squeeze.prediction import Classifier
     from edge_squeeze.preprocessing import Preprocessing
     from edge_squeeze.reporting import Reporter
@@ -46,13 +46,13 @@ def build(
 
     `weights` is "imagenet", "random" or a file; by default the variant's ImageNet weights where it has them for
     this number of classes, else random ones drawn from `seed`. `input_size` is a side, or (height, width), in
-    pixels, or "any". `design` is what differs from the variant's row: `edge_squeeze.design.Design`.
+    pixels, or "any". `design` is what differs from the variant's row: `edge_squeeze.networks.design.Design`.
     The preprocessing that weights of each origin want is in `edge_squeeze.conventions`.
 
     Raises UsageError for what cannot be built or loaded, MissingDependencyError without TensorFlow.
     """
     from edge_squeeze import original, subject, weights as store
-    from edge_squeeze.architecture import architecture
+    from edge_squeeze.networks.architecture import architecture
 
     named = store.default(architecture(variant, classes, input_size, design=design)) if weights is None else weights
     return original.build_model(*subject.find_weights(variant, named, seed, classes, input_size, dropout, design))

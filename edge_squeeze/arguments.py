@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from edge_squeeze.architecture import ANY, Size
 from edge_squeeze.errors import UsageError
-from edge_squeeze.variants import VARIANTS
+from edge_squeeze.networks.architecture import ANY, Size
+from edge_squeeze.networks.variants import VARIANTS
 
 # export: what to convert
 Model = Annotated[str, typer.Argument(help=f"{', '.join(VARIANTS)}, or a Keras model: .keras, .h5, SavedModel folder.")]

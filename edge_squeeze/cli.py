@@ -13,9 +13,9 @@ import typer
 import edge_squeeze
 from edge_squeeze import arguments as arg, chatter, ending, model_tables, supervision
 from edge_squeeze.bundling import commands as bundling
-from edge_squeeze.design import NONE, Design
 from edge_squeeze.devices import address
 from edge_squeeze.errors import MissingDependencyError, PartlyExportedError
+from edge_squeeze.networks.design import NONE, Design
 from edge_squeeze.training import commands as training
 
 EPILOG = "Any command: --debug shows the traceback of an error. Exit codes: docs/commands.md."

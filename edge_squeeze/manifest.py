@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_squeeze.decoding import decode
-from edge_squeeze.design import AS_IS, Design
 from edge_squeeze.errors import UsageError
+from edge_squeeze.networks.design import AS_IS, Design
 from edge_squeeze.preprocessing import Preprocessing
 
 SCHEMA_VERSION = 1

@@ -8,11 +8,12 @@ from typing import Any
 
 import typer
 
-from edge_squeeze import arguments as arg, arithmetic
-from edge_squeeze.architecture import architecture
-from edge_squeeze.arithmetic import Layer
-from edge_squeeze.design import NONE, Architecture, Design
-from edge_squeeze.variants import VARIANTS
+from edge_squeeze import arguments as arg
+from edge_squeeze.networks import arithmetic
+from edge_squeeze.networks.architecture import architecture
+from edge_squeeze.networks.arithmetic import Layer
+from edge_squeeze.networks.design import NONE, Architecture, Design
+from edge_squeeze.networks.variants import VARIANTS
 
 LISTED = ("model", "input", "classes", "parameters", "MACs", "weights", "what it is")
 SHOWN = ("layer", "output", "filter/stride", "s1x1", "e1x1", "e3x3", "parameters", "MACs", "bypass")

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze import model as networks, weights as weight_store
+from edge_squeeze import weights as weight_store
 from edge_squeeze.chatter import captured
-from edge_squeeze.design import Architecture
 from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.manifest import WeightsRecord
+from edge_squeeze.networks import builder
+from edge_squeeze.networks.design import Architecture
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.scores import LOGITS, Scores
 
@@ -63,7 +64,7 @@ def build_model(arch: Architecture, weights: weight_store.Weights) -> Any:
     """The Keras model of `arch` with `weights` in it; UsageError lists the layers that do not match."""
     load_tensorflow()
     with captured():
-        model = networks.build(arch)
+        model = builder.build(arch)
     weight_store.assign(model, weights)
     return model
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from edge_squeeze.architecture import Size, architecture
 from edge_squeeze.artifact import Artifact
 from edge_squeeze.errors import UsageError
 from edge_squeeze.labels import top_k
+from edge_squeeze.networks.architecture import Size, architecture
 from edge_squeeze.pictures import as_rgb, open_picture
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.runtimes import RunOptions, open_runner

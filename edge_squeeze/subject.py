@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from edge_squeeze import original as originals, proof_pictures, user_model, weights as weight_store
-from edge_squeeze.architecture import ANY, Size, architecture
-from edge_squeeze.arithmetic import smallest_input
 from edge_squeeze.conventions import CONVENTIONS, PRESETS, check_choice, choose, describe, preset
-from edge_squeeze.design import AS_IS, Architecture, Design
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.manifest import Manifest, WeightsRecord
+from edge_squeeze.networks.architecture import ANY, Size, architecture
+from edge_squeeze.networks.arithmetic import smallest_input
+from edge_squeeze.networks.design import AS_IS, Architecture, Design
+from edge_squeeze.networks.variants import VARIANTS
 from edge_squeeze.original import Original
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.reporting import Reporter
-from edge_squeeze.variants import VARIANTS
 from edge_squeeze.weights import Weights
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze import download
-from edge_squeeze.design import AS_IS, Architecture
 from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.manifest import WeightsRecord
+from edge_squeeze.networks.design import AS_IS, Architecture
+from edge_squeeze.networks.variants import GLOROT_UNIFORM, HE_NORMAL
 from edge_squeeze.preprocessing import Preprocessing
-from edge_squeeze.variants import GLOROT_UNIFORM, HE_NORMAL
 from edge_squeeze.weight_files import reader
 from edge_squeeze.weight_files.layers import LARGEST_UNPACKED, Layers
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_squeeze.conventions import squeezenet_caffe
-from edge_squeeze.variants import VARIANTS
+from edge_squeeze.networks.variants import VARIANTS
 
 APP = Path(__file__).resolve().parent.parent / "android_demo" / "app" / "src"
 MAIN = sorted((APP / "main" / "kotlin").rglob("*.kt"))

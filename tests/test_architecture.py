@@ -16,6 +16,7 @@ PACKAGES = {
     "edge_squeeze/doctor": "edge_squeeze.doctor",
     "edge_squeeze/engines": "edge_squeeze.engines",
     "edge_squeeze/inspection": "edge_squeeze.inspection",
+    "edge_squeeze/networks": "edge_squeeze.networks",
     "edge_squeeze/training": "edge_squeeze.training",
     "edge_squeeze/weight_files": "edge_squeeze.weight_files",
     "converters": "edge_squeeze.converters",
@@ -29,7 +30,7 @@ FILES = sorted(path.relative_to(ROOT) for folder in PACKAGES for path in (ROOT /
 ROOTS = ("edge_squeeze/cli.py", "edge_squeeze/__init__.py", "edge_squeeze/__main__.py")
 TYPES_ONLY = "edge_squeeze/summaries.py"  # names the result of an export in its annotations
 
-BUILDERS = ("model", "original", "saved_model", "user_model")
+BUILDERS = ("networks/builder", "original", "saved_model", "user_model")
 # Package -> the files that may import it.
 ALLOWED = {
     "tensorflow": {"converters/*", "edge_squeeze/original.py", "edge_squeeze/saved_model.py"},

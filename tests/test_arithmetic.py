@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from edge_squeeze import arithmetic, model
-from edge_squeeze.architecture import architecture
-from edge_squeeze.design import BYPASSES, Architecture, Design
+from edge_squeeze.networks import arithmetic, builder
+from edge_squeeze.networks.architecture import architecture
+from edge_squeeze.networks.design import BYPASSES, Architecture, Design
+from edge_squeeze.networks.variants import VARIANTS
 from edge_squeeze.original import load_tensorflow
-from edge_squeeze.variants import VARIANTS
 
 # The column "#parameter before pruning" of the paper's Table 1.
 TABLE_1 = {
@@ -44,7 +44,7 @@ def test_models_of_other_squeeze_ratios_are_as_large_as_section_5_says(ratio: fl
 def test_parameters_and_sizes_are_those_that_keras_counts(variant: str, design: Design, bypass: str) -> None:
     load_tensorflow()
     arch = architecture(variant, 7, (61, 90), design=Design(**{**design.record(), "bypass": bypass}))
-    network = model.build(arch)
+    network = builder.build(arch)
     assert arithmetic.parameters(arch) == network.count_params()
     assert arithmetic.macs(arch) == macs_of(network)
     ends = {"conv": "{}", "pool": "{}", "fire": "{}_bypass" if bypass != "none" else "{}_concat"}
@@ -69,16 +69,16 @@ def macs_of(network: object) -> int:
 def test_the_smallest_input_is_the_smallest_that_keras_can_pool(variant: str) -> None:
     load_tensorflow()
     smallest = arithmetic.smallest_input(VARIANTS[variant].stages)
-    assert model.build(architecture(variant, input_size=smallest)).output_shape == (None, VARIANTS[variant].classes)
+    assert builder.build(architecture(variant, input_size=smallest)).output_shape == (None, VARIANTS[variant].classes)
     if smallest > 1:
         with pytest.raises(ValueError, match=r"[Nn]egative|not positive|zero"):
-            model.build(Architecture(variant, 10, (smallest - 1, smallest - 1), 0.5))
+            builder.build(Architecture(variant, 10, (smallest - 1, smallest - 1), 0.5))
 
 
 def test_nothing_of_it_needs_tensorflow() -> None:
     code = (
-        "import sys; from edge_squeeze import arithmetic; from edge_squeeze.architecture import architecture; "
-        "print(arithmetic.parameters(architecture('squeezenet1.0'))); "
+        "import sys; from edge_squeeze.networks import arithmetic, architecture; "
+        "print(arithmetic.parameters(architecture.architecture('squeezenet1.0'))); "
         "assert not {'tensorflow', 'keras', 'numpy'} & sys.modules.keys()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from edge_squeeze import download, weights
-from edge_squeeze.architecture import architecture
 from edge_squeeze.errors import UsageError
+from edge_squeeze.networks.architecture import architecture
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

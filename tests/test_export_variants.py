@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 import edge_squeeze
-from edge_squeeze import arithmetic, artifact
-from edge_squeeze.architecture import architecture
-from edge_squeeze.design import Design
+from edge_squeeze import artifact
 from edge_squeeze.errors import UsageError
 from edge_squeeze.inspection.inspector import inspect
+from edge_squeeze.networks import arithmetic
+from edge_squeeze.networks.architecture import architecture
+from edge_squeeze.networks.design import Design
 
 CASES = [
     ("squeezenet-composable", Design("complex", squeeze_ratio=0.5)),

@@ -10,7 +10,7 @@ from edge_squeeze.converters.export import Exported
 from edge_squeeze.inspection.graph import FileGraph, Operator, Tensor
 from edge_squeeze.inspection.inspector import Inspection, inspect
 from edge_squeeze.inspection.layers import kernels, parameters, total_macs
-from edge_squeeze.variants import VARIANTS, Conv, Fire, Variant
+from edge_squeeze.networks.variants import VARIANTS, Conv, Fire, Variant
 
 
 def shaped(**shapes: tuple[int | None, ...] | None) -> list[Tensor]:

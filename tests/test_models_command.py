@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from edge_squeeze.variants import VARIANTS
+from edge_squeeze.networks.variants import VARIANTS
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

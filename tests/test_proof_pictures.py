@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from edge_squeeze import proof_pictures, verification
-from edge_squeeze.architecture import architecture
-from edge_squeeze.arithmetic import smallest_input
 from edge_squeeze.manifest import WeightsRecord
+from edge_squeeze.networks.architecture import architecture
+from edge_squeeze.networks.arithmetic import smallest_input
+from edge_squeeze.networks.variants import VARIANTS
 from edge_squeeze.original import Original
 from edge_squeeze.parity import Gate, at_least, at_most
 from edge_squeeze.pictures import PictureSet
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Silent
-from edge_squeeze.variants import VARIANTS
 
 GATES = [at_most("max_abs", 1e-5, ""), at_least("top1_agreement", 1.0, "")]
 

@@ -13,8 +13,8 @@ import pytest
 from small_models import network
 
 from edge_squeeze.converters.targets import FORMATS, PRECISIONS, TARGETS
+from edge_squeeze.networks.variants import VARIANTS
 from edge_squeeze.pictures import PHOTOGRAPHS, photograph
-from edge_squeeze.variants import VARIANTS
 from edge_squeeze.weights import PUBLISHED
 
 INCONCLUSIVE = 9

@@ -14,12 +14,12 @@ from coloured_pictures import draw
 import edge_squeeze
 from edge_squeeze import artifact
 from edge_squeeze.conventions import preset
-from edge_squeeze.design import Design
 from edge_squeeze.errors import UsageError
+from edge_squeeze.networks.design import Design
+from edge_squeeze.networks.variants import VARIANTS
 from edge_squeeze.pictures import list_pictures
 from edge_squeeze.training import fitting, keeping
 from edge_squeeze.training.training import Trained
-from edge_squeeze.variants import VARIANTS
 
 SMALL: dict[str, Any] = {"input_size": 16, "design": Design(base_e=32, incr_e=32), "batch_size": 8}
 ENOUGH: dict[str, Any] = {**SMALL, "epochs": 10, "learning_rate": 2e-3}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from edge_squeeze import weights
-from edge_squeeze.architecture import architecture
-from edge_squeeze.design import AS_IS, Architecture, Design
 from edge_squeeze.errors import UsageError
-from edge_squeeze.variants import VARIANTS, Conv, Fire, Metaparameters, Pool, generate, named
+from edge_squeeze.networks.architecture import architecture
+from edge_squeeze.networks.design import AS_IS, Architecture, Design
+from edge_squeeze.networks.variants import VARIANTS, Conv, Fire, Metaparameters, Pool, generate, named
 
 
 def fires(arch: Architecture) -> list[tuple[int, int, int]]:

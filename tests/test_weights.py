@@ -9,8 +9,8 @@ import pytest
 
 import edge_squeeze
 from edge_squeeze import weights
-from edge_squeeze.architecture import architecture
 from edge_squeeze.errors import UsageError
+from edge_squeeze.networks.architecture import architecture
 from edge_squeeze.weight_files import layers as weight_layers, reader
 from edge_squeeze.weight_files.layers import Layers
 

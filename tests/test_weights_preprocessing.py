@@ -13,10 +13,10 @@ import pytest
 
 import edge_squeeze
 from edge_squeeze import subject, weights as weight_store
-from edge_squeeze.architecture import architecture
 from edge_squeeze.conventions import preset, squeezenet_caffe
-from edge_squeeze.design import Design, Network
 from edge_squeeze.errors import UsageError
+from edge_squeeze.networks.architecture import architecture
+from edge_squeeze.networks.design import Design, Network
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.reporting import Silent
 from edge_squeeze.subject import Choice, Subject

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edge_squeeze.arithmetic import COLOURS
 from edge_squeeze.errors import UsageError
+from edge_squeeze.networks.arithmetic import COLOURS
 from edge_squeeze.pictures import as_rgb, list_pictures, open_picture
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Reporter

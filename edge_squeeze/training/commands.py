@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from edge_squeeze import arguments as arg, chatter
-from edge_squeeze.design import NONE, Design
+from edge_squeeze.networks.design import NONE, Design
 from edge_squeeze.training.options import TrainOptions
 
 if TYPE_CHECKING:

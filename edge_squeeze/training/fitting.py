@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze import model as networks, weights as weight_store
+from edge_squeeze import weights as weight_store
 from edge_squeeze.chatter import captured
-from edge_squeeze.design import Architecture
 from edge_squeeze.errors import UsageError
+from edge_squeeze.networks import builder
+from edge_squeeze.networks.design import Architecture
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.scores import LOGITS, PROBABILITIES, Scores, comparable
@@ -92,7 +93,7 @@ def _compiled(task: Task) -> Any:
     """The model, ready for its first step."""
     import keras
 
-    options, model = task.options, networks.build(task.arch)
+    options, model = task.options, builder.build(task.arch)
     _begin(model, task)
     steps = math.ceil(len(task.split.train) / options.batch_size) * options.epochs
     rising = round(WARM_UP * steps)

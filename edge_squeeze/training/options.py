@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_squeeze.architecture import ANY, Size, architecture
-from edge_squeeze.arithmetic import COLOURS
-from edge_squeeze.design import AS_IS, Architecture, Design
 from edge_squeeze.errors import UsageError
+from edge_squeeze.networks.architecture import ANY, Size, architecture
+from edge_squeeze.networks.arithmetic import COLOURS
+from edge_squeeze.networks.design import AS_IS, Architecture, Design
 
 if TYPE_CHECKING:
     from edge_squeeze.preprocessing import Preprocessing

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze.errors import UsageError
-from edge_squeeze.variants import VARIANTS, Conv, Fire, named
+from edge_squeeze.networks.variants import VARIANTS, Conv, Fire, named
 
 Layers = dict[str, tuple[NDArray[np.float32], ...]]  # layer -> kernel [h,w,in,out], bias [out]; others as they are
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze.decoding import decode
-from edge_squeeze.design import Network
 from edge_squeeze.errors import UsageError
+from edge_squeeze.networks.design import Network
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.weight_files.archives import Archive
 from edge_squeeze.weight_files.layers import Allowance, Layers, add, float32, require_floats

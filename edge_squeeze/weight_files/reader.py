@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge_squeeze.design import Network
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
+from edge_squeeze.networks.design import Network
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.weight_files import (
     archives,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_squeeze.errors import unknown
-from edge_squeeze.variants import VARIANTS, Fire, Metaparameters, Pool, Stage, Variant, generate, named
+from edge_squeeze.networks.variants import VARIANTS, Fire, Metaparameters, Pool, Stage, Variant, generate, named
 
 NONE, SIMPLE, COMPLEX = "none", "simple", "complex"
 BYPASSES = {NONE: (), SIMPLE: (SIMPLE,), COMPLEX: (SIMPLE, COMPLEX)}  # which of two kinds of bypass each has

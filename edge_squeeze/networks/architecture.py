@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_squeeze import arithmetic
-from edge_squeeze.design import AS_IS, BYPASSES, Architecture, Design
 from edge_squeeze.errors import UsageError, unknown
-from edge_squeeze.variants import CEIL, VARIANTS, Pool, Stage, Variant
+from edge_squeeze.networks import arithmetic
+from edge_squeeze.networks.design import AS_IS, BYPASSES, Architecture, Design
+from edge_squeeze.networks.variants import CEIL, VARIANTS, Pool, Stage, Variant
 
 ANY = "any"
 LARGEST_INPUT = 4096

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import edge_squeeze
-from edge_squeeze import model
-from edge_squeeze.architecture import architecture
-from edge_squeeze.design import Design
 from edge_squeeze.errors import UsageError
+from edge_squeeze.networks import builder
+from edge_squeeze.networks.architecture import architecture
+from edge_squeeze.networks.design import Design
+from edge_squeeze.networks.variants import GLOROT_UNIFORM, VARIANTS, Pool
 from edge_squeeze.original import load_tensorflow
-from edge_squeeze.variants import GLOROT_UNIFORM, VARIANTS, Pool
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _tensorflow() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parameters_are_those_of_the_paper(variant: str) -> None:
-    assert model.build(architecture(variant)).count_params() == VARIANTS[variant].parameters
+    assert builder.build(architecture(variant)).count_params() == VARIANTS[variant].parameters
 
 
 @pytest.mark.parametrize(
@@ -32,13 +32,13 @@ def test_parameters_are_those_of_the_paper(variant: str) -> None:
     ],
 )
 def test_pools_have_caffes_sizes_and_names(variant: str, pooled: dict[str, int]) -> None:
-    network = model.build(architecture(variant))
+    network = builder.build(architecture(variant))
     got = {n: network.get_layer(n).output.shape[1:3] for n in pooled}
     assert got == {name: (side, side) for name, side in pooled.items()}
 
 
 def test_layers_have_the_names_of_the_caffe_file() -> None:
-    names = [layer.name for layer in model.build(architecture("squeezenet1.1")).layers]
+    names = [layer.name for layer in builder.build(architecture("squeezenet1.1")).layers]
     assert names[:6] == ["image", "conv1", "pool1", "fire2_squeeze1x1", "fire2_expand1x1", "fire2_expand3x3"]
     assert names[6] == "fire2_concat"
     assert names[-4:] == ["drop9", "conv10", "pool10", "prob"]
@@ -60,7 +60,7 @@ def test_pooling_is_caffes_ceil_mode(shape: tuple[int, int], pool: Pool) -> None
     import keras
 
     inputs = keras.Input((*shape, 1))
-    network = keras.Model(inputs, model.pool(inputs, pool, "pool"))
+    network = keras.Model(inputs, builder.pool(inputs, pool, "pool"))
     values = np.random.default_rng(1).random(shape).astype(np.float32)
     got = np.asarray(network(values[None, :, :, None]))[0, :, :, 0]
     np.testing.assert_array_equal(got, ceil_mode(values, pool.size, pool.stride))
@@ -79,9 +79,9 @@ def test_parts_of_a_network_can_be_called_by_themselves() -> None:
 
     arch = architecture("squeezenet-composable", classes=5, input_size=64, dropout=0)
     inputs = keras.Input((64, 64, 3))
-    features = model.learner(model.stem(inputs, arch), arch)
+    features = builder.learner(builder.stem(inputs, arch), arch)
     assert features.shape[1:] == (3, 3, 512)
-    own = keras.Model(inputs, [features, model.classifier(features, arch)])
+    own = keras.Model(inputs, [features, builder.classifier(features, arch)])
     whole = edge_squeeze.build("squeezenet-composable", classes=5, input_size=64)
     own.set_weights(whole.get_weights())
     given = pictures(2, 64, 64)
@@ -92,8 +92,8 @@ def test_a_fire_module_takes_one_depth_for_both_kinds_or_two() -> None:
     import keras
 
     inputs = keras.Input((8, 8, 3))
-    assert model.fire_module(inputs, 4, 16, "fire2").shape[1:] == (8, 8, 32)
-    assert model.fire_module(inputs, 4, (16, 8), "fire2").shape[1:] == (8, 8, 24)
+    assert builder.fire_module(inputs, 4, 16, "fire2").shape[1:] == (8, 8, 32)
+    assert builder.fire_module(inputs, 4, (16, 8), "fire2").shape[1:] == (8, 8, 24)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("fire3", "simple"), ("fire4", "complex")])
@@ -119,7 +119,7 @@ def test_a_bypass_adds_what_enters_to_what_leaves(name: str, kind: str) -> None:
     ],
 )
 def test_heads_are_those_of_the_rows(variant: str, output: tuple[int, int], last: list[str], head: str) -> None:
-    network = model.build(architecture(variant))
+    network = builder.build(architecture(variant))
     assert [layer.name for layer in network.layers][-len(last) :] == last
     assert ("drop" in network.layers[-len(last)].name) == (variant != "squeezenet-mlt")
     conv = network.get_layer(last[-3] if "prob" in last else last[-2])

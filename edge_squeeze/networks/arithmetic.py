@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edge_squeeze.design import COMPLEX, Architecture
-from edge_squeeze.variants import Conv, Pool, Stage, named
+from edge_squeeze.networks.design import COMPLEX, Architecture
+from edge_squeeze.networks.variants import Conv, Pool, Stage, named
 
 Sides = tuple[int, int]  # height, width
 COLOURS = 3

@@ -9,8 +9,8 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from edge_squeeze.design import SIMPLE, Architecture
-from edge_squeeze.variants import CEIL, VALID, Conv, Fire, Pool, Stage, named
+from edge_squeeze.networks.design import SIMPLE, Architecture
+from edge_squeeze.networks.variants import CEIL, VALID, Conv, Fire, Pool, Stage, named
 
 
 def build(arch: Architecture) -> Any:
