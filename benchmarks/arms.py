@@ -224,8 +224,11 @@ def _shapes(ask: Ask, manifest: Manifest | None) -> list[list[int]]:
 
 
 def _sides(manifest: Manifest, shapes: Sequence[Sequence[int]]) -> list[int]:
-    """Height and width of the pictures that are fed: those of `shapes` where the file takes any."""
+    """Height and width of the pictures that are fed: those of `shapes` where the file takes any.
+
+    Raises UsageError for sizes of which nothing is left to pool.
+    """
     if not manifest.any_size or len(shapes[0]) != len(manifest.input.shape):
         return list(manifest.input_size)
-    shape = list(shapes[0])
-    return shape[2:] if manifest.input.layout == "nchw" else shape[1:3]
+    height, width = shapes[0][2:] if manifest.input.layout == "nchw" else shapes[0][1:3]
+    return list(manifest.preprocessing_at((height, width)).size)

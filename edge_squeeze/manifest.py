@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError
+from edge_squeeze.networks.architecture import Size, architecture
 from edge_squeeze.networks.design import AS_IS, Design
 from edge_squeeze.preprocessing import Preprocessing
 
@@ -130,6 +131,12 @@ class Manifest:
     def any_size(self) -> bool:
         """Whether the file takes pictures of any height and width; `input_size` is the usual one then."""
         return None in self.input.shape[1:]
+
+    def preprocessing_at(self, size: Size) -> Preprocessing:
+        """What pictures of `size` go through where any is taken; UsageError where nothing of them is left to pool."""
+        # Checked here, since engines crash on such pictures, or time a network that computes nothing.
+        checked = architecture(self.variant or "", self.classes, size, design=self.design)
+        return self.preprocessing.at(checked.input_size)
 
 
 def to_json(manifest: Manifest) -> str:

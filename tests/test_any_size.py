@@ -146,6 +146,13 @@ def test_a_size_that_leaves_nothing_to_pool_is_refused(exported: dict[str, Expor
         edge_squeeze.load(exported[name].folder).predict(pictures.photograph(CAT), input_size=(3, 50))
 
 
+@pytest.mark.parametrize("name", ["tflite-int8", "onnx-float32"])
+def test_nothing_is_timed_where_nothing_is_left_to_pool(exported: dict[str, Exported], name: str) -> None:
+    """One engine crashes there, and the other would be timed at computing nothing."""
+    with pytest.raises(UsageError, match="input size must be 4 to 4096 pixels, got 40 x 3"):
+        arms.resolve(Ask([exported[name].folder], shapes=[[1, 40, 3, 3]]))
+
+
 def test_the_command_line_classifies_at_any_size(
     exported: dict[str, Exported], command_line: CommandLine, pictures: Path
 ) -> None:
