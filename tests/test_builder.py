@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -173,3 +175,13 @@ def test_probabilities_sum_to_one() -> None:
 def test_what_cannot_be_built_is_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         edge_squeeze.build(**options)  # type: ignore[arg-type]
+
+
+def test_the_parts_are_put_together_as_documented() -> None:
+    text = (Path(__file__).resolve().parent.parent / "docs" / "networks.md").read_text()
+    code = text[text.index("    import keras") : text.index("Counts are functions")]
+    found: dict[str, Any] = {}
+    exec(textwrap.dedent(code), found)
+    assert found["features"].shape == (None, 5, 5, 512)
+    assert found["network"].output_shape == (None, 10)
+    assert found["network"].get_layer("fire10_squeeze1x1") is not None
