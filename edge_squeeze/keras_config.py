@@ -43,7 +43,7 @@ def check(config: Any, path: Path, size: int) -> None:
 
     Keras makes room for what is claimed, and TensorFlow tries for ten seconds, before either looks at the weights.
     """
-    for layer in _layers(config):
+    for layer in layers_of(config):
         if (claimed := _weights(layer)) > max(SMALLEST, size // BYTES):
             name = str(layer["config"].get("name"))[:60]
             raise UsageError(
@@ -54,10 +54,10 @@ def check(config: Any, path: Path, size: int) -> None:
 
 def normalises(config: Any) -> bool:
     """Whether a layer of the model prepares the pictures by itself."""
-    return any(layer["class_name"] in NORMALISING for layer in _layers(config))
+    return any(layer["class_name"] in NORMALISING for layer in layers_of(config))
 
 
-def _layers(config: Any) -> Iterator[dict[str, Any]]:
+def layers_of(config: Any) -> Iterator[dict[str, Any]]:
     """Every object with a class and a configuration, however deep it lies."""
     if isinstance(config, dict):
         if "class_name" in config and isinstance(config.get("config"), dict):
@@ -65,7 +65,7 @@ def _layers(config: Any) -> Iterator[dict[str, Any]]:
         config = list(config.values())
     if isinstance(config, list):
         for value in config:
-            yield from _layers(value)
+            yield from layers_of(value)
 
 
 def _weights(layer: dict[str, Any]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.manifest import WeightsRecord
 from edge_squeeze.networks.design import AS_IS, Architecture
 from edge_squeeze.networks.variants import GLOROT_UNIFORM, HE_NORMAL
-from edge_squeeze.preprocessing import Preprocessing
-from edge_squeeze.weight_files import reader
+from edge_squeeze.weight_files import keras_graph, reader
 from edge_squeeze.weight_files.layers import LARGEST_UNPACKED, Layers
+from edge_squeeze.weight_files.told import NOTHING, Told
 
 IMAGENET, RANDOM = "imagenet", "random"
 
@@ -59,7 +60,7 @@ class Weights:
     convention: str | None = None  # row of conventions.CONVENTIONS: what pictures they were trained on
     classes: int | None = None  # None: whatever is asked for
     initializer: str = HE_NORMAL  # of layers that are drawn
-    preprocessing: Preprocessing | None = None  # that their file tells, which goes before `convention`
+    told: Told = NOTHING  # by their file; what it says of pictures goes before `convention`
 
 
 def default(arch: Architecture) -> str:
@@ -97,8 +98,8 @@ def _imagenet(arch: Architecture) -> Weights:
         )
     if arch.design != AS_IS:
         raise UsageError(
-            f"The ImageNet weights of {arch.variant} are for its own row, from which {', '.join(arch.design.record())} "
-            "differ. Give --weights FILE, or --weights random to try things out."
+            f"The ImageNet weights of {arch.variant} are for its own row, not for other values of "
+            f"{', '.join(arch.design.record())}. Give --weights FILE, or --weights random to try things out."
         )
     if arch.classes != arch.row.classes:
         raise UsageError(
@@ -142,9 +143,10 @@ def _from_file(arch: Architecture, path: Path) -> Weights:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     found, digest = reader.read(data, str(path)), hashlib.sha256(data).hexdigest()
-    if found.network is not None and not found.network.is_same(arch.network):
+    network = found.told.network
+    if network is not None and not network.is_same(arch.network):
         raise UsageError(
-            f"{path} has the weights of {found.network}; required were those of {arch.network}. Ask for the former, or "
+            f"{path} has the weights of {network}; required were those of {arch.network}. Ask for the former, or "
             "give other weights."
         )
     published = next((row for row in PUBLISHED.values() if row.sha256 == digest), None)
@@ -152,7 +154,7 @@ def _from_file(arch: Architecture, path: Path) -> Weights:
     record = WeightsRecord("file", source, trained=True, path=str(path), sha256=digest, licence=licence)
     head, convention = found.layers.get(arch.head), found.convention or arch.row.convention
     classes = head[-1].shape[0] if head and head[-1].ndim else None
-    return Weights(found.layers, record, convention, classes, preprocessing=found.preprocessing)
+    return Weights(found.layers, record, convention, classes, told=found.told)
 
 
 def assign(model: Any, weights: Weights) -> None:
@@ -170,6 +172,8 @@ def assign(model: Any, weights: Weights) -> None:
             problems.append(f"{name}: required {required}, got {received}")
         elif not all(np.isfinite(array).all() for array in layers[name]):
             problems.append(f"{name}: required finite numbers, got NaN or infinity")
+    if weights.told.graph is not None and (graph := keras_graph.of_config(json.loads(model.to_json()))) is not None:
+        problems += graph.differences(weights.told.graph)
     if problems:
         raise UsageError(
             f"The weights ({weights.record.source}) do not fit {model.name}:\n  " + "\n  ".join(sorted(problems))

@@ -28,10 +28,14 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["a.keras", "a.h5", "a.weights.h5"])
-def test_keras_files_of_our_networks_are_weights(own: Path, name: str) -> None:
-    found = find(weights=own / name, input_size=64)
-    assert (found.classes, found.suffix) == (4, "-classes-4-input-size-64")
+@pytest.mark.parametrize(
+    ("name", "size", "suffix"),
+    [("a.keras", None, ""), ("a.h5", None, ""), ("a.weights.h5", 64, "-input-size-64")],  # the last tells no size
+)
+def test_keras_files_of_our_networks_are_weights(own: Path, name: str, size: int | None, suffix: str) -> None:
+    found = find(weights=own / name, input_size=size)
+    assert (found.classes, found.suffix) == (4, f"-classes-4{suffix}")
+    assert found.preprocessing.size == (64, 64)
     assert found.weights.trained
     expected = edge_squeeze.build(weights="random", classes=4, input_size=64).get_weights()
     for got, wanted in zip(found.original().model.get_weights(), expected, strict=True):
@@ -48,9 +52,9 @@ def test_weights_of_one_network_do_not_fit_another(own: Path) -> None:
 
 def test_a_preprocessing_can_be_asked_for(own: Path) -> None:
     assert find(weights=own / "a.h5").preprocessing.baked.mean == (104.0, 117.0, 123.0)
-    assert find(weights=own / "a.h5", preprocessing="tf").preprocessing == preset("tf", (227, 227))
+    assert find(weights=own / "a.h5", preprocessing="tf").preprocessing == preset("tf", (64, 64))
     resized = find(weights=own / "a.h5", preprocessing="tf", resize="stretch").preprocessing
-    assert resized == preset("tf", (227, 227), resize="stretch")
+    assert resized == preset("tf", (64, 64), resize="stretch")
     with pytest.raises(UsageError, match="--resize does not apply"):
         find(weights=own / "a.h5", resize="stretch")
 
@@ -74,7 +78,9 @@ def test_another_model_of_the_same_name_does_not_replace_an_artifact(own: Path, 
     edge_squeeze.build(weights="random", classes=3, input_size=64).save(other)
     edge_squeeze.export(own / "a.keras", preprocessing="raw", out=tmp_path)
     edge_squeeze.export(own / "a.keras", preprocessing="tf", out=tmp_path)  # the same one may be made anew
-    with pytest.raises(UsageError, match=r"a-tflite-float32 was made from .*a\.keras, not from a\. Move it"):
+    with pytest.raises(
+        UsageError, match=r"a-tflite-float32 was made from .*a\.keras, not from .*other/a\.keras\. Move it"
+    ):
         edge_squeeze.export(other, preprocessing="raw", out=tmp_path)
     (tmp_path / "squeezenet1.1.keras").write_bytes(other.read_bytes())
     edge_squeeze.export(weights="random", out=tmp_path)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import zipfile
+from typing import Any
 
 from edge_squeeze.errors import UsageError
 from edge_squeeze.weight_files.layers import LARGEST_UNPACKED
@@ -33,7 +35,9 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except Exception as error:  # a damaged directory makes zipfile raise more than BadZipFile
-            raise UsageError(f"{name} is a damaged or truncated zip archive: {error}. Fetch it again.") from error
+            raise UsageError(
+                f"{name} is a damaged or truncated zip archive: {error}. Fetch or make it again."
+            ) from error
         members = self._zip.infolist()
         _check(members, name)
         self.sizes = {member.filename: member.file_size for member in members}
@@ -41,7 +45,7 @@ class Archive:
     def read(self, member: str) -> bytearray:
         """The bytes of a member, its checksum verified; UsageError if it is missing or damaged."""
         if member not in self.sizes:
-            raise UsageError(f"{self.name} lacks {member[:60]!r}, which it needs. Fetch it again.")
+            raise UsageError(f"{self.name} lacks {member[:60]!r}, which it needs. Fetch or make it again.")
         size, content = self.sizes[member], bytearray()
         try:
             with self._zip.open(member) as file:
@@ -53,6 +57,21 @@ class Archive:
         if len(content) != size:
             raise UsageError(f"{self.name} is damaged: {member[:60]!r} has {len(content):,} bytes, declared {size:,}.")
         return content
+
+    def read_json(self, member: str, longest: int) -> Any:
+        """What the JSON in a member says; UsageError if it has more than `longest` bytes, or is none."""
+        where, size = f"{self.name}: {member}", self.sizes[member]
+        if size > longest:
+            raise UsageError(f"{where} has {size:,} bytes; required at most {longest:,}.")
+        return parsed(bytes(self.read(member)), where)
+
+
+def parsed(content: bytes, where: str) -> Any:
+    """What the JSON `content` says; UsageError naming `where` if it is none."""
+    try:
+        return json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where} is not valid JSON: {str(error)[:100]}.") from error
 
 
 def _check(members: list[zipfile.ZipInfo], name: str) -> None:

@@ -2,8 +2,8 @@
 
 It is run by `keras_files` in a process of its own, because libhdf5 trusts what is inside a file: of 20,000
 small files with one to four bytes changed, 30 crashed h5py 3.14 and 54 kept it busy for more than four seconds.
-Its answer is a line of JSON, {"layers": [{"name", "group", "shapes"}]} or {"refused": TEXT}, and then the arrays
-as little-endian float32, one after another.
+Its answer is a line of JSON, {"config": TEXT or null, "layers": [{"name", "group", "shapes"}]} or {"refused": TEXT},
+and then the arrays as little-endian float32, one after another. The config is JSON, too: a whole model's own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # Keras 3; tf.keras 2.12 and 2.13
 DEEPEST_MODEL = 1  # models inside the model
+CONFIG = "model_config"
 MOST_MEMBERS = 10_000
 LONGEST_ATTRIBUTE = 1 << 20
 FLOAT_BYTES = (2, 4, 8)
@@ -171,12 +172,16 @@ def main() -> None:
     limit, data = int(sys.argv[1]), sys.stdin.buffer.read()
     confine(limit)
     found: list[Layer] = []
+    config = None
     try:
         # Read through a Python object, libhdf5 opens no file for a link; for external storage it would (see _array).
         with h5py.File(io.BytesIO(data), "r") as file:
             found = list(Reader(file, limit).layers())
+            if CONFIG in file.attrs:
+                (config,) = texts(file, CONFIG)
         answer: dict[str, Any] = {
-            "layers": [{"name": x.name, "group": x.group, "shapes": [a.shape for a in x.arrays]} for x in found]
+            "config": config,
+            "layers": [{"name": x.name, "group": x.group, "shapes": [a.shape for a in x.arrays]} for x in found],
         }
     except Refused as refused:
         answer = {"refused": str(refused)}

@@ -15,12 +15,15 @@ import numpy as np
 
 from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.errors import MissingDependencyError, UsageError
-from edge_squeeze.weight_files.archives import Archive
+from edge_squeeze.weight_files import keras_graph
+from edge_squeeze.weight_files.archives import Archive, parsed
 from edge_squeeze.weight_files.layers import LARGEST_UNPACKED, Layers, add, shapes_1_0
+from edge_squeeze.weight_files.told import NOTHING, Told
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 WEIGHTS, SHARDED, CONFIG = "model.weights.h5", "model.weights.json", "config.json"
 READER = Path(__file__).with_name("hdf5_layers.py")
+LONGEST_CONFIG = 1 << 24
 LONGEST_SECONDS = 30  # a SqueezeNet takes a fraction of one
 CONVOLUTION = re.compile(r"conv2d(_\d+)?")
 # No plug-ins: libhdf5 would load a library to decompress a file that asks for it. One thread: each takes memory.
@@ -38,7 +41,7 @@ def recognises_archive(archive: Archive) -> bool:
 
 
 def read_archive(archive: Archive) -> Layers:
-    """The layers of a .keras file; its weights alone are looked at."""
+    """The layers of a .keras file; of the model around them no more than its configuration is looked at."""
     if WEIGHTS not in archive.sizes:
         raise UsageError(f"{archive.name} has its weights in several files; save the model without max_shard_size.")
     return read(archive.read(WEIGHTS), archive.name)
@@ -54,11 +57,6 @@ def read(data: bytes | bytearray, name: str) -> Layers:
     said = _answer(data, name)
     position = said.index(b"\n") + 1
     answer = json.loads(said[:position])
-    if "refused" in answer:
-        raise UsageError(
-            f"{name} is no Keras file that can be read: {answer['refused']}. "
-            "Required: what model.save or model.save_weights writes."
-        )
     layers = Layers()
     for row, layer in zip(answer["layers"], _names(answer["layers"]), strict=True):
         arrays = []
@@ -69,8 +67,22 @@ def read(data: bytes | bytearray, name: str) -> Layers:
     return layers
 
 
+def told(data: bytes, name: str) -> Told:
+    """The graph in Keras' HDF5 file, if it holds a whole model."""
+    config = json.loads(_answer(data, name).partition(b"\n")[0])["config"]
+    return NOTHING if config is None else Told(graph=keras_graph.of_config(parsed(config.encode(), name)))
+
+
+def told_by_archive(archive: Archive) -> Told:
+    """The graph in a .keras file."""
+    return Told(graph=keras_graph.of_config(archive.read_json(CONFIG, LONGEST_CONFIG)))
+
+
 def _answer(data: bytes | bytearray, name: str) -> bytes:
-    """What `hdf5_layers` says of the file, in a process of its own that may crash or hang on a damaged one."""
+    """What `hdf5_layers` says of the file, in a process of its own that may crash or hang on a damaged one.
+
+    Raises UsageError if it refuses the file or breaks down on it.
+    """
     command = [sys.executable, "-P", str(READER), str(LARGEST_UNPACKED)]
     try:
         done = subprocess.run(  # noqa: S603 - ourselves
@@ -89,6 +101,12 @@ def _answer(data: bytes | bytearray, name: str) -> bytes:
         raise UsageError(
             f"{name} is damaged: the HDF5 library broke down on it (exit code {error.returncode}) {said}".rstrip()
         ) from error
+    refused = json.loads(done.stdout.partition(b"\n")[0]).get("refused")
+    if refused is not None:
+        raise UsageError(
+            f"{name} is no Keras file that can be read: {refused}. "
+            "Required: what model.save or model.save_weights writes."
+        )
     return done.stdout
 
 

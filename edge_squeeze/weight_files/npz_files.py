@@ -19,6 +19,7 @@ from edge_squeeze.networks.design import Network
 from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.weight_files.archives import Archive
 from edge_squeeze.weight_files.layers import Allowance, Layers, add, float32, require_floats
+from edge_squeeze.weight_files.told import Told
 
 T = TypeVar("T")
 ENDING = ".npy"
@@ -59,32 +60,20 @@ def read(archive: Archive) -> Layers:
     return layers
 
 
-def preprocessing(archive: Archive) -> Preprocessing | None:
-    """What an .npz file says of how pictures were prepared; None if it says nothing."""
-    found = _told(archive, PREPROCESSING, Preprocessing)
-    if found is not None and found.baked.channels != COLOURS:
+def told(archive: Archive) -> Told:
+    """How pictures were prepared, and which network an .npz file says it is for."""
+    prepared = _json(archive, PREPROCESSING, Preprocessing)
+    if prepared is not None and prepared.baked.channels != COLOURS:
         where = f"{archive.name}: {PREPROCESSING}"
-        raise UsageError(f"{where}: required an order of {COLOURS} channels, got {found.baked.order}.")
-    return found
+        raise UsageError(f"{where}: required an order of {COLOURS} channels, got {prepared.baked.order}.")
+    return Told(prepared, _json(archive, NETWORK, Network))
 
 
-def network(archive: Archive) -> Network | None:
-    """Which network an .npz file says it is for; None if it says nothing."""
-    return _told(archive, NETWORK, Network)
-
-
-def _told(archive: Archive, member: str, kind: type[T]) -> T | None:
+def _json(archive: Archive, member: str, kind: type[T]) -> T | None:
     """What the JSON in `member` says, as `kind`; None without it."""
     if member not in archive.sizes:
         return None
-    where, size = f"{archive.name}: {member}", archive.sizes[member]
-    if size > LONGEST_TOLD:
-        raise UsageError(f"{where} has {size:,} bytes; required at most {LONGEST_TOLD:,}.")
-    try:
-        content = json.loads(archive.read(member).decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{where} is not valid JSON: {str(error)[:100]}.") from error
-    found = decode(kind, content, where)
+    found = decode(kind, archive.read_json(member, LONGEST_TOLD), f"{archive.name}: {member}")
     assert isinstance(found, kind)
     return found
 

