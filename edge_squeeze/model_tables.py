@@ -97,7 +97,7 @@ def _shown(layer: Layer) -> list[str]:
 def _notes(arch: Architecture) -> Iterator[str]:
     smallest = arithmetic.smallest_input(arch.stages)
     what = "probabilities" if arch.row.softmax else "logits"
-    yield f"It gives {what} of {arch.classes:,} classes. The smallest picture that works has {smallest} pixels a side."
+    yield f"It gives {what} of {arch.classes:,} classes. The smallest picture that works is {smallest} x {smallest}."
     if arch.any_size:
         yield f"Its input size is open: outputs and MACs are those at {_times(*arch.input_size)}."
 

@@ -74,6 +74,10 @@ def test_bypasses_are_those_of_figure_2(variant: str, bypass: str, expected: dic
         ("squeezenet1.0", {"design": Design(freq=0)}, "freq must be a whole number from 1 to 4096, got 0"),
         ("squeezenet1.0", {"design": Design(base_e=4096, incr_e=4096, squeeze_ratio=1.0)}, "at most 100,000,000"),
         ("squeezenet1.0", {"design": Design("simpel")}, "Did you mean simple"),
+        ("squeezenet1.0", {"design": Design("simple", freq=1)}, "bypass simple changes nothing here.*Take complex"),
+        ("squeezenet1.0", {"design": Design(squeeze_ratio=2)}, "squeeze_ratio must be 0.0078125 to 1, got 2.$"),
+        ("squeezenet1.0", {"input_size": (5000, 20)}, "got 5000 x 20. With less, squeezenet1.0 has nothing left"),
+        ("squeezenet1.0", {"input_size": 5000}, "input size must be 21 to 4096 pixels, got 5000 x 5000.$"),
         ("squeezenet1.0", {"input_size": 20}, "input size must be 21 to 4096 pixels, got 20 x 20"),
         ("squeezenet-composable", {"input_size": (28, 64)}, "input size must be 29 to 4096 pixels, got 28 x 64"),
         ("squeezenet-lab", {"input_size": 3}, "input size must be 4 to 4096"),
@@ -98,6 +102,13 @@ def test_published_weights_are_not_taken_for_another_design(design: Design) -> N
     assert weights.default(arch) == "random"
     with pytest.raises(UsageError, match="for its own row"):
         weights.resolve(arch, "imagenet")
+
+
+@pytest.mark.parametrize(("variant", "ratio"), [("squeezenet1.1", 0.125), ("squeezenet-lab", 0.25)])
+def test_what_the_row_has_by_itself_is_no_difference(variant: str, ratio: float) -> None:
+    arch = architecture(variant, design=Design("complex", squeeze_ratio=ratio, freq=2, base_e=64))
+    assert arch.design == Design("complex", base_e=64)
+    assert architecture(variant, design=Design(squeeze_ratio=ratio)) == architecture(variant)
 
 
 def test_a_name_tells_what_differs() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.networks import arithmetic
-from edge_squeeze.networks.design import AS_IS, BYPASSES, Architecture, Design
+from edge_squeeze.networks.design import AS_IS, BYPASSES, COMPLEX, NONE, Architecture, Design
 from edge_squeeze.networks.variants import CEIL, VARIANTS, Pool, Stage, Variant
 
 ANY = "any"
@@ -25,7 +25,7 @@ def architecture(
     """The checked architecture, the row's own value where None is given; UsageError for what cannot be built."""
     if variant not in VARIANTS:
         raise unknown("variant", variant, VARIANTS)
-    row, design = VARIANTS[variant], design or AS_IS
+    row, design = VARIANTS[variant], (design or AS_IS).beside(VARIANTS[variant])
     classes = row.classes if classes is None else classes
     dropout = row.dropout if dropout is None else dropout
     if type(classes) is not int or classes not in CLASSES:
@@ -37,6 +37,11 @@ def architecture(
     if input_size == ANY:
         _check_any(variant, row)
     found = Architecture(variant, classes, size, dropout, input_size == ANY, design)
+    if design.bypass != NONE and not found.bypasses:
+        raise UsageError(
+            f"bypass {design.bypass} changes nothing here: no fire module of {found.network} leaves as many channels "
+            f"as enter it. Take {COMPLEX}, which needs no equal numbers, or leave it out."
+        )
     if (count := arithmetic.parameters(found)) > MOST_PARAMETERS:
         raise UsageError(f"{variant} would have {count:,} parameters so. Required: at most {MOST_PARAMETERS:,}.")
     return found
@@ -57,10 +62,8 @@ def _input_size(variant: str, stages: tuple[Stage, ...], size: Any) -> tuple[int
         raise UsageError(f"input size must be a whole number of pixels, or two of them, got {size!r}.")
     smallest = arithmetic.smallest_input(stages)
     if min(height, width) < smallest or max(height, width) > LARGEST_INPUT:
-        raise UsageError(
-            f"input size must be {smallest} to {LARGEST_INPUT} pixels, got {height} x {width}. With less, {variant} "
-            "has nothing left to pool."
-        )
+        why = f" With less, {variant} has nothing left to pool." if min(height, width) < smallest else ""
+        raise UsageError(f"input size must be {smallest} to {LARGEST_INPUT} pixels, got {height} x {width}.{why}")
     return height, width
 
 
@@ -84,7 +87,5 @@ def _check_whole(name: str, value: Any, smallest: int, largest: int) -> None:
 
 def _check_part(name: str, value: Any, smallest: float, largest: float) -> None:
     if type(value) not in (int, float) or not smallest <= value <= largest:
-        raise UsageError(
-            f"{name} must be {smallest:g} to {largest:g}, got {value!r}. The first fire module needs one filter of "
-            "each kind."
-        )
+        why = " The first fire module needs one filter of each kind." if largest < 1 or value < smallest else ""
+        raise UsageError(f"{name} must be {smallest:g} to {largest:g}, got {value!r}.{why}")

@@ -29,6 +29,11 @@ class Design:
         usual = {field.name: field.default for field in dataclasses.fields(self)}
         return {name: value for name, value in dataclasses.asdict(self).items() if value != usual[name]}
 
+    def beside(self, row: Variant) -> Design:
+        """The same without what `row` has by itself."""
+        own = dataclasses.asdict(row.metaparameters)
+        return Design(**{name: value for name, value in self.record().items() if value != own.get(name)})
+
     def metaparameters(self, row: Variant) -> Metaparameters:
         """Those of `row`, with what differs."""
         given = {name: value for name, value in self.record().items() if name != "bypass"}
@@ -69,8 +74,7 @@ class Network:
     def is_same(self, other: Network) -> bool:
         """Whether both are one network, however told."""
         row = VARIANTS[self.variant]
-        mine, theirs = ((one.variant, one.design.bypass, one.design.metaparameters(row)) for one in (self, other))
-        return mine == theirs
+        return self.variant == other.variant and self.design.beside(row) == other.design.beside(row)
 
 
 @dataclass(frozen=True)
