@@ -69,5 +69,7 @@ def _threads(text: str) -> list[int]:
 def _shape(text: str) -> list[int]:
     sides = [side.strip() for side in text.split(",")]
     if not all(side.isdecimal() and 0 < int(side) <= LARGEST_SIDE for side in sides) or len(sides) > MOST_SIDES:
-        raise UsageError(f"--input-shape must be 1 to {MOST_SIDES} numbers separated by commas, got {text!r}.")
+        raise UsageError(
+            f"--input-shape must be 1 to {MOST_SIDES} numbers separated by commas, as in 1,224,224,3, got {text!r}."
+        )
     return list(map(int, sides))

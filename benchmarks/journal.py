@@ -105,5 +105,6 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise UsageError(
-            f"The same benchmark is running already: {path} is locked. Wait for it, or end it first."
+            f"The same benchmark of equal files is running already, and holds {path}. Wait for it, end it, or set "
+            "EDGE_SQUEEZE_CACHE to another folder here."
         ) from error

@@ -140,6 +140,8 @@ def _finding(what: str, names: list[str]) -> list[str]:
 
 def _is_noise(picture: Pixels) -> bool:
     values = picture.astype(np.float32)
+    if min(values.shape[:2]) < 2:  # noqa: PLR2004 - no neighbours to differ from
+        return False
     steps = np.abs(np.diff(values, axis=1)).mean() + np.abs(np.diff(values, axis=0)).mean()
     return bool(steps / 2 > NOISE_RATIO * max(float(values.std()), BLANK_DEVIATION))
 

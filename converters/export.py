@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_squeeze import artifact, golden, original as originals, proof_pictures, runtimes
+from edge_squeeze import artifact, golden, labels, original as originals, proof_pictures, runtimes
 from edge_squeeze.converters import calibration, conformance, contents
 from edge_squeeze.converters.request import Prepared, Request
 from edge_squeeze.converters.rewrites import bake
 from edge_squeeze.converters.targets import Order
 from edge_squeeze.errors import ConversionError, PartlyExportedError, UsageError
 from edge_squeeze.inspection.inspector import inspect
-from edge_squeeze.manifest import Manifest
+from edge_squeeze.manifest import Manifest, WeightsRecord
 from edge_squeeze.pictures import PictureSet
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.subject import Subject
-from edge_squeeze.verification import GateSet, Proof, prove_all, refer
+from edge_squeeze.verification import CONSTANT, GateSet, Proof, prove_all, refer
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ def export(request: Request, reporter: Reporter) -> list[Exported]:
         _check_origin(folder, request.subject)
     for warning in request.subject.warnings:
         reporter.note(f"warning: {warning}")
+    if (names := _forgotten_labels(request)) is not None:
+        reporter.note(f"warning: classes are numbered; --labels {names} has names for them")
     source = _calibration_source(request, reporter)
     with reporter.step(f"load {request.subject.name} ({request.subject.weights.source})"):
         prepared = _prepare(request, reporter)
@@ -70,17 +72,29 @@ def _export_each(request: Request, prepared: Prepared, reporter: Reporter) -> li
 
 
 def _check_origin(folder: Path, subject: Subject) -> None:
-    """Raise UsageError if `folder` holds what was made from another model that happens to have the same name."""
+    """Raise UsageError if `folder` holds what was made from another model, or other weights, of the same name."""
     try:
         older = artifact.load(folder).manifest
     except UsageError:  # none there, or one that this version cannot read
         return
-    record = older.weights
-    same = (record.path, record.kind) == (subject.weights.path, subject.weights.kind)
-    ours = subject.variant is not None
-    if older.variant != subject.variant or not (ours or same or record.sha256 == subject.weights.sha256):
-        made = older.variant or record.path
-        raise UsageError(f"{folder} was made from {made}, not from {subject.name}. Move it, or give another --out DIR.")
+    there, here = older.weights, subject.weights
+    same = there.sha256 == here.sha256 or _place(there) == _place(here)  # of one place: trained again, say
+    if older.variant != subject.variant or not same:
+        made, makes = there.path or older.variant, here.path or subject.name
+        raise UsageError(f"{folder} was made from {made}, not from {makes}. Move it, or give another --out DIR.")
+
+
+def _place(record: WeightsRecord) -> tuple[str, Path | None]:
+    return record.kind, None if record.path is None else Path(record.path).resolve()
+
+
+def _forgotten_labels(request: Request) -> Path | None:
+    """The file of names that `train` left beside the weights, where none was given."""
+    weights, classes = request.subject.weights.path, request.subject.classes
+    if weights is None or request.labels != labels.default(classes):
+        return None
+    beside = Path(weights).with_name(artifact.LABELS)
+    return beside if beside.is_file() else None
 
 
 def _calibration_source(request: Request, reporter: Reporter) -> calibration.Source | None:
@@ -105,6 +119,8 @@ def _prepare(request: Request, reporter: Reporter) -> Prepared:
         original = subject.original()
     with reporter.part("scores of the original"):
         references = [refer(original, one) for one in pictures]
+        if len(pictures[0]) > 1 and references[0].is_constant:
+            reporter.note(f"warning: {CONSTANT}; quantising it may fail")
     with reporter.part("bake the preprocessing in"):
         return Prepared(references, *bake(original.model, original.preprocessing.baked))
 

@@ -187,8 +187,8 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where the t
 
 def size(text: str | None) -> Size | None:
     """What --input-size says; UsageError if it is none."""
-    if text is None or text == ANY:
-        return text
+    if text is None or text.lower() == ANY:
+        return text and ANY
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdecimal() for side in sides):  # noqa: PLR2004 - height and width
         raise UsageError(f"--input-size must be a number of pixels, HEIGHTxWIDTH or any, got {text!r}.")

@@ -12,7 +12,7 @@ from PIL import Image
 from edge_squeeze.artifact import Artifact
 from edge_squeeze.errors import UsageError
 from edge_squeeze.labels import top_k
-from edge_squeeze.networks.architecture import Size
+from edge_squeeze.networks.architecture import ANY, Size
 from edge_squeeze.pictures import as_rgb, open_picture
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.runtimes import RunOptions, open_runner
@@ -83,6 +83,8 @@ class Classifier:
                 f"{self.artifact.folder} takes pictures of {height} x {width} pixels; --input-size cannot change that. "
                 "Leave it out, or export the network with --input-size any."
             )
+        if input_size == ANY:
+            raise UsageError("A picture is shown at one size. Required: a number of pixels, or height and width.")
         return manifest.preprocessing_at(input_size)
 
 

@@ -73,7 +73,7 @@ def _end_as(code: int) -> NoReturn:
     number = signal.Signals(-code)
     if number in CRASHES:
         what = f"An engine crashed ({number.name}) and took its process along"
-        why = "A model file that is damaged, or made to do that, is the likeliest reason"
+        why = "Either a model file is damaged, or made to do that, or pictures are too large for the memory"
     elif number is signal.SIGKILL:
         what = "The process was killed from outside"
         why = "Most likely the system ran out of memory"

@@ -46,6 +46,11 @@ class Reference:
     content: str  # what the original gives: probabilities | logits | scores
     span: float  # its highest less its lowest score, as it gives them
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether the original answers the same whatever it sees."""
+        return bool(np.ptp(self.scores, axis=0).max() < SMALLEST_SPREAD)
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -170,7 +175,7 @@ def _verdict(reference: Reference, judgements: Sequence[Judgement], gates: Seque
         return UNPROVEN, UNTRAINED
     if len(reference.pictures) == 1:
         return UNPROVEN, ONE_PICTURE
-    if np.ptp(reference.scores, axis=0).max() < SMALLEST_SPREAD:
+    if reference.is_constant:
         return UNPROVEN, CONSTANT
     failures = [str(judgement) for judgement in judgements if not judgement.passed]
     if failures:

@@ -157,7 +157,7 @@ def test_the_command_line_classifies_at_any_size(
     exported: dict[str, Exported], command_line: CommandLine, pictures: Path
 ) -> None:
     folder = exported["tflite-int8"].folder
-    for size, code in (("48x64", 0), ("3", 2), ("wide", 2)):
+    for size, code in (("48x64", 0), ("3", 2), ("wide", 2), ("any", 2)):
         done = command_line("predict", folder, pictures, "--input-size", size, "--json")
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr

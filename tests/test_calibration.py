@@ -144,6 +144,11 @@ def test_photographs_do_not_look_like_noise() -> None:
     assert not any(calibration._is_noise(picture) for picture in CROPS.pixels)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_picture_without_neighbours_is_judged_without_a_warning() -> None:
+    assert not calibration._is_noise(CROPS.pixels[0, :1])
+
+
 def test_sources_are_read_before_tensorflow_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_squeeze.original.load_tensorflow", lambda: pytest.fail("loaded"))
     (tmp_path / "broken").mkdir()

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 
 import edge_squeeze
 from edge_squeeze import artifact
+from edge_squeeze.conventions import preset
 from edge_squeeze.errors import UsageError
 from edge_squeeze.inspection.inspector import inspect
+from edge_squeeze.manifest import WeightsRecord
 from edge_squeeze.networks import arithmetic
 from edge_squeeze.networks.architecture import architecture
-from edge_squeeze.networks.design import Design
+from edge_squeeze.networks.design import Design, Network
+from edge_squeeze.original import Original
+from edge_squeeze.reporting import Silent
+from edge_squeeze.weight_files import npz_files
 
 CASES = [
     ("squeezenet-composable", Design("complex", squeeze_ratio=0.5)),
@@ -50,6 +57,64 @@ def test_a_network_is_exported_and_found_again(tmp_path: Path, variant: str, des
         assert found.proof is not None  # the original was built again, as the design says
         assert found.proof.parity.max_abs < (1e-5 if one.manifest.precision == "float32" else 0.2)
         assert found.proof.verdict == "unproven"
+
+
+def weights_file(folder: Path, seed: int) -> Path:
+    """Weights as a training leaves them, the names of the classes beside them."""
+    folder.mkdir()
+    network = edge_squeeze.build("squeezenet-lab", weights="random", classes=2, seed=seed)
+    layers = {layer.name: tuple(layer.get_weights()) for layer in network.layers if layer.weights}
+    told = npz_files.write(layers, preset("unit", (32, 32)), Network("squeezenet-lab"))
+    (folder / "weights.npz").write_bytes(told)
+    (folder / "labels.txt").write_text("cat\ndog\n")
+    return folder / "weights.npz"
+
+
+def test_artifacts_of_other_weights_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else files of two trainings would stand side by side, and be compared."""
+    first, second = (weights_file(tmp_path / name, seed) for seed, name in enumerate(("first", "second")))
+    (one,) = edge_squeeze.export("squeezenet-lab", weights=first, out=tmp_path / "out")
+    held = (one.folder / "model.json").read_bytes()
+    with pytest.raises(UsageError, match=r"was made from .*first/weights.npz, not from .*second/weights.npz. Move it"):
+        edge_squeeze.export("squeezenet-lab", weights=second, precision="all", out=tmp_path / "out")
+    assert (one.folder / "model.json").read_bytes() == held
+    first.write_bytes(second.read_bytes())  # trained again
+    monkeypatch.chdir(first.parent)
+    (again,) = edge_squeeze.export("squeezenet-lab", weights="weights.npz", out=tmp_path / "out")
+    assert again.folder == one.folder
+    assert again.manifest.weights.sha256 != one.manifest.weights.sha256
+
+
+def test_names_that_lie_beside_the_weights_are_not_forgotten(tmp_path: Path) -> None:
+    class Heard(Silent):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    weights = weights_file(tmp_path / "trained", 0)
+    for labels, told in ((None, 1), (weights.with_name("labels.txt"), 0)):
+        Heard.notes.clear()
+        edge_squeeze.export("squeezenet-lab", weights=weights, labels=labels, out=tmp_path / "out", reporter=Heard())
+        assert sum("classes are numbered; --labels" in note for note in Heard.notes) == told
+
+
+def test_large_pictures_are_scored_one_by_one() -> None:
+    asked: list[int] = []
+
+    class Model:
+        input_shape = (None, None, None, 3)
+
+        def __call__(self, batch: np.ndarray, *, training: bool) -> np.ndarray:
+            assert not training
+            asked.append(len(batch))
+            return np.zeros((len(batch), 2), np.float32)
+
+    for side, expected in ((227, [8, 1]), (512, [8, 1]), (1024, [2, 2, 2, 2, 1]), (2048, [1] * 9)):
+        asked.clear()
+        shown = np.zeros((9, side, side, 3), np.uint8)
+        Original(Model(), preset("unit", (side, side)), WeightsRecord("random", "", trained=False)).run(shown)
+        assert asked == expected
 
 
 def test_an_artifact_of_a_design_that_cannot_be_is_refused(tmp_path: Path) -> None:
