@@ -37,7 +37,8 @@ def graded(id_: str, value: float | None, warn: float, fail: float | None, hint:
     if value is None:
         return Check(id_, UNKNOWN, None, warn)
     status = PASS if value <= warn else WARN if fail is None or value <= fail else FAIL
-    return Check(id_, status, float(f"{value:.4g}"), warn, None if status == PASS else hint)
+    limit = fail if status == FAIL else warn
+    return Check(id_, status, float(f"{value:.4g}"), limit, None if status == PASS else hint)
 
 
 def demanded(id_: str, holds: bool | None, value: float | str | None, hint: str, *, otherwise: str = FAIL) -> Check:  # noqa: FBT001 - what the check is about

@@ -11,7 +11,7 @@ from edge_squeeze.benchmarks.case import Case
 from edge_squeeze.benchmarks.checks import PASS, UNKNOWN, WARN, Check, demanded, graded
 from edge_squeeze.benchmarks.launches.records import SUSTAINED
 from edge_squeeze.benchmarks.statistics import stats
-from edge_squeeze.benchmarks.summary import samples_ms
+from edge_squeeze.benchmarks.summary import count, samples_ms
 from edge_squeeze.engines.engine import XNNPACK
 
 LATE_S = 300.0  # a session that was interrupted for longer met another machine
@@ -83,6 +83,13 @@ def _oversubscription(case: Case) -> Check:
     return graded("oversubscription", case.arm.threads, case.arm.usable_cores, None, hint)
 
 
+def _samples(case: Case) -> Check:
+    """Whether every launch took as many samples as the profile promises: a slow network meets the time limit first."""
+    required, taken = case.profile.pace.runs, min(map(count, case.runs))
+    hint = f"Launches met their time limit before {required} samples were taken. Ask for more (--launches)."
+    return demanded("samples", taken >= required, taken, hint, otherwise=WARN)
+
+
 def _timer(case: Case) -> Check:
     share = max(one.timer_ns for one in case.runs) / 1e6 / case.summary.p50_ms
     return graded(
@@ -144,5 +151,5 @@ def _resumed(case: Case) -> Check:
 
 CHECKS: Sequence[Callable[[Case], Check]] = (
     *disturbances.CHECKS, _stationarity, _drift, _bimodal, _precision, _pace, _agreement, _percentiles,
-    _oversubscription, _timer, _inputs, _outputs, _variety, _repeatability, _denormals, _delegation, _resumed,
+    _oversubscription, _samples, _timer, _inputs, _outputs, _variety, _repeatability, _denormals, _delegation, _resumed,
 )  # fmt: skip

@@ -36,7 +36,7 @@ NOBODY_TELLS = Device(
 # What the launches themselves show, whatever the machine tells.
 SHOWN = {
     "contention", "probe", "steadiness", "stationarity", "drift", "bimodal", "precision", "agreement", "percentiles",
-    "oversubscription", "major_faults", "timer", "inputs", "outputs", "variety", "pace",
+    "oversubscription", "samples", "major_faults", "timer", "inputs", "outputs", "variety", "pace",
     "repeatability", "preemption", "resumed",
 }  # fmt: skip
 

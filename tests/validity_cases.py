@@ -174,6 +174,7 @@ TABLE: list[tuple[str, Make, list[tuple[Any, str]]]] = [
     ("agreement", medians(), [([10] * 8 + [10.9] * 2, PASS), ([10] * 8 + [11.5] * 2, WARN)]),
     ("agreement", medians(), [([10] * 8 + [8.8] * 2, WARN)]),
     ("percentiles", samples, [(2, UNKNOWN), (3, PASS), (100, PASS)]),
+    ("samples", each("samples_ns", 1), [([10 * MS] * 50, PASS), ([10 * MS] * 49, WARN)]),
     ("oversubscription", arm("threads"), [(1, PASS), (2, PASS), (3, WARN)]),
     ("affinity", each("affinity"), [([0, 1], PASS), ([0, 1, 2], WARN), ([1], WARN), (None, UNKNOWN)]),
     ("major_faults", each("majflt", 1), [(0, PASS), (1, WARN)]),
