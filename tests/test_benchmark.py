@@ -69,6 +69,8 @@ def test_what_looks_fast_on_an_overloaded_machine_is_not_the_best(ask: Ask) -> N
     bad = [dataclasses.replace(found.arms[1].checks[0], status="fail")]
     unsound = dataclasses.replace(found.arms[1], checks=bad)
     assert headline.fastest([found.arms[0], unsound]) is found.arms[0]
+    doubted = dataclasses.replace(found, arms=[unsound, found.arms[0]], comparisons=[])
+    assert headline.headline(doubted).startswith("Fastest of those that can be trusted is")
     assert headline.fastest([unsound]) is unsound
 
 

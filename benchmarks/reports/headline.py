@@ -26,10 +26,17 @@ def headline(result: Result) -> str:
         return f"No arm is called fast or slow here. {_trust(measured)}"
     what = f"{label(best, result.arms)}: {best.summary.p50_ms:.3g} ms an inference{_sure(best.summary)}"
     if len(measured) > 1:
-        what = f"{'Fastest is' if _told_apart(best, result) else 'Nominally fastest is'} {what}{_times(best, result)}"
+        what = f"{_lead(best, measured, result)} is {what}{_times(best, result)}"
     if best.summary.paced:
         what += f"; at {best.summary.paced.rate:g} frames a second {best.summary.paced.miss_pct:.1f} % were late"
     return f"{what}{_slower(result)}. {_trust([one for one in measured if one in (best, result.arms[0])])}"
+
+
+def _lead(best: ArmResult, measured: Sequence[ArmResult], result: Result) -> str:
+    others = [one.summary.p50_ms for one in measured if one.summary and not _wrong(one)]
+    if best.summary and min(others) < best.summary.p50_ms:
+        return "Fastest of those that can be trusted"
+    return "Fastest" if _told_apart(best, result) else "Nominally fastest"
 
 
 def _trust(told: Sequence[ArmResult]) -> str:
