@@ -33,6 +33,8 @@ def benchmark(
 ) -> int:  # fmt: skip
     """What `benchmark` ends with, all said and saved; `options` are those of `edge_squeeze.benchmark`."""
     documents.check(list(wanted.saved))
+    if wanted.fail_on_regression and replay is None and _is_alone(files, options):
+        raise UsageError(output.NOTHING_TO_COMPARE)
     if replay is not None:
         _check_replay(replay, files, addresses)
         return _show(edge_squeeze.replay(replay, gate=options["gate"]), wanted)
@@ -54,6 +56,12 @@ def _show(result: Result, wanted: Wanted) -> int:
 
 def _code(result: Result, wanted: Wanted) -> int:
     return output.exit_code(result, strict=wanted.strict, fail_on_regression=wanted.fail_on_regression)
+
+
+def _is_alone(files: Sequence[Path], options: Mapping[str, Any]) -> bool:
+    """Whether there will be a single arm, which can be told before it has been measured for minutes."""
+    several = options["runtime"] == "all" or any("," in str(options[name] or "") for name in ("threads", "runtime"))
+    return len(files) == 1 and not several and not options["aa_floor"]
 
 
 def _check_replay(path: Path, files: Sequence[Path], addresses: Sequence[Address]) -> None:

@@ -17,6 +17,7 @@ from edge_squeeze.errors import UsageError
 
 SCHEMA = "edge_squeeze.compare/1"
 UNTRUSTWORTHY, PARTLY = 7, 4
+NOTHING_TO_COMPARE = "--fail-on-regression compares with the first arm. Required: at least two. Got: one."
 LARGEST_OWN_MARGIN = 0.10  # of a gate, without a floor
 LEFT = 2  # columns of text
 COMPARED = ("arm", "metric", "ratio", "95 %", "allowed", "trust", "verdict")
@@ -45,7 +46,7 @@ def exit_code(result: Result, *, strict: bool, fail_on_regression: bool) -> int:
     if (strict and invalid) or result.floor_refused:
         return UNTRUSTWORTHY
     if fail_on_regression and not result.comparisons:
-        raise UsageError("--fail-on-regression compares with the first arm. Required: at least two. Got: one.")
+        raise UsageError(NOTHING_TO_COMPARE)
     code = report.failed_ci(result.comparisons) if fail_on_regression else 0
     return code or (PARTLY if any(one.failure for one in result.arms) else 0)
 
