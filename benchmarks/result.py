@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -20,6 +20,7 @@ from edge_squeeze.benchmarks.summary import Summary, count
 from edge_squeeze.errors import UsageError
 
 SCHEMA = "edge_squeeze.bench/1"
+SEVERAL = "edge_squeeze.devices/1"  # documents of that schema, from several devices
 CONTEXT = "python"  # where it ran; an app or a shell on a phone differs
 
 
@@ -149,14 +150,14 @@ def save(path: Path, text: str) -> None:
     """Write `text` to `path` in one step; UsageError if that cannot be done."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
+        part = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with part.open("x", encoding="utf-8") as file:
                 file.write(text)
-                file.close()
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error}. Give another --out FILE.") from error
 

@@ -11,7 +11,7 @@ from edge_squeeze.benchmarks.correctness import Correctness
 from edge_squeeze.benchmarks.launches.records import MEMORY, InputSet, Launch
 from edge_squeeze.benchmarks.machine.device import Device, Power, Processor, System
 from edge_squeeze.benchmarks.profiles import Profile
-from edge_squeeze.benchmarks.result import SCHEMA
+from edge_squeeze.benchmarks.result import SCHEMA, SEVERAL
 from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError
 from edge_squeeze.text_files import read_json
@@ -103,6 +103,11 @@ def load(path: Path) -> Stored:
     """The session saved in `path`; UsageError if it is none, or of another version of the format."""
     document = read_json(path, LARGEST)
     schema = document.get("schema") if isinstance(document, dict) else None
+    if schema == SEVERAL:
+        raise UsageError(
+            f"{path} holds the results of several devices. Required: that of one, as `--out` saves each in a file of "
+            "its own."
+        )
     if schema != SCHEMA:
         raise UsageError(
             f"{path} is no result of `edge-squeeze benchmark --out FILE.json`. "

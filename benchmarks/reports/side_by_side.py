@@ -13,7 +13,6 @@ from edge_squeeze.benchmarks.reports.headline import headline
 from edge_squeeze.benchmarks.result import ArmResult
 from edge_squeeze.console import print_json, print_table, print_text
 
-SCHEMA = "edge_squeeze.devices/1"
 LEFT = 2
 Row = tuple[str, str, int]  # model, engine, and which of its numbers of threads
 
@@ -40,13 +39,13 @@ def to_json(found: Sequence[Measured], *, raw: bool) -> dict[str, Any]:
         else {"device": one.name, "result": None, "error": str(one.error)}
         for one in found
     ]
-    return {"schema": SCHEMA, "devices": devices}
+    return {"schema": results.SEVERAL, "devices": devices}
 
 
 def table(found: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
     """The columns, and a row for each arm: its p50 with the interval, and whether to trust it, by device."""
     arms = [_by_row(one) for one in found]
-    columns = ["arm", "engine", "threads", *(word for one in found for word in (f"{one.slug} p50", "95 %", "trust"))]
+    columns = ["arm", "engine", "threads", *(word for one in found for word in (f"{one.slug} p50 ms", "95 %", "trust"))]
     return columns, [_row(row, arms) for row in dict.fromkeys(row for one in arms for row in one)]
 
 
@@ -54,8 +53,8 @@ def _by_row(one: Measured) -> dict[Row, ArmResult]:
     """The arms of a device. Where it chose the number of threads itself, the first is still that of the others."""
     rows: dict[Row, ArmResult] = {}
     for arm in one.result.arms if one.result else []:
-        place = sum(row[:2] == (arm.arm.name.lstrip("/"), arm.arm.engine_name) for row in rows)
-        rows[arm.arm.name.lstrip("/"), arm.arm.engine_name, place] = arm
+        place = sum(row[:2] == (arm.arm.name, arm.arm.engine_name) for row in rows)
+        rows[arm.arm.name, arm.arm.engine_name, place] = arm
     return rows
 
 
