@@ -87,7 +87,7 @@ def resolve(ask: Ask) -> list[Arm]:
     """The arms that `ask` means, in its order; UsageError or MissingDependencyError for what cannot be measured."""
     for threads in ask.threads:
         check_threads(threads)
-    files = _named([_read(path) for path in ask.paths])
+    files = _named([read(path) for path in ask.paths])
     names = _engine_names(ask.runtimes, files)
     return [
         _arm(ask, name, file, engine, threads)
@@ -106,7 +106,8 @@ def left_out(ask: Ask) -> Iterator[str]:
                 yield f"Left out: {name}, which is not installed (pip install {packages})."
 
 
-def _read(path: Path) -> ModelFile:
+def read(path: Path) -> ModelFile:
+    """The model file that `path` means; UsageError if it is none, or no longer the one that was exported."""
     file, manifest = model_files.find(path)
     try:
         size = file.stat().st_size

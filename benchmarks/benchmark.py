@@ -84,7 +84,9 @@ def _measure(
         launches = session.run(device, kept, reporter)
     except BaseException:
         if kept.launches:
-            reporter.note(f"{len(kept.launches)} finished launches are kept. The same command goes on from there.")
+            number = len(kept.launches)
+            what = f"{number} finished launch is" if number == 1 else f"{number} finished launches are"
+            reporter.note(f"{what} kept. The same command goes on from there.")
         raise
     if not launches:
         kept.finish()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_squeeze import model_files
-from edge_squeeze.benchmarks import asking, replaying
+from edge_squeeze.benchmarks import arms, asking, replaying
 from edge_squeeze.benchmarks.result import Result
 from edge_squeeze.benchmarks.stored import LARGEST
 from edge_squeeze.devices import running
-from edge_squeeze.devices.address import Address
+from edge_squeeze.devices.address import LOCAL, Address
 from edge_squeeze.devices.board import Outcome
 from edge_squeeze.devices.cargo import Job
 from edge_squeeze.devices.running import Attempt
-from edge_squeeze.errors import DeviceError, EdgeSqueezeError, UsageError
+from edge_squeeze.doctor.remedies import EXTRAS
+from edge_squeeze.errors import DeviceError, EdgeSqueezeError, UsageError, unknown
 from edge_squeeze.text_files import read_json
 
 
@@ -47,18 +47,31 @@ def measure(
 
     UsageError, before any of them is asked, for what can be measured nowhere.
     """
-    _check(files, options)
+    _check(files, options, setup=setup)
     job = Job(["benchmark", *arguments(options), "--json", "--", *files], list(files), options["runtime"])
-    return [_measured(one, options) for one in running.run(addresses, job, setup=setup)]
+    return [_measured(one, job, options) for one in running.run(addresses, job, setup=setup)]
 
 
-def _check(files: Sequence[Path], options: Mapping[str, Any]) -> None:
+def _check(files: Sequence[Path], options: Mapping[str, Any], *, setup: bool) -> None:
     if not files:
         raise UsageError("Nothing to measure. Required: a .tflite or .onnx file, or a folder that `export` left.")
     for file in files:
-        model_files.find(file)
+        arms.read(file)
+    _check_runtimes(options["runtime"], setup=setup)
     names = ("profile", "launches", "duration", "rate", "gate")
     asking.settings(*(options[name] for name in names), aa=options["aa_floor"], fresh=options["fresh"])
+
+
+def _check_runtimes(text: str | None, *, setup: bool) -> None:
+    packages = [package for extras in EXTRAS.values() for package in extras.values()]
+    brought = [name for name, row in arms.ENGINES.items() if row.package in packages]
+    for name in (word.strip().partition(":")[0] for word in (text or "").split(",") if word.strip()):
+        if name not in (*arms.ENGINES, arms.ALL):
+            raise unknown("runtime", name, [*arms.ENGINES, arms.ALL])
+        if setup and name not in (*brought, arms.ALL):
+            raise UsageError(
+                f"--setup cannot bring {name} to a board. Required with it: {', '.join(brought)}, or none."
+            )
 
 
 def arguments(options: Mapping[str, Any]) -> Iterator[str | Path]:
@@ -75,34 +88,38 @@ def arguments(options: Mapping[str, Any]) -> Iterator[str | Path]:
             yield from (option, value if isinstance(value, Path) else str(value))
 
 
-def _measured(one: Attempt, options: Mapping[str, Any]) -> Measured:
+def _measured(one: Attempt, job: Job, options: Mapping[str, Any]) -> Measured:
     if one.outcome is None:
         return Measured(one.name, one.slug, None, one.error)
     try:
-        return Measured(one.name, one.slug, _result(one.outcome, options))
+        return Measured(one.name, one.slug, _result(one, one.outcome, job, options))
     except (UsageError, KeyError) as error:
-        message = f"{one.name}: its answer is no result ({error}). Make its environment anew: --setup."
+        message = f"{one.name}: its answer is no result ({error}). --setup makes a broken environment anew."
         return Measured(one.name, one.slug, None, DeviceError(message))
 
 
-def _result(outcome: Outcome, options: Mapping[str, Any]) -> Result:
-    """The result in the document that a device printed, with the command that was given here."""
+def _result(one: Attempt, outcome: Outcome, job: Job, options: Mapping[str, Any]) -> Result:
+    """The result in the document that a device printed, with the command and the names of files that are known here."""
     with tempfile.TemporaryDirectory(prefix="edge-squeeze-") as folder:
         path = Path(folder) / "result.json"
         path.write_bytes(outcome.output)
+        there = read_json(path, LARGEST)
+        document = there if one.name == LOCAL else _as_here(there, job)
+        path.write_text(json.dumps(document), encoding="utf-8")
         result = replaying.replay(path, asking.gates(options["gate"]))
-        document = read_json(path, LARGEST)
     measured, file = document["measured_floor"], document["floor_file"]
-    arms = [dataclasses.replace(one, arm=dataclasses.replace(one.arm, path=_path(one.arm.path))) for one in result.arms]
     return dataclasses.replace(
-        result, arms=arms, argv=sys.argv[1:], measured_floor=measured, floor_file=file and f"{file} there",
+        result, argv=sys.argv[1:], measured_floor=measured, floor_file=file and f"{file} there",
         floor_refused=options["aa_floor"] and measured is None,
     )  # fmt: skip
 
 
-def _path(there: str) -> str:
-    """Where a file lay below the folder that is gone by now."""
-    return re.sub(r"^.*/run-[^/]+/files/", "", there)
+def _as_here(value: Any, job: Job) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_here(one, job) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_as_here(one, job) for one in value]
+    return job.as_here(value) if isinstance(value, str) else value
 
 
 def failure(found: Sequence[Measured]) -> int:

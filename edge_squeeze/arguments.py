@@ -132,7 +132,8 @@ Force = Annotated[bool, typer.Option("--force", help="Compare what was measured 
 
 # verify, benchmark: where
 Device = Annotated[
-    str | None, typer.Option(help="Where it runs: ssh:[USER@]HOST[:PORT], or local; default: local.", metavar="DEVICE")
+    list[str] | None,
+    typer.Option("--device", help="Where it runs: ssh:[USER@]HOST[:PORT], or local; default: local.", metavar="DEVICE"),
 ]
 Devices = Annotated[
     list[str] | None,

@@ -102,7 +102,7 @@ def verify(
     options: dict[str, Any] = {
         "images": images, "original": original, "custom_objects": custom_objects, "runtime": runtime, "threads": threads
     }  # fmt: skip
-    if elsewhere := address.elsewhere(device and [device], setup=setup):
+    if elsewhere := address.elsewhere(device, setup=setup, most=1):
         from edge_squeeze.devices import verifying
 
         raise typer.Exit(verifying.verify(artifact, *elsewhere, setup=setup, as_json=json_, **options))

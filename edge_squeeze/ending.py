@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 import time
@@ -60,6 +61,8 @@ def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
         error = remedies.missing_of_base(error.name) or error
     if isinstance(error, ConversionError) and error.log:
         sys.stderr.write("".join(f"  | {line}\n" for line in error.log.splitlines()[-LOG_LINES:]))
+    if isinstance(error, BrokenPipeError):  # where SIGPIPE was ignored for a while
+        os.kill(os.getpid(), signal.SIGPIPE)
     if isinstance(error, EdgeSqueezeError):
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(error.exit_code)

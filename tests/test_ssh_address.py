@@ -43,6 +43,14 @@ def test_what_is_no_device_is_refused(text: str) -> None:
         address.parse(text)
 
 
+@pytest.mark.parametrize("texts", [["ssh:pi", "local"], ["local", "ssh:pi"]])
+def test_more_devices_than_a_command_can_take_are_refused(texts: list[str]) -> None:
+    """The last one must not be the only one that is asked."""
+    assert len(address.elsewhere(texts, most=2)) == 2
+    with pytest.raises(UsageError, match=r"at most 1 --device\. Got: (ssh:pi, local|local, ssh:pi)"):
+        address.elsewhere(texts, most=1)
+
+
 @pytest.mark.parametrize("texts", [["ssh:pi", "ssh:pi"], ["local", "local"], ["ssh:a.b@c", "ssh:a.b-c"]])
 def test_a_device_that_is_named_twice_is_refused(texts: list[str]) -> None:
     with pytest.raises(UsageError, match="named twice"):

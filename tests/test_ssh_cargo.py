@@ -44,6 +44,21 @@ def test_paths_become_relative_ones_that_stay_below_the_folder(path: str, name: 
     assert plain_name(Path(path)) == name
 
 
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        ("/home/u v/.cache/edge-squeeze/runs/run-a_b/files/srv/d1/x.tflite", "/srv/d1/x.tflite"),
+        ("d2/x.tflite (2) litert 1", "../d2/x.tflite (2) litert 1"),
+        ("/c/runs/run-ab/files/out/a b/net is not the file", "../out/a b/net is not the file"),
+        ("bad: /c/runs/run-ab/files/d2/x.tflite is not", "bad: ../d2/x.tflite is not"),
+        ("xd2/x.tflite d2/x.tflite2 k/d2/x.tflite", "xd2/x.tflite d2/x.tflite2 k/d2/x.tflite"),
+    ],
+)
+def test_files_are_called_as_they_are_here(there: str, here: str) -> None:
+    paths = [Path("/srv/d1/x.tflite"), Path("../d2/x.tflite"), Path("../out/a b/net"), Path("same.tflite")]
+    assert Job(["benchmark", *paths], paths).as_here(there) == here
+
+
 def test_the_folder_one_is_in_has_a_name_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "net").mkdir()
     monkeypatch.chdir(tmp_path / "net")

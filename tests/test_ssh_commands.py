@@ -80,6 +80,22 @@ def test_a_board_is_measured_like_this_machine(desk: Desk, tmp_path: Path) -> No
     assert desk("compare", saved, saved).returncode in (0, 9)
 
 
+def test_files_keep_the_names_that_they_have_here(desk: Desk, artifacts: Path, tmp_path: Path) -> None:
+    model = next((artifacts / "t").glob("*.tflite")).read_bytes()
+    for folder in (artifacts / "one", tmp_path / "two"):
+        folder.mkdir(exist_ok=True)
+        (folder / "x.tflite").write_bytes(model)
+    paths = ["one/x.tflite", str(tmp_path / "two" / "x.tflite")]
+    devices = ["--device", "ssh:pi4", "--device", "local"]
+    done = desk("benchmark", *paths, *BENCHMARK, *devices, "--out", tmp_path / "r.json")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:3]] == paths
+    for name in ("pi4", "local"):
+        arms = json.loads((tmp_path / f"r-{name}.json").read_text())["arms"]
+        assert [arm["model"]["path"] for arm in arms] == paths
+    assert desk("compare", tmp_path / "r-pi4.json", tmp_path / "r-local.json").returncode in (0, 8, 9)
+
+
 def test_pictures_go_along(desk: Desk, pictures: Path) -> None:
     done = desk("benchmark", "t", *BENCHMARK, "--inputs", pictures, "--device", "ssh:board", "--json")
     assert done.returncode == 0, done.stderr
@@ -97,23 +113,27 @@ def test_devices_stand_side_by_side_and_one_that_fails_does_not_stop_the_others(
     assert done.returncode == 6, done.stderr
     lines = done.stdout.splitlines()
     assert re.split(r"  +", lines[0])[0] == "arm"
-    assert "pi4 p50" in lines[0]
-    assert "local p50" in lines[0]
+    assert "pi4 p50 ms" in lines[0]
+    assert "local p50 ms" in lines[0]
     for line, name in zip(lines[1:3], ("tflite", "onnx"), strict=True):
         assert re.match(rf"squeezenet1.1-{name}-float32-\S+ +\w+ +1( +[\d.]+ +[\d.]+-[\d.]+ +\w+){{2}} +- +- +-$", line)
     assert "ssh:gone: it answers, but no ssh server listens there" in done.stdout
     assert f"Saved: {tmp_path}/r-pi4.json, {tmp_path}/r-local.json" in done.stdout
     assert {path.name for path in tmp_path.glob("r*.json")} == {"r-pi4.json", "r-local.json"}
-    assert "ssh:pi4:       2 arms, round 1/3" in done.stderr
+    assert "ssh:pi4: 2 arms, round 1/3" in done.stderr
 
 
-def test_the_document_of_several_devices_keeps_that_of_each(desk: Desk) -> None:
+def test_the_document_of_several_devices_keeps_that_of_each(desk: Desk, tmp_path: Path) -> None:
     done = desk("benchmark", "t", *BENCHMARK, "--device", "local", "--device", "ssh:pi4", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["schema"] == "edge_squeeze.devices/1"
     assert [one["device"] for one in document["devices"]] == ["local", "ssh:pi4"]
     assert {one["result"]["schema"] for one in document["devices"]} == {"edge_squeeze.bench/1"}
+    (tmp_path / "several.json").write_text(done.stdout)
+    replayed = desk("benchmark", "--replay", tmp_path / "several.json")
+    assert replayed.returncode == 2
+    assert "holds the results of several devices" in replayed.stderr
 
 
 def test_an_artifact_is_verified_on_a_board(desk: Desk, artifacts: Path) -> None:
@@ -144,6 +164,11 @@ def test_an_artifact_is_verified_on_a_board(desk: Desk, artifacts: Path) -> None
         (("benchmark", "t", "--out", "r.txt", "--device", "ssh:b"), 2, "--out must end in"),
         (("benchmark", "--replay", "r.json", "--device", "ssh:b"), 2, "Leave --device ssh:b out"),
         (("verify", "t", "--device", "ssh:b", "--custom-objects", "x.py"), 2, "is not taken to another machine"),
+        (("verify", "t", "--device", "ssh:b", "--device", "local"), 2, "at most 1 --device"),
+        (("verify", "t", "--device", ""), 2, "is no device"),
+        (("benchmark", "t", "--runtime", "lightrt", "--device", "ssh:b"), 2, "Error: Unknown runtime"),
+        (("benchmark", "t", "--runtime", "openvino", "--setup", "--device", "ssh:b"), 2, "cannot bring openvino"),
+        (("benchmark", "t", "--fail-on-regression", "--device", "ssh:b"), 2, "Required: at least two"),
         (("benchmark", "t", "--cores", "77", "--device", "ssh:b"), 2, "Error: ssh:b: "),
         (("benchmark", "t", "--runtime", "ncnn", "--device", "ssh:b"), 2, "Error: ssh:b: --runtime ncnn runs"),
         (("benchmark", "t", "--cores", "77", "--device", "ssh:b", "--device", "ssh:c"), 2, "ssh:c: "),

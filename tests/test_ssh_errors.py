@@ -56,6 +56,7 @@ def test_a_connection_that_fails_is_told(said: str, what: str, remedy: str) -> N
         ("pip", "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
          "its disk is full", "250 MB"),
         ("disk", "[Errno 28] No space left on device: '/home/pi/.cache'", "its disk is full", "XDG_CACHE_HOME"),
+        ("system", "[Errno 30] Read-only file system: '/mnt/x'", "cache folder cannot be written", "XDG_CACHE_HOME"),
         ("pip", NO_INDEX, "reaches no package index", "internet"),
         ("pip", "Segmentation fault", "a step of it failed", "may tell why"),
     ],
@@ -69,7 +70,7 @@ def test_a_setup_that_fails_is_told(step: str, said: str, what: str, remedy: str
 
 
 @pytest.mark.parametrize(
-    ("found", "got"), [(" Python 3.9.2\n", "Got: Python 3.9.2."), ("\n", "Got: no python3 at all")]
+    ("found", "got"), [(" Python 3.9.2\n", "Got: Python 3.9.2."), (" sh: 1: python: not found\n", "Got: none. ")]
 )
 def test_a_board_without_a_new_python_is_told(found: str, got: str) -> None:
     error = refusals.no_python(BOARD, found)

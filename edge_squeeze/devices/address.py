@@ -47,12 +47,14 @@ def parse(text: str) -> Address:
     return Address(text, found["ipv6"] or found["host"], found["user"], port)
 
 
-def elsewhere(texts: Sequence[str] | None, *, setup: bool = False) -> list[Address]:
+def elsewhere(texts: Sequence[str] | None, *, setup: bool = False, most: int | None = None) -> list[Address]:
     """The devices that `texts` mean, none where that is this machine alone.
 
-    UsageError for one that is named twice, and where there is a `setup` but no board.
+    UsageError for more than `most`, for one that is named twice, and where there is a `setup` but no board.
     """
     found = [parse(text) for text in texts or []]
+    if most is not None and len(found) > most:
+        raise UsageError(f"Required: at most {most} --device. Got: {', '.join(one.text for one in found)}.")
     slugs = [one.slug for one in found]
     for one in found:
         if slugs.count(one.slug) > 1:

@@ -29,6 +29,11 @@ PIP = (
     "--only-binary", ":all:",
 )  # fmt: skip
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# Whether each file of each package is there, whatever a user or a worn card removed.
+WHOLE = (
+    "import importlib.metadata as m, sys; sys.exit(not all(f.locate().exists() for d in m.distributions() "
+    "for f in d.files or () if f.suffix != '.pyc'))"
+)
 
 
 class SetUpError(Exception):
@@ -52,7 +57,9 @@ def set_up(target: Path, extras: str) -> None:
             receive_bytes(message["bytes"], file)
         _step("venv", [sys.executable, "-m", "venv", str(new)], folder)
         _step("pip", [str(new / "bin" / "python"), *PIP, f"{wheel}[{extras}]"], folder)
-        if not target.exists():
+        if target.exists() and not is_whole(target):
+            target.rename(folder / "broken")
+        if not target.exists():  # another desk may have been faster
             new.rename(target)
 
 
@@ -116,10 +123,19 @@ def _environment(request: Mapping[str, Any], environments: Path) -> str | None:
     version = platform.python_version()
     targets = {extras: environments / f"{request['stem']}-{extras}-{version}" for extras in request["extras"]}
     found = next((one for one in targets.values() if one.exists()), None)
-    if found is None and request["setup"]:
+    if request["setup"] and (found is None or not is_whole(found)):
         extras, found = next(iter(targets.items()))
         set_up(found, extras.replace("+", ","))
-    return None if found is None else str(found / "bin" / "python")
+    python = None if found is None else found / "bin" / "python"
+    return str(python) if python is not None and python.exists() else None
+
+
+def is_whole(environment: Path) -> bool:
+    """Whether nothing of what was installed there is missing."""
+    if not (environment / "bin" / "python").exists():
+        return False
+    said = Lines(lambda _: None)
+    return supervise([str(environment / "bin" / "python"), "-I", "-c", WHOLE], said, said) == 0
 
 
 def main() -> None:

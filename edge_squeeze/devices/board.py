@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,8 @@ class Conversation:
     def __init__(self, connection: Connection, address: Address, job: Job, tell: Tell, *, setup: bool) -> None:
         self._connection, self._address, self._job, self._tell, self._setup = connection, address, job, tell, setup
         self._board: Mapping[str, Any] = {}
-        self._output, self._error, self._code = list[str](), list[str](), None
+        self._output, self._error, self._heard = list[str](), list[str](), deque[str](maxlen=refusals.LAST_LINES)
+        self._setting_up = False
 
     def run(self, files: IO[bytes], size: int) -> Outcome:
         """What the command came to; `files` is an archive of `size` bytes."""
@@ -79,7 +81,7 @@ class Conversation:
             "hello": self._request,
             "no-environment": self._refuse,
             "send-wheel": self._send_wheel,
-            "send-files": lambda _: self._connection.send(self._order(size), files),
+            "send-files": lambda _: self._send_files(files, size),
             "line": self._hear,
             "output": lambda event: self._output.append(event["part"]),
             "failed": self._failed,
@@ -101,9 +103,14 @@ class Conversation:
         raise refusals.no_environment(self._address)
 
     def _send_wheel(self, _: Mapping[str, Any]) -> None:
+        self._setting_up = True
         self._tell(f"Setting up {self._address.text}, once:")
         packed = wheel.pack()
         self._connection.send({"name": packed.name, "bytes": len(packed.data)}, io.BytesIO(packed.data))
+
+    def _send_files(self, files: IO[bytes], size: int) -> None:
+        self._setting_up = False
+        self._connection.send(self._order(size), files)
 
     def _order(self, size: int) -> dict[str, Any]:
         """The command; on this machine it runs where we do, on the files as they are."""
@@ -117,20 +124,24 @@ class Conversation:
         if self._error or line.startswith(ERROR):
             self._error.append(line)
         elif line.strip() and not line.startswith(INTERRUPTED):
+            self._heard.append(line)
             self._tell(line)
 
     def _failed(self, event: Mapping[str, Any]) -> NoReturn:
+        if event["step"] == "disk" and not self._setting_up:
+            raise refusals.refused(self._address, "while files were copied", event["text"], refusals.FULL_MEANWHILE)
         raise refusals.set_up(self._address, event["step"], event["text"], self._board)
 
     def _ended(self, code: int) -> Outcome:
         said = "\n".join(self._error).removeprefix(ERROR)
+        said = said if self._address.host is None else self._job.as_here(said)
         if re.search(refusals.SETTING_UP[0].words, said):
             raise refusals.refused(self._address, "while it worked", said, refusals.FULL_MEANWHILE)
         if said and code in PASSED_ON:
             raise FailedThereError(f"{self._address.text}: {said}", code)
         if said or code not in (0, *PASSED_ON):
-            what = said or "it said nothing"
-            raise DeviceError(f"{self._address.text}: the command ended with exit code {code} there: {what}")
+            what = said or "\n".join(self._heard) or "it said nothing"
+            raise refusals.refused(self._address, f"exit code {code}", what, refusals.BROKEN)
         try:
             return Outcome(
                 code, zlib.decompressobj().decompress(base64.b64decode("".join(self._output)), LARGEST_OUTPUT)

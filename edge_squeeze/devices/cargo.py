@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,14 @@ class Job:
     def words(self) -> list[str]:
         """The command as a board is to run it, below the folder that receives the files."""
         return [self.names[word] if isinstance(word, Path) else word for word in self.argv]
+
+    def as_here(self, text: str) -> str:
+        """`text` that a board said, with the names that its files have here."""
+        text = re.sub(r"(?:^/.*|/\S*)/run-[^/\s]+/files/", "", text)
+        for path, name in sorted(self.names.items(), key=lambda item: -len(item[1])):
+            if name != str(path):
+                text = re.sub(rf"(?<![\w./-]){re.escape(name)}(?![\w.-])", str(path).replace("\\", r"\\"), text)
+        return text
 
     @property
     def extras(self) -> list[str]:

@@ -69,7 +69,7 @@ SETTING_UP = (
     Refusal(
         r"No space left on device|Disk quota exceeded|Errno 28",
         "its disk is full",
-        "An environment takes about 250 MB. Make room, or set XDG_CACHE_HOME there to a folder with room.",
+        "An environment in the making takes up to 250 MB. Make room, or set XDG_CACHE_HOME there to a roomy folder.",
     ),
     Refusal(
         r"ensurepip|No module named '?(venv|pip)",
@@ -90,6 +90,11 @@ SETTING_UP = (
         "systems can do, set up by hand: docs/boards.md.",
     ),
 )
+NOT_WRITABLE = Refusal(
+    r"Read-only file system|Permission denied|Not a directory|Errno (13|17|20|30)\b",
+    "its cache folder cannot be written",
+    "Set XDG_CACHE_HOME there to a folder that can be, or make that one writable.",
+)
 UNKNOWN_CONNECTION = Refusal("", "ssh could not run a command there", BY_HAND)
 UNKNOWN_STEP = Refusal("", "a step of it failed", "The last lines above may tell why.")
 CUT_OFF = Refusal(
@@ -101,7 +106,9 @@ UNFORESEEN = Refusal("", "the work there ended early", "If its memory is small, 
 FULL_MEANWHILE = Refusal(
     "", "its disk became full", "Make room there; the same command goes on from finished launches."
 )
-DISK = SETTING_UP[0]
+BROKEN = Refusal(
+    "", "the command broke down there", "If something of its environment is missing, --setup makes it anew."
+)
 
 
 def shown_command(address: Address) -> str:
@@ -119,16 +126,18 @@ def connection(address: Address, tried: str, said: str) -> DeviceError:
 
 def set_up(address: Address, step: str, said: str, board: Mapping[str, Any]) -> DeviceError:
     """The error for a `step` of setting up that failed with the words `said`."""
-    found = next((one for one in SETTING_UP if re.search(one.words, said)), UNKNOWN_STEP)
+    known = (*SETTING_UP, NOT_WRITABLE) if step == "system" else SETTING_UP
+    found = next((one for one in known if re.search(one.words, said)), UNKNOWN_STEP)
     about = f"{step} failed on {board.get('machine')}, {board.get('libc') or 'no glibc'}, Python {board.get('python')}"
     return refused(address, about, said, found)
 
 
 def no_python(address: Address, found: str) -> DeviceError:
     """The error for a board without a Python that is new enough; `found` are the versions that it has."""
+    versions = ", ".join(re.findall(r"Python [0-9.]+", found))
     return DeviceError(
         f"{address.text} has no Python 3.11 or newer. Required: python3 on the PATH of a command over ssh. Got: "
-        f"{found.strip() or 'no python3 at all'}. Raspberry Pi OS and Debian have it from 12 (bookworm) on; elsewhere "
+        f"{versions or 'none'}. Raspberry Pi OS and Debian have it from 12 (bookworm) on; elsewhere "
         "install python3.11 beside the other."
     )
 

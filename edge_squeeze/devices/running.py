@@ -67,7 +67,7 @@ def _teller(address: Address, *, many: bool) -> Tell:
     prefix = f"{address.text}: " if many else ""
 
     def tell(line: str) -> None:
-        sys.stderr.write(f"{prefix}{line}\n")
+        sys.stderr.write(f"{prefix}{line.strip() if prefix else line}\n")
         sys.stderr.flush()
 
     return tell

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+import json
 from pathlib import Path
 
 from edge_squeeze import artifact as artifacts
+from edge_squeeze.console import print_json, print_text
 from edge_squeeze.devices import running
 from edge_squeeze.devices.address import Address
 from edge_squeeze.devices.cargo import Job
@@ -24,5 +25,9 @@ def verify(
     words = [word for name, value in options.items() if value is not None for word in (name, value)]
     argv = ["verify", *words, *(["--json"] if as_json else []), "--", artifact]
     outcome = running.run_alone(address, Job(argv, [artifact], runtime), setup=setup)
-    sys.stdout.write(outcome.output.decode("utf-8", "replace"))
+    said = outcome.output.decode("utf-8", "replace")
+    if as_json:
+        print_json({"device": address.text, "artifact": str(artifact), **json.loads(said)})
+    else:
+        print_text(f"{artifact} on {address.text}:", said.rstrip())
     return outcome.code
