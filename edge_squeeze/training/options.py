@@ -60,10 +60,22 @@ class TrainOptions:
         from edge_squeeze.conventions import choose  # Pillow's turn to be imported, not that of --help
 
         size, given = self.architecture().input_size, self.preprocessing or PRESET
+        _check_resize(self.resize, size)
         found = choose(given, size, resize=self.resize) if isinstance(given, str) else given.at(size)
         if found.baked.channels != COLOURS:
             raise UsageError(f"{self.variant} takes {COLOURS} channels, the order {found.baked.order} gives others.")
         return found
+
+
+def _check_resize(resize: str | None, size: tuple[int, int]) -> None:
+    """Raise UsageError for a short side that the network's input cannot be cut from."""
+    from edge_squeeze.preprocessing import LARGEST_SIDE
+
+    if resize and resize.isdecimal() and int(resize) not in range(max(size), LARGEST_SIDE + 1):
+        raise UsageError(
+            f"--resize must be {max(size)} to {LARGEST_SIDE:,} pixels, got {resize}: an --input-size of "
+            f"{size[0]}x{size[1]} is cut from it."
+        )
 
 
 def _check_whole(name: str, value: int, within: range) -> None:
