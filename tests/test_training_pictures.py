@@ -47,6 +47,17 @@ def test_a_folder_is_a_class_and_labels_are_sorted(coloured: Path) -> None:
         assert picture.content is None
 
 
+def test_pictures_in_folders_of_a_class_are_taken_and_those_beside_the_classes_are_not(coloured: Path) -> None:
+    (coloured / "red" / "more").mkdir()
+    (coloured / "red" / "0.png").rename(coloured / "red" / "more" / "0.png")
+    for name in ("1.PNG", "2.jpg", ".3.png", "readme.md"):
+        (coloured / name).write_bytes(b"")
+    found = collection.find(coloured)
+    assert found.beside == ("1.PNG", "2.jpg")
+    assert len(found.pictures) == 60
+    assert ("red/more/0.png", "red") in {(one.name, one.label) for one in found.pictures}
+
+
 def test_the_digits_are_pictures_of_ten_classes() -> None:
     found = collection.load(collection.find(None), preset("unit", (32, 32)), Silent())
     assert found.files.labels == tuple("0123456789")
@@ -145,6 +156,15 @@ def in_two_classes(folder: Path) -> None:
     shutil.copy(folder / "red" / "0.png", folder / "green" / "like-red.png")
 
 
+def too_narrow(folder: Path) -> None:
+    Image.new("RGB", (200_000, 1)).save(folder / "blue" / "7.png")
+
+
+def a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("red/0.png\n")
+
+
 def odd_name(folder: Path) -> None:
     (folder / "red" / "0.png").rename(folder / "red" / "a\nb.png")
 
@@ -162,8 +182,10 @@ def odd_class(folder: Path) -> None:
         (empty_class, "No pictures in .*yellow"),
         (few, "at least 10 different pictures of each class, got 9 of red"),
         (few_different, "at least 10 different pictures of each class, got 9 of red"),
-        (unreadable, "5.png is not a picture that can be read"),
-        (in_two_classes, "green/like-red.png and red/0.png are the same picture"),
+        (a_file, "coloured is a file. Required: a folder with a folder of pictures for each class"),
+        (unreadable, "coloured/green/5.png is not a picture that can be read"),
+        (too_narrow, "coloured/blue/7.png: A picture of 200000 x 1 pixels would become"),
+        (in_two_classes, "coloured/green/like-red.png and .*coloured/red/0.png are the same picture"),
         (odd_name, r"'red/a\\nb.png' cannot stand in a list"),
         (odd_class, "'red ' cannot stand in a list"),
     ],
@@ -172,6 +194,31 @@ def test_what_cannot_be_learnt_from_is_refused(coloured: Path, spoil: object, me
     spoil(coloured)  # type: ignore[operator]
     with pytest.raises(UsageError, match=message):
         divide(load(coloured))
+
+
+def test_all_broken_pictures_are_named_at_once(coloured: Path) -> None:
+    broken = [coloured / "green" / "5.png", coloured / "red" / "10.png", coloured / "red" / "2.png"]
+    for path in broken:
+        path.write_bytes(b"no picture")
+    with pytest.raises(UsageError) as refusal:
+        load(coloured)
+    first, *others = str(refusal.value).split("\n")
+    assert first.startswith(f"{broken[0]} is not a picture that can be read (")
+    assert others == ["Refused as well, 2 in all:", f"  {broken[1]}", f"  {broken[2]}"]
+
+
+def test_all_pictures_in_two_classes_are_named_at_once_as_far_as_they_fit(coloured: Path) -> None:
+    for path in (coloured / "red").glob("*.png"):
+        for label in ("blue", "green"):
+            shutil.copy(path, coloured / label / f"red-{path.name}")
+    with pytest.raises(UsageError) as refusal:
+        load(coloured)
+    first, count, *others = str(refusal.value).split("\n")
+    pair = f"{coloured}/blue/red-0.png and {coloured}/green/red-0.png"
+    assert first.startswith(f"{pair} are the same picture at the network's size, in two classes")
+    assert count == "Refused as well, 39 in all:"
+    assert others[0] == f"  {coloured}/blue/red-1.png and {coloured}/green/red-1.png"
+    assert (len(others), others[-1]) == (21, "  and 19 more")
 
 
 def test_more_pixels_than_memory_should_hold_are_refused(coloured: Path, monkeypatch: pytest.MonkeyPatch) -> None:

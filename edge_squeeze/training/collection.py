@@ -14,13 +14,14 @@ from PIL import Image
 
 from edge_squeeze.errors import UsageError
 from edge_squeeze.networks.arithmetic import COLOURS
-from edge_squeeze.pictures import as_rgb, list_pictures, open_picture
+from edge_squeeze.pictures import SUFFIXES, as_rgb, list_pictures, open_picture
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.training import digits
 
 FEWEST_CLASSES = 2
 LARGEST_BYTES = 4 << 30  # of all pixels together, which are kept in memory
+MOST_TOLD = 20  # more pictures that are refused: with them, the message fills a screen
 REQUIRED = "Required: a folder with a folder of pictures for each class, called like the class"
 
 
@@ -41,6 +42,11 @@ class Files:
     labels: tuple[str, ...]
     source: str
     folder: Path | None  # None: they are not on disk yet
+    beside: tuple[str, ...] = ()  # pictures that are in no class, and left out
+
+    def path(self, picture: Labelled) -> Path:
+        """Where the user finds `picture`."""
+        return Path(picture.name) if self.folder is None else self.folder / picture.name
 
 
 @dataclass(frozen=True)
@@ -60,12 +66,15 @@ def find(images: Path | None) -> Files:
         pictures = tuple(Labelled(name, PurePosixPath(name).parts[0], content) for name, content in drawn.items())
         return Files(pictures, tuple(sorted({picture.label for picture in pictures})), digits.SOURCE, None)
     if not images.is_dir():
-        raise UsageError(f"No such folder: {images}. {REQUIRED}.")
-    classes = sorted(path for path in images.iterdir() if path.is_dir() and not path.name.startswith("."))
+        what = f"{images} is a file" if images.exists() else f"No such folder: {images}"
+        raise UsageError(f"{what}. {REQUIRED}.")
+    seen = sorted(path for path in images.iterdir() if not path.name.startswith("."))
+    classes = [path for path in seen if path.is_dir()]
+    beside = tuple(path.name for path in seen if path.suffix.lower() in SUFFIXES and path.is_file())
     if len(classes) < FEWEST_CLASSES:
         raise UsageError(f"{images} has {len(classes)} of the {FEWEST_CLASSES} classes that it takes. {REQUIRED}.")
     pictures = tuple(one for folder in classes for one in _pictures(folder))
-    return Files(pictures, tuple(folder.name for folder in classes), str(images), images)
+    return Files(pictures, tuple(folder.name for folder in classes), str(images), images, beside)
 
 
 def _pictures(folder: Path) -> list[Labelled]:
@@ -78,36 +87,65 @@ def _pictures(folder: Path) -> list[Labelled]:
 
 
 def load(files: Files, preprocessing: Preprocessing, reporter: Reporter) -> Collection:
-    """The pixels and classes of `files`; UsageError names a picture that cannot be read, or is in two classes."""
+    """The pixels and classes of `files`; UsageError names those that cannot be read, or are in two classes."""
     height, width = preprocessing.size
     if (size := len(files.pictures) * height * width * COLOURS) > LARGEST_BYTES:
         raise UsageError(
             f"{len(files.pictures):,} pictures of {height} x {width} take {size:,} bytes. Required: at most "
             f"{LARGEST_BYTES:,}. Give fewer, or a smaller --input-size."
         )
-    shown = reporter.track(files.pictures, "read")
-    pixels = np.stack([preprocessing.pixels(_open(one, files.folder)) for one in shown])
+    pixels = _read(files, preprocessing, reporter)
     numbers = {label: number for number, label in enumerate(files.labels)}
     truth = np.array([numbers[one.label] for one in files.pictures], np.intp)
     digests = tuple(hashlib.sha256(one.tobytes()).hexdigest() for one in pixels)
-    _check_labels(files.pictures, digests)
+    _check_labels(files, digests)
     return Collection(files, pixels, truth, digests)
 
 
-def _open(picture: Labelled, folder: Path | None) -> Image.Image:
+def _read(files: Files, preprocessing: Preprocessing, reporter: Reporter) -> Pixels:
+    """The pixels [N,H,W,3] of all `files`; UsageError names those that have none."""
+    pixels: list[Pixels] = []
+    problems: dict[str, str] = {}
+    for picture in reporter.track(files.pictures, "read"):
+        try:
+            pixels.append(_pixels(picture, files, preprocessing))
+        except UsageError as error:
+            problems[str(files.path(picture))] = str(error)
+    _refuse(problems)
+    return np.stack(pixels)
+
+
+def _pixels(picture: Labelled, files: Files, preprocessing: Preprocessing) -> Pixels:
+    opened = _open(picture, files)
+    try:
+        return preprocessing.pixels(opened)
+    except UsageError as error:
+        raise UsageError(f"{files.path(picture)}: {error}") from error
+
+
+def _open(picture: Labelled, files: Files) -> Image.Image:
     if picture.content is not None:
         return as_rgb(Image.open(io.BytesIO(picture.content)))
-    assert folder
-    return open_picture(folder / picture.name)
+    return open_picture(files.path(picture))
 
 
-def _check_labels(pictures: Sequence[Labelled], digests: Sequence[str]) -> None:
+def _check_labels(files: Files, digests: Sequence[str]) -> None:
     """Raise UsageError where the network would see the same picture in two classes."""
     first: dict[str, Labelled] = {}
-    for picture, digest in zip(pictures, digests, strict=True):
-        other = first.setdefault(digest, picture)
-        if other.label != picture.label:
-            raise UsageError(
-                f"{other.name} and {picture.name} are the same picture at the network's size, in two classes. Remove "
-                "one of them."
-            )
+    pairs = [(first.setdefault(digest, one), one) for one, digest in zip(files.pictures, digests, strict=True)]
+    both = [f"{files.path(other)} and {files.path(one)}" for other, one in pairs if other.label != one.label]
+    why = "are the same picture at the network's size, in two classes. Remove one of them."
+    _refuse({names: f"{names} {why}" for names in both})
+
+
+def _refuse(problems: dict[str, str]) -> None:
+    """Raise UsageError, if there are `problems` (where -> what), with the first of them and where the others are."""
+    if not problems:
+        return
+    first, *others = problems
+    lines = [problems[first], *(f"  {where}" for where in others[:MOST_TOLD])]
+    if others:
+        lines.insert(1, f"Refused as well, {len(others):,} in all:")
+    if len(others) > MOST_TOLD:
+        lines.append(f"  and {len(others) - MOST_TOLD:,} more")
+    raise UsageError("\n".join(lines))

@@ -49,6 +49,8 @@ def train(options: TrainOptions, reporter: Reporter) -> Trained:
         parts = split(pictures.truth, pictures.digests, files.labels, options.seed)
         reporter.note(f"{_counts(parts)} of {len(files.labels)} classes, from {files.source}")
         reporter.note(f"prepared as: {describe(preprocessing)}")
+        if files.beside:
+            reporter.note(_left_out(files.beside))
     task = Task(arch, preprocessing, pictures, parts, options)
     with reporter.step(f"train {arch.variant}"):
         originals.load_tensorflow()
@@ -65,6 +67,11 @@ def train(options: TrainOptions, reporter: Reporter) -> Trained:
 def _counts(parts: Split) -> str:
     train, validation, test = (len(rows) for rows in (parts.train, parts.validation, parts.test))
     return f"{train:,} pictures to learn from, {validation:,} to choose by, {test:,} to judge by,"
+
+
+def _left_out(beside: tuple[str, ...]) -> str:
+    count, which = ("1 picture", beside[0]) if len(beside) == 1 else (f"{len(beside):,} pictures", f"{beside[0]}, ...")
+    return f"warning: left out {count} beside the folders of the classes: {which}"
 
 
 def _course(fitted: Fitted) -> str:
