@@ -53,6 +53,8 @@ def accuracy(exported: Path, listed: Path) -> float:
 def test_colours_are_learnt(trained: Trained) -> None:
     assert trained.accuracy >= 0.9
     assert trained.learnt
+    assert not trained.dead
+    assert trained.warning is None
     assert trained.interval[0] < trained.accuracy <= trained.interval[1]
     assert trained.tested == 24
 
@@ -110,6 +112,16 @@ def test_labels_by_lot_cannot_be_learnt(coloured: Path, tmp_path: Path) -> None:
     found = edge_squeeze.train("squeezenet-lab", images=tmp_path / "lot", out=tmp_path / "trained", **ENOUGH)
     assert found.accuracy < 0.7
     assert not found.learnt
+    assert not found.dead
+    assert "not surely better than always naming the most frequent class" in str(found.warning)
+
+
+def test_a_network_that_died_is_said_to_be_dead(coloured: Path, tmp_path: Path) -> None:
+    found = edge_squeeze.train("squeezenet-lab", images=coloured, out=tmp_path, **SMALL, epochs=2, learning_rate=1.0)
+    assert found.dead
+    assert not found.learnt
+    assert "Every test picture gets the same scores: the network is dead" in str(found.warning)
+    assert "lower --learning-rate" in str(found.warning)
 
 
 def test_one_seed_gives_one_split_and_one_beginning(coloured: Path, tmp_path: Path) -> None:

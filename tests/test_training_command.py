@@ -18,6 +18,9 @@ from conftest import CommandLine
 
 import edge_squeeze
 from edge_squeeze.pictures import list_pictures
+from edge_squeeze.reporting import Silent
+from edge_squeeze.training import commands, training
+from edge_squeeze.training.training import Trained
 
 SMALL = ("--input-size", "16", "--base-e", "32", "--incr-e", "32", "--batch-size", "8")
 ENOUGH = (*SMALL, "--epochs", "10", "--learning-rate", "0.002")
@@ -53,6 +56,7 @@ def test_train_then_what_it_says_is_next(command_line: CommandLine, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert "of the 24 test pictures are told right (95 % interval: " in done.stdout
     assert "validation accuracy by epoch" in done.stderr
+    assert "left out" not in done.stderr
     assert "WARNING" not in done.stderr
     trained = tmp_path / "trained" / "squeezenet-lab"
     record = json.loads((trained / "training.json").read_text())
@@ -83,6 +87,68 @@ def test_unusable_input_ends_with_2(command_line: CommandLine, tmp_path: Path) -
     assert "No such folder: missing" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def told(capsys: pytest.CaptureFixture[str], accuracy: float, *, dead: bool, as_json: bool = False) -> str:
+    """What the command prints of a training."""
+    trained = Trained(
+        Path("trained/x"), accuracy, (accuracy - 0.1, accuracy + 0.05), 99, 0.5, dead, "edge-squeeze export x"
+    )
+    commands._show(trained, as_json=as_json)
+    return capsys.readouterr().out
+
+
+def test_the_command_that_is_next_depends_on_what_was_learnt(capsys: pytest.CaptureFixture[str]) -> None:
+    learnt, unsure, dead = (
+        told(capsys, right, dead=dead) for right, dead in ((0.9, False), (0.55, False), (0.5, True))
+    )
+    assert "Warning" not in learnt
+    assert learnt.endswith("\n\nNext:\n  edge-squeeze export x\n")
+    assert "Warning: That is not surely better than always naming the most frequent class (50.0%)." in unsure
+    assert unsure.endswith("\n\nTo export it all the same:\n  edge-squeeze export x\n")
+    assert "Warning: Every test picture gets the same scores: the network is dead" in dead
+    assert "export" not in dead
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "dead", "warning"), [(0.9, False, None), (0.55, False, "That"), (0.5, True, "Every")]
+)
+def test_json_tells_what_was_learnt(
+    capsys: pytest.CaptureFixture[str], accuracy: float, dead: bool, warning: str | None
+) -> None:
+    found = json.loads(told(capsys, accuracy, dead=dead, as_json=True))
+    assert (found["learnt"], found["dead"]) == (warning is None, dead)
+    assert (found["warning"] or "").split(" ")[0] == (warning or "")
+
+
+class Notes(Silent):
+    """A Reporter that keeps the notes."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        ((), []),
+        (("x.png",), ["warning: left out 1 picture beside the folders of the classes: x.png"]),
+        (("x.png", "y.jpg"), ["warning: left out 2 pictures beside the folders of the classes: x.png, ..."]),
+    ],
+)
+def test_pictures_beside_the_classes_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: tuple[str, ...], said: list[str]
+) -> None:
+    monkeypatch.setattr(training, "fit", lambda *_: 1 / 0)
+    notes, images = Notes(), draw(tmp_path / "few", each=10)
+    for name in beside:
+        (images / name).write_bytes(b"")
+    with pytest.raises(ZeroDivisionError):
+        edge_squeeze.train("squeezenet-lab", images=images, out=tmp_path, input_size=16, reporter=notes)
+    assert [text for text in notes.texts if "warning" in text] == said
 
 
 def start(folder: Path, *more: str) -> subprocess.Popen[str]:

@@ -48,7 +48,8 @@ def _show(trained: Trained, *, as_json: bool) -> None:
     from edge_squeeze.console import print_json, print_text
 
     if as_json:
-        print_json({**dataclasses.asdict(trained), "folder": str(trained.folder), "learnt": trained.learnt})
+        judged = {"learnt": trained.learnt, "warning": trained.warning}
+        print_json({**dataclasses.asdict(trained), "folder": str(trained.folder), **judged})
         return
     low, high = trained.interval
     print_text(
@@ -56,6 +57,7 @@ def _show(trained: Trained, *, as_json: bool) -> None:
         f"{trained.accuracy:.1%} of the {trained.tested:,} test pictures are told right "
         f"(95 % interval: {low:.1%} to {high:.1%}). They were looked at once, at the end.",
     )
-    if not trained.learnt:
-        print_text(f"That is not surely better than always naming the most frequent class ({trained.chance:.1%}).")
-    print_text("", "Next:", f"  {trained.next_command}")
+    if trained.warning:
+        print_text("", f"Warning: {trained.warning}")
+    if not trained.dead:
+        print_text("", "Next:" if trained.learnt else "To export it all the same:", f"  {trained.next_command}")

@@ -28,6 +28,7 @@ LARGEST_STEP = 1.0  # norm of a step's gradient: without batch normalisation, a 
 # narrow network one or two did so in 2 of 5 trainings that began at 0. Softmax does not see what all have more of.
 FIRST_BIAS = 5.0
 SMALLEST = 1e-12  # probability, for a finite loss
+SAME = 1e-6  # of a probability: less is rounding. Dead networks were seen to vary by 0, random ones by 0.13 and more
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Fitted:
     epochs: tuple[Epoch, ...]
     best: Epoch
     right: int  # of the test pictures
+    dead: bool  # all of these get the same scores
 
 
 def fit(task: Task, reporter: Reporter) -> Fitted:
@@ -85,8 +87,9 @@ def fit(task: Task, reporter: Reporter) -> Fitted:
     assert best
     for name, arrays in layers.items():
         model.get_layer(name).set_weights(list(arrays))
-    right = _right(_scores(model, task, task.split.test), task, task.split.test)
-    return Fitted(layers, tuple(epochs), best, right)
+    scores = _scores(model, task, task.split.test)
+    dead = bool((np.ptp(scores, axis=0) <= SAME * scores.max(axis=0)).all())
+    return Fitted(layers, tuple(epochs), best, _right(scores, task, task.split.test), dead)
 
 
 def _compiled(task: Task) -> Any:

@@ -16,6 +16,8 @@ from edge_squeeze.training.fitting import Fitted, Task, fit
 from edge_squeeze.training.options import TrainOptions
 from edge_squeeze.training.splitting import Split, split
 
+LEARNING_RATE = f"--learning-rate (default: {TrainOptions.learning_rate:g})"
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -26,12 +28,28 @@ class Trained:
     interval: tuple[float, float]  # Wilson's, of 95 %
     tested: int
     chance: float  # accuracy of always naming the most frequent class
+    dead: bool  # every test picture gets the same scores
     next_command: str
 
     @property
     def learnt(self) -> bool:
         """Whether the accuracy is surely better than `chance`."""
         return self.interval[0] > self.chance
+
+    @property
+    def warning(self) -> str | None:
+        """What is wrong with it, and what to change; None if it has learnt."""
+        if self.dead:
+            return (
+                "Every test picture gets the same scores: the network is dead. "
+                f"Train again with a lower {LEARNING_RATE}, or another --seed."
+            )
+        if not self.learnt:
+            return (
+                f"That is not surely better than always naming the most frequent class ({self.chance:.1%}). Train "
+                f"again with more pictures, more --epochs, or another {LEARNING_RATE}."
+            )
+        return None
 
 
 def train(options: TrainOptions, reporter: Reporter) -> Trained:
@@ -61,7 +79,7 @@ def train(options: TrainOptions, reporter: Reporter) -> Trained:
     truth = pictures.truth[parts.test]
     chance = float(np.bincount(truth).max() / len(truth))
     accuracy, interval = fitted.right / len(truth), wilson(fitted.right, len(truth))
-    return Trained(options.folder, accuracy, interval, len(truth), chance, keeping.next_command(options))
+    return Trained(options.folder, accuracy, interval, len(truth), chance, fitted.dead, keeping.next_command(options))
 
 
 def _counts(parts: Split) -> str:
