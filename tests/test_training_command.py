@@ -19,7 +19,7 @@ from conftest import CommandLine
 import edge_squeeze
 from edge_squeeze.pictures import list_pictures
 from edge_squeeze.reporting import Silent
-from edge_squeeze.training import commands, training
+from edge_squeeze.training import commands, fitting, training
 from edge_squeeze.training.training import Trained
 
 SMALL = ("--input-size", "16", "--base-e", "32", "--incr-e", "32", "--batch-size", "8")
@@ -131,6 +131,16 @@ class Notes(Silent):
         self.texts.append(text)
 
 
+@pytest.mark.parametrize(("epochs", "told"), [(1, 1), (7, 7), (10, 10), (15, 11), (10_000, 11)])
+def test_a_long_training_tells_of_ten_epochs_and_the_first(epochs: int, told: int) -> None:
+    notes = Notes()
+    for number in range(1, epochs + 1):
+        fitting._tell(fitting.Epoch(number, 0.1, 0.9, 0.2, 0.85), epochs, notes)
+    assert len(notes.texts) == told
+    assert notes.texts[0] == f"epoch 1 of {epochs}: validation accuracy 85.0%"
+    assert notes.texts[-1] == f"epoch {epochs} of {epochs}: validation accuracy 85.0%"
+
+
 @pytest.mark.parametrize(
     ("beside", "said"),
     [
@@ -142,7 +152,7 @@ class Notes(Silent):
 def test_pictures_beside_the_classes_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: tuple[str, ...], said: list[str]
 ) -> None:
-    monkeypatch.setattr(training, "fit", lambda *_: 1 / 0)
+    monkeypatch.setattr(training, "_fit", lambda *_: 1 / 0)
     notes, images = Notes(), draw(tmp_path / "few", each=10)
     for name in beside:
         (images / name).write_bytes(b"")
@@ -159,13 +169,13 @@ def start(folder: Path, *more: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("seconds", [0.0, 6.0])  # while TensorFlow is loaded, while it trains
-def test_an_interrupted_training_says_so_and_leaves_nothing(tmp_path: Path, seconds: float) -> None:
+@pytest.mark.parametrize("line", ["[1] pictures", "epoch 1 of 300: validation accuracy "])
+def test_an_interrupted_training_says_so_and_leaves_nothing(tmp_path: Path, line: str) -> None:
+    """While TensorFlow is loaded, and while it trains: that it does is told meanwhile, also where no terminal is."""
     draw(tmp_path / "pictures", each=12)
-    process = start(tmp_path, "--epochs", "10000")
+    process = start(tmp_path, "--epochs", "300")
     assert process.stderr is not None
-    assert process.stderr.readline().startswith("[1]")
-    time.sleep(seconds)
+    assert any(told.strip().startswith(line) for told in iter(process.stderr.readline, ""))
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode == 130

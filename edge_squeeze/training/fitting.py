@@ -29,6 +29,7 @@ LARGEST_STEP = 1.0  # norm of a step's gradient: without batch normalisation, a 
 FIRST_BIAS = 5.0
 SMALLEST = 1e-12  # probability, for a finite loss
 SAME = 1e-6  # of a probability: less is rounding. Dead networks were seen to vary by 0, random ones by 0.13 and more
+TOLD = 10  # epochs, and the first: somebody who reads a log sees how a long training goes
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def fit(task: Task, reporter: Reporter) -> Fitted:
                 f"The training diverged in epoch {number}. Give a --learning-rate below {task.options.learning_rate:g}."
             )
         epochs.append(epoch)
+        _tell(epoch, task.options.epochs, reporter)
         if best is None or epoch.rank > best.rank:
             best, layers = epoch, _layers(model)
     assert best
@@ -90,6 +92,11 @@ def fit(task: Task, reporter: Reporter) -> Fitted:
     scores = _scores(model, task, task.split.test)
     dead = bool((np.ptp(scores, axis=0) <= SAME * scores.max(axis=0)).all())
     return Fitted(layers, tuple(epochs), best, _right(scores, task, task.split.test), dead)
+
+
+def _tell(epoch: Epoch, epochs: int, reporter: Reporter) -> None:
+    if epoch.number == 1 or epoch.number * TOLD // epochs > (epoch.number - 1) * TOLD // epochs:
+        reporter.note(f"epoch {epoch.number} of {epochs}: validation accuracy {epoch.validation_accuracy:.1%}")
 
 
 def _compiled(task: Task) -> Any:

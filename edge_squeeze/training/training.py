@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,16 +71,24 @@ def train(options: TrainOptions, reporter: Reporter) -> Trained:
         if files.beside:
             reporter.note(_left_out(files.beside))
     task = Task(arch, preprocessing, pictures, parts, options)
-    with reporter.step(f"train {arch.variant}"):
+    with reporter.step("load TensorFlow"):
         originals.load_tensorflow()
-        fitted = fit(task, reporter)
-        reporter.note(_course(fitted))
+    fitted = _fit(task, reporter)
     with reporter.step(f"write {options.folder}"):
         keeping.keep(task, fitted)
     truth = pictures.truth[parts.test]
     chance = float(np.bincount(truth).max() / len(truth))
     accuracy, interval = fitted.right / len(truth), wilson(fitted.right, len(truth))
     return Trained(options.folder, accuracy, interval, len(truth), chance, fitted.dead, keeping.next_command(options))
+
+
+def _fit(task: Task, reporter: Reporter) -> Fitted:
+    """What `fit` makes of `task`. It is no step, since the notes of one are shown when it is over."""
+    start = time.perf_counter()
+    reporter.note(f"trains {task.arch.variant} on {len(task.split.train):,} pictures; epochs: {task.options.epochs:,}")
+    fitted = fit(task, reporter)
+    reporter.note(f"{_course(fitted)}; {time.perf_counter() - start:.1f} s")
+    return fitted
 
 
 def _counts(parts: Split) -> str:
