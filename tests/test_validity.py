@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import STANDARD, a_launch, a_memory_launch, an_arm, launches
+from synthetic import MS, STANDARD, a_launch, a_memory_launch, an_arm, launches
 from validity_cases import QUIET, TABLE, Done, Make, all_launches, checked, each, medians, told
 
 from edge_squeeze.benchmarks.checks import FAIL, INVALID, PASS, SUSPECT, UNKNOWN, VALID, WARN, Check, rollup
@@ -201,3 +201,9 @@ def test_nearly_all_quiet_sessions_are_valid() -> None:
     found = [rollup(checked(a_quiet_session(rng), STANDARD)) for _ in range(200)]
     assert found.count(VALID) >= 190
     assert INVALID not in found
+
+
+@pytest.mark.parametrize(("run_delay_ms", "status", "limit"), [(14, PASS, 0.03), (16, WARN, 0.03), (51, FAIL, 0.1)])
+def test_the_limit_that_is_told_is_the_one_that_was_passed(run_delay_ms: int, status: str, limit: float) -> None:
+    (found,) = (one for one in told("run_delay_ns")(run_delay_ms * MS) if one.id == "waiting")
+    assert (found.status, found.threshold) == (status, limit)
