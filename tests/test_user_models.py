@@ -20,6 +20,9 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures import PHOTOGRAPHS, photograph_crops
 
 
+EVERY = [pytest.param(name, marks=pytest.mark.slow) if name == "mobilenet" else name for name in CASES]  # a minute
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with pictures to calibrate and to judge on, and labels."""
@@ -66,7 +69,7 @@ def exported(home: Path, trained: Callable[[str], Path]) -> Callable[[str], list
     return export
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EVERY)
 def test_every_target_of_a_users_model_is_proven(exported: Callable[[str], list[Any]], name: str) -> None:
     case, artifacts = CASES[name], exported(name)
     assert [(one.manifest.format, one.manifest.precision) for one in artifacts] == [
@@ -81,7 +84,7 @@ def test_every_target_of_a_users_model_is_proven(exported: Callable[[str], list[
         assert one.manifest.name.startswith(f"{name}-{one.manifest.format}-{one.manifest.precision}")
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EVERY)
 def test_what_was_written_verifies_and_predicts(exported: Callable[[str], list[Any]], home: Path, name: str) -> None:
     pictures = sorted((home / "test").glob("*crop [1-4].png"))
     for one in exported(name):
