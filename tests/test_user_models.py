@@ -19,7 +19,6 @@ from edge_squeeze.converters.targets import TARGETS
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures import PHOTOGRAPHS, photograph_crops
 
-
 EVERY = [pytest.param(name, marks=pytest.mark.slow) if name == "mobilenet" else name for name in CASES]  # a minute
 
 
