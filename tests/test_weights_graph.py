@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 import edge_squeeze
@@ -66,6 +67,14 @@ def test_files_of_weights_alone_tell_nothing(tmp_path: Path) -> None:
     edge_squeeze.build("squeezenet-lab", weights="random", classes=3, input_size=24).save_weights(path)
     arch, weights = subject.find_weights("squeezenet-lab", path)
     assert (arch.input_size, weights.told.graph) == ((32, 32), None)
+
+
+def test_a_configuration_that_fills_the_memory_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, ".h5")
+    with h5py.File(path, "a") as file:
+        file.attrs["model_config"] = " " * (1 << 24) + "{}"
+    with pytest.raises(UsageError, match="its configuration is too long"):
+        built(path)
 
 
 @pytest.mark.parametrize("config", [None, [], {}, "x", {"class_name": "Functional", "config": 3}])

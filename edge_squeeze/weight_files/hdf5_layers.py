@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # Keras 3; tf.keras 2.12 and 2.13
 DEEPEST_MODEL = 1  # models inside the model
 CONFIG = "model_config"
+LONGEST_CONFIG = 1 << 24
 MOST_MEMBERS = 10_000
 LONGEST_ATTRIBUTE = 1 << 20
 FLOAT_BYTES = (2, 4, 8)
@@ -153,6 +154,16 @@ def texts(owner: Any, key: str) -> list[str]:
     return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
 
 
+def configuration(file: Any) -> str | None:
+    """The JSON that a whole model has of itself; None in a file of weights alone."""
+    if CONFIG not in file.attrs:
+        return None
+    (config,) = texts(file, CONFIG)
+    if len(config) > LONGEST_CONFIG:
+        raise Refused("its configuration is too long")
+    return config
+
+
 def by_number(name: str) -> tuple[str, int]:
     """Sorts conv2d, conv2d_1, conv2d_2 ... conv2d_10."""
     match = re.fullmatch(r"(.*?)_?(\d{0,9})", name, re.DOTALL)
@@ -172,13 +183,12 @@ def main() -> None:
     limit, data = int(sys.argv[1]), sys.stdin.buffer.read()
     confine(limit)
     found: list[Layer] = []
-    config = None
+    config: str | None = None
     try:
         # Read through a Python object, libhdf5 opens no file for a link; for external storage it would (see _array).
         with h5py.File(io.BytesIO(data), "r") as file:
             found = list(Reader(file, limit).layers())
-            if CONFIG in file.attrs:
-                (config,) = texts(file, CONFIG)
+            config = configuration(file)
         answer: dict[str, Any] = {
             "config": config,
             "layers": [{"name": x.name, "group": x.group, "shapes": [a.shape for a in x.arrays]} for x in found],
