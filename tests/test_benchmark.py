@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -208,3 +209,13 @@ def test_an_out_that_cannot_be_is_refused_before_anything_is_measured(tmp_path: 
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(UsageError, match="--out"):
         documents.check([tmp_path / name])
+
+
+def test_saved_results_are_as_readable_as_other_files(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        results.save(tmp_path / "r.json", "{}")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "r.json").stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [tmp_path / "r.json"]

@@ -85,3 +85,19 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return Path(f"/proc/{pid}").exists()
+
+
+def test_a_pipe_that_breaks_while_sigpipe_is_ignored_ends_as_it_does_otherwise() -> None:
+    code = """if True:
+        import signal
+        from edge_squeeze import ending
+        def work():
+            before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+            try:
+                raise BrokenPipeError
+            finally:
+                signal.signal(signal.SIGPIPE, before)
+        ending.run(work)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")

@@ -4,6 +4,7 @@ import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.manifest import WeightsRecord
 from edge_squeeze.original import Original
 from edge_squeeze.parity import at_least
+from edge_squeeze.reporting import Silent
 
 NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
 
@@ -140,9 +142,17 @@ def all_zero(layers: dict[str, list[np.ndarray]]) -> None:
 
 def test_an_original_that_always_says_the_same_proves_nothing(tmp_path: Path, original_11: Original) -> None:
     write_weights(tmp_path / "zero.pkl", original_11, all_zero)
-    (one,) = edge_squeeze.export(weights=tmp_path / "zero.pkl", out=tmp_path / "out")
+
+    class Heard(Silent):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    (one,) = edge_squeeze.export(weights=tmp_path / "zero.pkl", out=tmp_path / "out", reporter=Heard())
     assert one.proof.verdict == "unproven"
     assert "the same scores for every picture" in one.proof.reason
+    assert any(note.startswith("warning: the original gives the same scores") for note in Heard.notes)
 
 
 def test_one_picture_proves_nothing(exported_11: dict[str, Exported], pictures: Path) -> None:
