@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,11 @@ def ask(
     if seed < 0:
         raise UsageError(f"seed must be 0 or more, got {seed}.")
     cpus = cores.select(policy, cores.clusters())
+    if not hasattr(os, "sched_setaffinity") and set(cpus) != set(cores.allowed()):
+        raise UsageError(
+            f"--cores {policy} requires a system that binds processes to cores, as Linux does. This one does not. "
+            "Leave --cores out to measure on whichever cores the system chooses."
+        )
     counts = [cores.default_threads(cpus)] if threads is None else _threads(str(threads))
     names = None if runtime is None else _words(runtime)
     return Ask(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -80,7 +81,12 @@ class Journal:
 
     def finish(self) -> None:
         """Forget the file: its session is complete."""
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.unlink(missing_ok=True)
+        except PermissionError:  # Windows removes no open file
+            self._file.close()
+            with contextlib.suppress(PermissionError):  # another session has it open: it is forgotten after a day
+                self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -93,13 +99,18 @@ def _forget_old(path: Path) -> None:
     """Remove the journals of other sessions that nobody went on with."""
     for other in path.parent.glob("*.jsonl"):
         if other != path and time.time() - other.stat().st_mtime > OLDEST_S:
-            other.unlink(missing_ok=True)
+            with contextlib.suppress(PermissionError):  # Windows removes no file that another process has open
+                other.unlink(missing_ok=True)
 
 
 def _lock(descriptor: int, path: Path) -> None:
+    """Hold the file for this process; UsageError if another one does.
+
+    Windows has no fcntl and locks that keep readers out, too: there nothing keeps a second session from starting.
+    """
     try:
         import fcntl
-    except ImportError:  # Windows
+    except ImportError:
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from edge_squeeze import manifest as manifests
+from edge_squeeze import manifest as manifests, systems
 from edge_squeeze.errors import UsageError
 from edge_squeeze.manifest import Manifest
 from edge_squeeze.text_files import read_json, read_text
 
 MANIFEST, LABELS, PARITY, CALIBRATION = "model.json", "labels.txt", "parity.json", "calibration.json"
 TEMPORARY = ".{name}.partial-{pid}"
+OLD = ".old"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # from Linux' fcntl.h and fs.h
 
 
@@ -176,19 +175,9 @@ def _write_durably(path: Path, data: bytes) -> None:
 def remove_leftovers(path: Path) -> None:
     """Remove what killed processes made ready to stand at `path`, unless they still run."""
     for leftover in path.parent.glob(TEMPORARY.format(name=path.name, pid="*")):
-        pid = leftover.name.rpartition("-")[2]
-        if not (pid.isdigit() and _runs(int(pid))):
+        pid = leftover.name.removesuffix(OLD).rpartition("-")[2]
+        if not (pid.isdigit() and systems.process_runs(int(pid))):
             discard(leftover)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def swap(temporary: Path, folder: Path) -> None:
@@ -196,7 +185,7 @@ def swap(temporary: Path, folder: Path) -> None:
     if not folder.exists():
         temporary.rename(folder)
     elif not _exchange(temporary, folder):  # no such call here: there is an instant without the artifact
-        old = temporary.with_name(temporary.name + ".old")
+        old = temporary.with_name(temporary.name + OLD)
         with contextlib.ExitStack() as undoing:
             folder.rename(old)
             undoing.callback(old.rename, folder)
@@ -208,7 +197,5 @@ def swap(temporary: Path, folder: Path) -> None:
 
 def _exchange(a: Path, b: Path) -> bool:
     """Swap two folders in one step (Linux' renameat2); False where the system cannot."""
-    if not sys.platform.startswith("linux"):
-        return False
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    renameat2 = systems.c_function("renameat2")
     return renameat2 is not None and renameat2(AT_FDCWD, bytes(a), AT_FDCWD, bytes(b), RENAME_EXCHANGE) == 0

@@ -85,8 +85,9 @@ class ConsoleReporter:
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as the one JSON document of this command."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Print `value` as the one JSON document of this command, in ASCII where standard output is not UTF-8."""
+    escaped = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=escaped, allow_nan=False) + "\n")
 
 
 def print_text(*lines: str) -> None:

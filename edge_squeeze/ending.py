@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import math
 import os
 import signal
@@ -14,13 +16,16 @@ from typing import NoReturn
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError
 
 TOGETHER_S = 0.5  # a terminal sends Ctrl-C to us and to our parent, which passes it on
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + SIGINT and 128 + SIGPIPE, as shells have it
 LOG_LINES = 15
 
 
 def run(work: Callable[[], object]) -> NoReturn:
     """Do `work` and end the process as it demands: its own exit code, or that of its error."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us as it ends any other tool
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us as it ends any other tool
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # the name of a class may have what the terminal lacks
     interrupts = _Interrupts()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else a shell wants it ignored
         signal.signal(signal.SIGINT, interrupts)
@@ -52,6 +57,11 @@ class _Interrupts:
 def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
     """End the process as `error` demands."""
     if isinstance(error, SystemExit):
+        try:
+            sys.stdout.flush()
+        except OSError as unwritten:
+            if unwritten.errno in (errno.EPIPE, errno.EINVAL):  # the latter is what Windows says
+                _end_of_pipe()
         raise error
     if debug:
         traceback.print_exception(error)
@@ -62,10 +72,17 @@ def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
     if isinstance(error, ConversionError) and error.log:
         sys.stderr.write("".join(f"  | {line}\n" for line in error.log.splitlines()[-LOG_LINES:]))
     if isinstance(error, BrokenPipeError):  # where SIGPIPE was ignored for a while
-        os.kill(os.getpid(), signal.SIGPIPE)
+        _end_of_pipe()
     if isinstance(error, EdgeSqueezeError):
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(error.exit_code)
     what = f"{type(error).__name__}: {error}"  # whatever else escapes is a defect, and is told as one
     sys.stderr.write(f"Error: Something that edge-squeeze did not foresee: {what}\nRun again with --debug.\n")
     sys.exit(EdgeSqueezeError.exit_code)
+
+
+def _end_of_pipe() -> NoReturn:
+    """End as `| head` ends other tools, or, where the system has no SIGPIPE, with the exit code that tells of it."""
+    if hasattr(signal, "SIGPIPE"):
+        os.kill(os.getpid(), signal.SIGPIPE)
+    os._exit(BROKEN_PIPE)  # not sys.exit, which would try again to write what is left

@@ -13,8 +13,10 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from edge_squeeze import systems
+
 CRASHED = 4  # a model that could not be run or converted
-CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGBUS} if os.name == "posix" else set()
+CRASHES = ("SIGSEGV", "SIGABRT", "SIGILL", "SIGFPE", "SIGBUS")
 FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 PR_SET_PDEATHSIG = 1  # from Linux' prctl.h
 
@@ -57,11 +59,9 @@ class _Forwarding:
 
 
 def die_with(parent: int) -> None:
-    """Have this process killed when `parent` is: whoever kills the command means its work."""
-    if sys.platform.startswith("linux"):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Have this process killed when `parent` is, where the system can: whoever kills the command means its work."""
+    if prctl := systems.c_function("prctl"):
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(CRASHED)
 
@@ -71,7 +71,7 @@ def _end_as(code: int) -> NoReturn:
     if code >= 0:
         sys.exit(code)
     number = signal.Signals(-code)
-    if number in CRASHES:
+    if number.name in CRASHES:
         what = f"An engine crashed ({number.name}) and took its process along"
         why = "Either a model file is damaged, or made to do that, or pictures are too large for the memory"
     elif number is signal.SIGKILL:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from edge_squeeze.benchmarks.machine import device as devices, telemetry
 from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.decoding import decode
 from edge_squeeze.errors import ConversionError
+from edge_squeeze.systems import ended_by
 
 LAUNCH = "edge_squeeze.benchmarks.launches.launch"
 GRACE_S = 300  # beyond what a launch may measure: to load a large model and run it once
@@ -73,6 +73,6 @@ class Local:
 
 
 def _ended(code: int, stderr: bytes) -> str:
-    if code < 0:
-        return f"crashed ({signal.Signals(-code).name}): the file may be damaged, or the memory too small."
+    if name := ended_by(code):
+        return f"crashed ({name}): the file may be damaged, or the memory too small."
     return "failed: " + " ".join(stderr.decode("utf-8", "replace").strip().splitlines()[-LAST_LINES:])

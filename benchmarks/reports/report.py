@@ -107,11 +107,12 @@ def _protocol(result: Result) -> str:
     arm, profile = result.arms[0].arm, result.profile
     counts = sorted({one.summary.n_launches for one in result.arms if one.summary})
     number = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "0"
+    bound = any(launch.affinity for one in result.arms for launch in one.launches)
     inputs = f"{arm.inputs.count} pictures of {arm.inputs.source}" if arm.inputs.source else "8 seeded inputs in turn"
     return (
         f"{profile.name}: {number} fresh process{'' if number == '1' else 'es'} of each arm, in rounds of random "
         f"order; host arrays in, host arrays out; {inputs}; cores "
-        f"{cpu_ranges(arm.cpus) if arm.cpus else 'any'} of {result.device.name}. Times in ms."
+        f"{cpu_ranges(arm.cpus) if arm.cpus and bound else 'any'} of {result.device.name}. Times in ms."
     )
 
 

@@ -205,10 +205,13 @@ def _told(what: str, remedy: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Lets other commands that change `folder` wait: else, of two lists, the one that is written last would stay."""
+    """Lets other commands that change `folder` wait: else, of two lists, the one that is written last would stay.
+
+    Windows has no fcntl and no locks on folders: there nobody waits.
+    """
     try:
         import fcntl
-    except ImportError:  # Windows
+    except ImportError:
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)

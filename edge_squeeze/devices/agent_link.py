@@ -20,7 +20,8 @@ CHUNK = 1 << 16
 STDIN, STDOUT = 0, 1
 
 
-ENDING = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+# The desk imports this, too, and may be Windows.
+ENDING = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGTERM", "SIGINT") if hasattr(signal, name))
 
 
 class CutError(Exception):

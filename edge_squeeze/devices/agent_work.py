@@ -6,13 +6,11 @@ This module is sent to the board as text, so it needs the standard library alone
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +28,8 @@ Sink = Callable[[bytes], object]
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process."""
+    import fcntl  # not at the top: the desk reads this module's text, and may be Windows
+
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -53,6 +53,8 @@ def own_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 def sweep(parent: Path, prefix: str) -> None:
     """Remove the folders that nobody holds any more."""
+    import fcntl
+
     for folder in parent.glob(f"{prefix}*"):
         descriptor = os.open(folder, os.O_RDONLY)
         with contextlib.suppress(BlockingIOError):
@@ -122,7 +124,7 @@ def _stop(process: subprocess.Popen[bytes], sinks: Mapping[int, Sink]) -> None:
 
 
 def _die_with_parent() -> None:
-    if sys.platform.startswith("linux"):
-        import ctypes
+    import ctypes
 
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if prctl := getattr(ctypes.CDLL(None), "prctl", None):
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

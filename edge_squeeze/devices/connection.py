@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from edge_squeeze import systems
 from edge_squeeze.devices import agent, agent_link, agent_work, refusals
 from edge_squeeze.devices.address import Address
 from edge_squeeze.errors import DeviceError
@@ -23,7 +24,7 @@ HEARTBEAT_S = 15
 GREETING_S = 90  # for a slow device to start Python
 PATIENCE_S = 20  # for a device to clear up
 LAST_LINES = 20
-CUT_CODES = (255, -signal.SIGTERM, -signal.SIGKILL)  # of ssh itself
+CUT_CODES = (255, "SIGTERM", "SIGKILL")  # of ssh itself
 CHUNK = 1 << 20
 # No prompt can be answered here, and a connection that is dead is to be noticed within a minute.
 OPTIONS = {
@@ -73,11 +74,17 @@ class Connection:
         self._writing, self._done, self._greeted = threading.Lock(), threading.Event(), threading.Event()
         self._noise: deque[str] = deque(maxlen=LAST_LINES)
         local = [sys.executable, "-I", "-c", START]
+        if address.host is None and importlib.util.find_spec("fcntl") is None:
+            raise DeviceError(
+                "--device local beside other devices requires locks and process groups as Linux and macOS have them, "
+                "which this system lacks. Measure this machine in a command of its own, without --device."
+            )
         try:
-            # A session of its own: Ctrl-C is for us, and what runs there is to end in good order.
+            # A session or group of its own: Ctrl-C is for us, and what runs there is to end in good order.
             self._process = subprocess.Popen(  # noqa: S603 - the user's own ssh
                 local if address.host is None else ssh_command(address), env=os.environ | NO_WINDOWS,
-                start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                start_new_session=True, creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             )  # fmt: skip
         except FileNotFoundError as error:
             raise DeviceError(
@@ -138,7 +145,8 @@ class Connection:
         self._listener.join(1)
         said = "\n".join([*self._errors] or self._noise)
         if self._greeted.is_set():
-            known = refusals.CUT_OFF if self._process.returncode in CUT_CODES else refusals.UNFORESEEN
+            code = self._process.returncode
+            known = refusals.CUT_OFF if (systems.ended_by(code) or code) in CUT_CODES else refusals.UNFORESEEN
             return refusals.refused(self._address, "while it worked", said, known)
         for line in self._noise:
             if line.startswith(refusals.NO_PYTHON):

@@ -48,6 +48,9 @@ def run(addresses: Sequence[Address], job: Job, *, setup: bool) -> list[Attempt]
 @contextmanager
 def _broken_pipes_are_errors() -> Iterator[None]:
     """Keep a write to an ssh that has ended from ending this process, as the command line has it for its output."""
+    if not hasattr(signal, "SIGPIPE"):
+        yield
+        return
     before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
         yield

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from edge_squeeze.systems import ended_by
 
 OWN_NAME = "edge-squeeze"
 OK, MISSING, TOO_OLD, TOO_NEW = "ok", "missing", "too old", "too new"
@@ -119,11 +120,11 @@ def told_by(exit_code: int, printed: str) -> str | None:
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     raised = [line for line in lines if RAISED.match(line)]
     said = ((raised or lines)[-1:] or [""])[0][:LONGEST_REASON]
-    if exit_code > 0:
+    name = ended_by(exit_code)
+    if name is None:
         return said or f"exit code {exit_code}"
-    if -exit_code == signal.SIGILL:
+    if name == "SIGILL":
         return "ended by SIGILL: it was built for a processor with more instructions than this one has"
-    name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
     return f"ended by {name}" + (f": {said}" if said else "")
 
 
