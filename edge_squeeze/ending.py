@@ -57,12 +57,13 @@ class _Interrupts:
 def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
     """End the process as `error` demands."""
     if isinstance(error, SystemExit):
+        _check_pipe(error.__context__)  # typer makes an exit of it
         try:
             sys.stdout.flush()
         except OSError as unwritten:
-            if unwritten.errno in (errno.EPIPE, errno.EINVAL):  # the latter is what Windows says
-                _end_of_pipe()
+            _check_pipe(unwritten)
         raise error
+    _check_pipe(error)  # where SIGPIPE was ignored for a while
     if debug:
         traceback.print_exception(error)
     if isinstance(error, ModuleNotFoundError):
@@ -71,8 +72,6 @@ def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
         error = remedies.missing_of_base(error.name) or error
     if isinstance(error, ConversionError) and error.log:
         sys.stderr.write("".join(f"  | {line}\n" for line in error.log.splitlines()[-LOG_LINES:]))
-    if isinstance(error, BrokenPipeError):  # where SIGPIPE was ignored for a while
-        _end_of_pipe()
     if isinstance(error, EdgeSqueezeError):
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(error.exit_code)
@@ -81,8 +80,10 @@ def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
     sys.exit(EdgeSqueezeError.exit_code)
 
 
-def _end_of_pipe() -> NoReturn:
-    """End as `| head` ends other tools, or, where the system has no SIGPIPE, with the exit code that tells of it."""
+def _check_pipe(error: BaseException | None) -> None:
+    """End as `| head` ends other tools if `error` says that nobody reads any more."""
     if hasattr(signal, "SIGPIPE"):
-        os.kill(os.getpid(), signal.SIGPIPE)
-    os._exit(BROKEN_PIPE)  # not sys.exit, which would try again to write what is left
+        if isinstance(error, BrokenPipeError):
+            os.kill(os.getpid(), signal.SIGPIPE)
+    elif isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EINVAL) and error.filename is None:
+        os._exit(BROKEN_PIPE)  # EINVAL is what Windows says. Not sys.exit, which would try again to write what is left

@@ -1,4 +1,4 @@
-"""What operating systems lack or do in another way. Each thing is asked for itself: a system's name promises nothing."""
+"""What operating systems lack or do in another way, found by asking for the thing: a system's name promises nothing."""
 
 from __future__ import annotations
 

@@ -3,8 +3,9 @@
 Children inherit it, and theirs. It is a simulation: file systems, consoles and the packages' own native code stay those
 of Linux, and so does `sys.platform`, since the standard library and every package choose their own code by it.
 
-What the standard library itself needs on Linux stays, or was imported before it goes: os.waitpid, os.uname and os.statvfs
-(subprocess, platform, shutil), and os.open of a folder is refused to edge_squeeze alone (shutil.rmtree opens them).
+What the standard library itself needs on Linux stays, or was imported before it goes: os.waitpid, os.uname and
+os.statvfs (subprocess, platform, shutil); os.open of a folder is refused to edge_squeeze alone (shutil.rmtree opens
+them). Signals keep their numbers: subprocess tells how a child ended by them.
 """
 
 from __future__ import annotations
@@ -25,13 +26,20 @@ from pathlib import PurePath
 from typing import Any
 
 OURS = "edge_squeeze"
-SIGNALS = """SIGALRM SIGBUS SIGCHLD SIGCLD SIGCONT SIGHUP SIGIO SIGIOT SIGKILL SIGPIPE SIGPOLL SIGPROF SIGPWR SIGQUIT SIGSTOP
-SIGSYS SIGTRAP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGUSR1 SIGUSR2 SIGVTALRM SIGWINCH SIGXCPU SIGXFSZ alarm pause setitimer
-getitimer pthread_kill pthread_sigmask sigpending sigwait sigwaitinfo sigtimedwait siginterrupt""".split()
-FUNCTIONS = """chown chroot confstr fchdir fchmod fchown fork forkpty getegid geteuid getgid getgroups getloadavg getpgid
-getpgrp getpriority getresgid getresuid getsid getuid initgroups killpg lchown lockf mkfifo mknod nice pipe2 posix_fadvise
-posix_fallocate posix_spawn posix_spawnp pread preadv pwrite pwritev sched_getaffinity sched_setaffinity sched_yield sendfile
-set_blocking setegid seteuid setgid setpgid setpriority setsid setuid sync sysconf wait wait3 wait4 waitid""".split()
+SIGNALS = (
+    "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCLD", "SIGCONT", "SIGHUP", "SIGIO", "SIGIOT", "SIGKILL", "SIGPIPE", "SIGPOLL",
+    "SIGPROF", "SIGPWR", "SIGQUIT", "SIGSTOP", "SIGSYS", "SIGTRAP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG",
+    "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGWINCH", "SIGXCPU", "SIGXFSZ", "alarm", "pause", "setitimer", "getitimer",
+    "pthread_kill", "pthread_sigmask", "sigpending", "sigwait", "sigwaitinfo", "sigtimedwait", "siginterrupt",
+)  # fmt: skip
+FUNCTIONS = (
+    "chown", "chroot", "confstr", "fchdir", "fchmod", "fchown", "fork", "forkpty", "getegid", "geteuid", "getgid",
+    "getgroups", "getloadavg", "getpgid", "getpgrp", "getpriority", "getresgid", "getresuid", "getsid", "getuid",
+    "initgroups", "killpg", "lchown", "lockf", "mkfifo", "mknod", "nice", "pipe2", "posix_fadvise", "posix_fallocate",
+    "posix_spawn", "posix_spawnp", "pread", "preadv", "pwrite", "pwritev", "sched_getaffinity", "sched_setaffinity",
+    "sched_yield", "sendfile", "set_blocking", "setegid", "seteuid", "setgid", "setpgid", "setpriority", "setsid",
+    "setuid", "sync", "sysconf", "wait", "wait3", "wait4", "waitid",
+)  # fmt: skip
 MODULES = {"fcntl", "grp", "nis", "pty", "pwd", "resource", "spwd", "syslog", "termios", "tty"}
 FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$')  # in the name of a file or folder
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
@@ -52,9 +60,7 @@ class OnWindows:
 
 def refuse_audited(event: str, arguments: tuple[Any, ...]) -> None:
     """Refuse names that Windows does not take, and to remove or rename what this process has open."""
-    if event == "open" and isinstance(arguments[0], str) and arguments[2] & os.O_CREAT:
-        check_name(arguments[0])
-    elif event == "os.mkdir":
+    if (event == "open" and isinstance(arguments[0], str) and arguments[2] & os.O_CREAT) or event == "os.mkdir":
         check_name(arguments[0])
     elif event == "os.remove":
         check_closed(arguments[0], arguments[1])
