@@ -29,8 +29,14 @@ def _waiting(case: Case) -> Check:
 
 def _preemption(case: Case) -> Check:
     """Switches that the process did not ask for: what tells of other programs where the kernel counts no waiting."""
-    each = sum(one.nivcsw for one in case.runs) / case.summary.n_samples
+    switches = _total([one.nivcsw for one in case.runs])
+    each = None if switches is None else switches / case.summary.n_samples
     return graded("preemption", each, 1, 10, "It lost its core more than once an inference. End other programs.")
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _quota(case: Case) -> Check:
@@ -81,7 +87,7 @@ def _affinity(case: Case) -> Check:
 
 
 def _faults(case: Case) -> Check:
-    faults = sum(one.majflt for one in case.runs)
+    faults = _total([one.majflt for one in case.runs])
     return graded("major_faults", faults, 0, None, "Pages were read from the disk meanwhile. Free memory first.")
 
 

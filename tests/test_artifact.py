@@ -83,12 +83,12 @@ def test_a_failed_write_spares_what_another_export_left_meanwhile(
 def test_leftovers_of_a_killed_export_are_removed_but_not_those_of_a_running_one(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    dead, alive = (tmp_path / f".artifact.partial-{pid}" for pid in (ended.pid, 1))
-    for folder in (dead, alive):
+    dead, alive = ([tmp_path / f".artifact.partial-{pid}{end}" for end in ("", ".old")] for pid in (ended.pid, 1))
+    for folder in (*dead, *alive):
         folder.mkdir()
     artifact.write(tmp_path / "artifact", NEW)
-    assert not dead.exists()
-    assert alive.exists()
+    assert not any(folder.exists() for folder in dead)
+    assert all(folder.exists() for folder in alive)
 
 
 WRITER = """

@@ -12,6 +12,7 @@ PC = Machine("3.12.1", "python", "Linux", "x86_64", "glibc 2.36", Cpu(None, 1, N
 PI_32 = replace(PC, machine="armv7l", python="3.11.2")
 MUSL = replace(PC, libc="musl")
 MAC = replace(PC, system="Darwin", machine="arm64", libc=None, python="3.14.0")
+WINDOWS = replace(PC, system="Windows", machine="AMD64", libc=None)
 
 
 @pytest.mark.parametrize(
@@ -32,8 +33,15 @@ MAC = replace(PC, system="Darwin", machine="arm64", libc=None, python="3.14.0")
         ("numpy", PI_32, "for armv7l, only for x86_64 and aarch64. Take Debian's python3-numpy: an environment made"),
         ("pillow", PI_32, "Take Debian's python3-pil"),
         ("typer", PI_32, None),
-        ("tensorflow", MAC, None),  # nothing is claimed about other systems than Linux
-        ("tflite-runtime", MAC, None),
+        ("tensorflow", MAC, "Python 3.14: use Python 3.13 at the newest"),
+        ("tensorflow", replace(MAC, python="3.13.1"), None),
+        ("tensorflow", replace(MAC, machine="x86_64"), "tensorflow has no wheels for macOS on x86_64, only for arm64."),
+        ("tflite-runtime", MAC, "tflite-runtime has no wheels for macOS on arm64."),
+        ("tensorflow", WINDOWS, None),
+        ("onnxruntime", replace(WINDOWS, machine="ARM64"), None),
+        ("ai-edge-litert", replace(WINDOWS, machine="ARM64"), "for Windows on ARM64, only for AMD64"),
+        ("numpy", WINDOWS, None),
+        ("tensorflow", replace(PC, system="FreeBSD", machine="amd64"), None),  # nothing is claimed about others
     ],
 )
 def test_no_wheels_are_told_with_where_there_are_some(package: str, machine: Machine, told: str | None) -> None:
@@ -51,6 +59,8 @@ def test_no_wheels_are_told_with_where_there_are_some(package: str, machine: Mac
         ("onnx", PC, "onnx"),
         ("onnx", PI_32, None),
         ("tflite", MAC, "litert"),
+        ("tflite", replace(MAC, machine="x86_64"), None),
+        ("tflite", WINDOWS, "litert"),
     ],
 )
 def test_the_engine_that_is_recommended_can_be_had(format_name: str, machine: Machine, extra: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import hashlib
@@ -27,6 +28,7 @@ from edge_squeeze.resources import memory_limited
 
 NUMBERS = "fiub"  # kinds of dtypes that are numbers
 MEMORY_RUNS = 10
+COUNTS = ("cpu_ns", "wall_ns", "nvcsw", "nivcsw", "majflt")
 
 
 def run(task: Task) -> Launch:
@@ -97,7 +99,7 @@ def _times(engine: Engine, tensors: list[Tensor], task: Task) -> dict[str, Any]:
         samples, extra["response_ns"] = paced(engine, feed, telemetry, pace)
     else:
         samples = repeat(engine, feed, telemetry, (pace.runs, pace.seconds, pace.cap_s), pace.block_s)
-    used = {key: value - before[key] for key, value in _usage().items()}
+    used = dict.fromkeys(COUNTS) | {key: value - before[key] for key, value in _usage().items()}
     return {
         **used, **extra, "first_ns": first_ns, "warmup_ns": warm.listed(), "samples_ns": samples.listed(),
         "readings": samples.readings, "block_ends": samples.ends, "inputs": fed,
@@ -115,9 +117,8 @@ def _memory(engine: Engine, tensors: list[Tensor], task: Task) -> dict[str, Any]
     peak = resident_bytes("VmHWM")
     sets, fed = arrays.make(tensors, task.inputs)
     lists = ("warmup_ns", "samples_ns", "invoke_only_ns", "readings", "block_ends")
-    counts = ("cpu_ns", "wall_ns", "nvcsw", "nivcsw", "majflt")
     return {
-        **{name: [] for name in lists}, **dict.fromkeys(counts, 0), "first_ns": first_ns, "inputs": fed,
+        **{name: [] for name in lists}, **dict.fromkeys(COUNTS, 0), "first_ns": first_ns, "inputs": fed,
         "peak_rss_bytes": peak, "sanity": _sanity(engine, sets, task.outputs),
     }  # fmt: skip
 
@@ -142,14 +143,14 @@ def _served(engine: Engine) -> Served:
 
 
 def _usage() -> dict[str, int]:
-    wall = clock()
-    try:
+    """What the process has used so far, as far as the system counts it."""
+    used = {"wall_ns": clock(), "cpu_ns": time.process_time_ns()}
+    with contextlib.suppress(ImportError):  # Windows
         import resource
-    except ImportError:  # Windows
-        return {"wall_ns": wall, "cpu_ns": time.process_time_ns(), "nvcsw": 0, "nivcsw": 0, "majflt": 0}
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    switches = {"nvcsw": used.ru_nvcsw, "nivcsw": used.ru_nivcsw, "majflt": used.ru_majflt}
-    return {"wall_ns": wall, "cpu_ns": time.process_time_ns(), **switches}
+
+        counted = resource.getrusage(resource.RUSAGE_SELF)
+        used |= {"nvcsw": counted.ru_nvcsw, "nivcsw": counted.ru_nivcsw, "majflt": counted.ru_majflt}
+    return used
 
 
 def resident_bytes(name: str) -> int | None:

@@ -112,9 +112,10 @@ class Launch:
     back_to_back_ns: list[int] = field(default_factory=list)  # paced: the same launch without pauses
     cpu_ns: int  # of the process while the samples were taken, over `wall_ns`
     wall_ns: int
-    nvcsw: int  # voluntary and involuntary context switches, major page faults, meanwhile
-    nivcsw: int
-    majflt: int
+    # Voluntary and involuntary context switches, major page faults, meanwhile; None where the system does not count.
+    nvcsw: int | None
+    nivcsw: int | None
+    majflt: int | None
     baseline_rss_bytes: int | None  # once the engine is imported
     peak_rss_bytes: int | None  # of the whole process, at its end
     timer_ns: int  # what reading the clock twice takes

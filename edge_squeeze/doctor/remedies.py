@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from edge_squeeze.doctor import machine as machines
 from edge_squeeze.doctor.diagnosis import Engine, Package, Problem
@@ -12,15 +12,21 @@ from edge_squeeze.doctor.machine import MUSL, Machine
 from edge_squeeze.errors import MissingDependencyError
 
 EXPORTING_MACHINES = ("x86_64", "aarch64")
+SYSTEMS = {"Darwin": "macOS", "Windows": "Windows"}  # as people call them
 SYSTEM_PACKAGES = "an environment made with `python3 -m venv --system-site-packages` sees it"
 MODULES = {"PIL": "pillow"}  # of packages that have another name
 
 
 @dataclass(frozen=True)
 class Wheels:
-    """For which machines a package publishes Linux wheels, up to which Python, and what Debian calls the package."""
+    """For which machines a package publishes wheels, up to which Python, and what Debian calls the package.
+
+    `elsewhere` has the machines of systems other than Linux, by `platform.system`; a system that is not in it is not
+    known to lack any.
+    """
 
     machines: tuple[str, ...]
+    elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     newest_python: tuple[int, int] | None = None  # None: not known to end
     musl: bool = False  # as well as glibc
     in_debian: str | None = None
@@ -30,10 +36,10 @@ class Wheels:
 WHEELS = {
     "numpy": Wheels(EXPORTING_MACHINES, musl=True, in_debian="python3-numpy"),
     "pillow": Wheels(EXPORTING_MACHINES, musl=True, in_debian="python3-pil"),
-    "tensorflow": Wheels(EXPORTING_MACHINES, (3, 13)),
-    "ai-edge-litert": Wheels(EXPORTING_MACHINES),
-    "onnxruntime": Wheels(EXPORTING_MACHINES),
-    "tflite-runtime": Wheels((*EXPORTING_MACHINES, "armv7l"), (3, 11)),
+    "tensorflow": Wheels(EXPORTING_MACHINES, {"Darwin": ("arm64",), "Windows": ("AMD64",)}, (3, 13)),
+    "ai-edge-litert": Wheels(EXPORTING_MACHINES, {"Darwin": ("arm64",), "Windows": ("AMD64",)}),
+    "onnxruntime": Wheels(EXPORTING_MACHINES, {"Darwin": ("arm64",), "Windows": ("AMD64", "ARM64")}),
+    "tflite-runtime": Wheels((*EXPORTING_MACHINES, "armv7l"), {"Darwin": (), "Windows": ()}, (3, 11)),
 }
 # The extras that bring an engine, in the order in which they are recommended.
 EXTRAS = {"tflite": {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}, "onnx": {"onnx": "onnxruntime"}}
@@ -47,9 +53,12 @@ def install(extra: str | None) -> str:
 def no_wheels(package: str, machine: Machine) -> str | None:
     """Why pip finds no wheel of `package` for `machine`, and where it does; None if it should, or nothing is known."""
     wheels = WHEELS.get(package)
-    if wheels is None or machine.system != "Linux":
+    if wheels is None or machine.system not in ("Linux", *wheels.elsewhere):
         return None
-    if machine.machine not in wheels.machines:
+    if machine.system != "Linux" and machine.machine not in (published := wheels.elsewhere[machine.system]):
+        instead = f", only for {' and '.join(published)}" if published else ""
+        return f"{package} has no wheels for {SYSTEMS[machine.system]} on {machine.machine}{instead}."
+    if machine.system == "Linux" and machine.machine not in wheels.machines:
         instead = f" Take Debian's {wheels.in_debian}: {SYSTEM_PACKAGES}." if wheels.in_debian else ""
         return f"{package} has no wheels for {machine.machine}, only for {' and '.join(wheels.machines)}.{instead}"
     if machine.libc == MUSL and not wheels.musl:
