@@ -1,5 +1,7 @@
-# demo and test do all their set-up themselves, into .venv; they need Python 3.11 or newer and make.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# demo and test do all their set-up themselves, into .venv; they need make and Python 3.11, 3.12 or 3.13.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+  $$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
 TYPES := .venv/types/edge_squeeze
@@ -52,13 +54,21 @@ clean:
 	@# not the key: a phone refuses an update that is signed with another
 	test ! -d android_demo/build || find android_demo/build -mindepth 1 -not -name debug.keystore -delete
 
+# A .venv without .ready in it is unfinished: what is there is used only if it works, and made anew otherwise.
 $(READY): pyproject.toml constraints.txt
-	@echo "Setting up .venv (once; downloads about 400 MB) ..."
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is required, and none was found."; exit 1; }
-	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python 3.11 or newer is required, got {v[0]}.{v[1]}. Try: make PYTHON=python3.11")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Python's venv is missing. On Debian: apt-get install python3-venv"; exit 1; }
-	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install -q -c constraints.txt uv || true
+	@echo "Setting up .venv, once: about 510 MB of downloads, 2.2 GB on disk."
+	@test -n "$(PYTHON)" || { echo "Error: Python 3.11, 3.12 or 3.13 is required, and none of them is on PATH." \
+	  "On Debian or Ubuntu: apt-get install python3 python3-venv. Elsewhere: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c '$(SUPPORTED)' || { echo "Error: Python 3.11, 3.12 or 3.13 is required, got" \
+	  "$$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12"; exit 1; }
+	@{ test -d .venv && $(BIN)/python -c '$(SUPPORTED)' && { command -v uv || $(BIN)/python -c 'import pip'; }; } \
+	  >/dev/null 2>&1 || { echo "[1/3] Create .venv with $$($(PYTHON) --version)"; rm -rf .venv; \
+	  $(PYTHON) -m venv .venv || { rm -rf .venv; echo "Error: Python could not create .venv; its reason is above." \
+	  "On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }; }
+	@command -v uv >/dev/null || test -x $(BIN)/uv || { echo "[2/3] Install uv, which downloads faster than pip"; \
+	  $(BIN)/python -m pip install -q -c constraints.txt uv || echo "uv cannot be installed here; pip does its work."; }
+	@echo "[3/3] Download and install the packages of constraints.txt"
 	@PATH="$$PATH:$(BIN)"; if command -v uv >/dev/null; \
-	  then uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[export,train,dev]"; \
-	  else $(BIN)/python -m pip install -q -c constraints.txt -e ".[export,train,dev]"; fi
+	  then uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[export-cpu,train,dev]"; \
+	  else $(BIN)/python -m pip install -c constraints.txt -e ".[export-cpu,train,dev]"; fi
 	@touch $@
