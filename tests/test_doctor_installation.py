@@ -27,11 +27,19 @@ def test_requirements_are_read_from_metadata(line: str, expected: Requirement) -
     assert installation.read_requirements([line]) == [expected]
 
 
+def test_an_extra_has_the_packages_of_the_extras_that_it_includes() -> None:
+    lines = ['edge-squeeze[common]; extra == "one"', 'a>=2; extra == "common"', 'b; extra == "one"', "c"]
+    found = installation.read_requirements(lines)
+    assert [(row.package, row.specifiers) for row in found if row.extra == "one"] == [("b", ""), ("a", ">=2")]
+    assert [row.package for row in found if row.extra is None] == ["c"]
+
+
 def test_the_own_requirements_are_those_of_the_package() -> None:
     found = {(one.package, one.extra): one.specifiers for one in installation.own_requirements()}
     assert ("numpy", None) in found
     assert found["numpy", "tflite-runtime"] == "<2"
     assert ">=" in found["tensorflow", "export"]
+    assert ">=" in found["tf2onnx", "export"]
 
 
 @pytest.mark.parametrize(

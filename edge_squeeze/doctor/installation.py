@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import importlib.util
 import re
@@ -12,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_squeeze.systems import ended_by
+from edge_squeeze.tools import version_of
 
 OWN_NAME = "edge-squeeze"
 OK, MISSING, TOO_OLD, TOO_NEW = "ok", "missing", "too old", "too new"
 LOAD_TIMEOUT_S = 60  # TensorFlow takes 4 s on an idle x86 core, far more on a board's memory card
 LONGEST_REASON = 200
-LINE = re.compile(r"\s*([\w.-]+)\s*(?:\[[^]]*\])?\s*\(?([^;()]*)\)?\s*(?:;(.*))?")
+LINE = re.compile(r"\s*([\w.-]+)\s*(?:\[([^]]*)\])?\s*\(?([^;()]*)\)?\s*(?:;(.*))?")
 EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
 SPECIFIER = re.compile(r"\s*(>=|<=|==|~=|>|<)\s*(\S+)\s*")
 RAISED = re.compile(r"[\w.]*(Error|Exception|Exit)\b")
@@ -35,13 +37,21 @@ class Requirement:
 
 
 def read_requirements(lines: Iterable[str]) -> list[Requirement]:
-    """The requirements that lines of metadata state; of their markers only the extra is looked at."""
-    found = []
+    """The requirements that lines of metadata state; of their markers only the extra is looked at.
+
+    An extra that includes another one of this package (`edge-squeeze[other]; extra == "one"`) has its packages, too.
+    """
+    found, included = [], []
     for line in lines:
-        if match := LINE.fullmatch(line):
-            extra = EXTRA.search(match[3] or "")
-            found.append(Requirement(match[1].lower(), match[2].strip(), extra[1] if extra else None))
-    return found
+        if not (match := LINE.fullmatch(line)):
+            continue
+        extra = EXTRA.search(match[4] or "")
+        if match[1].lower() == OWN_NAME:
+            included += [(extra and extra[1], name.strip()) for name in (match[2] or "").split(",")]
+        else:
+            found.append(Requirement(match[1].lower(), match[3].strip(), extra and extra[1]))
+    taken = [dataclasses.replace(one, extra=into) for into, name in included for one in found if one.extra == name]
+    return found + taken
 
 
 def own_requirements() -> list[Requirement]:
@@ -78,19 +88,6 @@ def _compare(one: tuple[int, ...], other: tuple[int, ...]) -> int:
     length = max(len(one), len(other))
     left, right = (numbers + (0,) * (length - len(numbers)) for numbers in (one, other))
     return (left > right) - (left < right)
-
-
-def version_of(package: str) -> str | None:
-    """The installed version of `package`, or of one that brings its module under another name (tensorflow-cpu)."""
-    names = [package]
-    if importlib.util.find_spec(module := package.replace("-", "_")) is not None:
-        names += importlib.metadata.packages_distributions().get(module, [])
-    for name in names:
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return None
 
 
 def folder_of(module: str) -> Path | None:

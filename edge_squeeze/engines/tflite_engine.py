@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import Any
 
 import numpy as np
 
 from edge_squeeze.chatter import captured
 from edge_squeeze.engines.engine import BUILTIN, XNNPACK, Array, Arrays, EngineOptions, Model, Tensor, must_fit
+from edge_squeeze.tools import version_of
 
 DELEGATE = "DELEGATE"
 
@@ -19,7 +19,7 @@ class TFLiteEngine:
 
     def __init__(self, module: str, package: str, model: Model, options: EngineOptions) -> None:
         """Load `model` with the interpreter of `module`; it raises what it likes if it refuses the file."""
-        self.version = importlib.metadata.version(package)
+        self.version = version_of(package) or "of an unknown version"
         source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
         with captured():  # LiteRT announces its delegate on every load
             engine = importlib.import_module(module)
