@@ -146,9 +146,8 @@ def _download(
     for path in (folder / "lists" / "partial", archives / "partial"):
         path.mkdir(parents=True)
     (folder / "status").touch()  # nothing is installed
-    (folder / "sources.list").write_text(f"deb [signed-by={KEYRING}] {_mirror()} {suite} main\n")
-    downloads = _must("apt-config", "dump", "--format", '%F "%v";%n', "Acquire::http", "Acquire::https")  # proxies
-    settings = APT.format(architecture=architecture, folder=folder, archives=archives, downloads=downloads)
+    (folder / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {suite} main\n")
+    settings = APT.format(architecture=architecture, folder=folder, archives=archives, downloads=download_settings())
     (folder / "apt.conf").write_text(settings)
     variables = {**os.environ, "APT_CONFIG": str(folder / "apt.conf")}
     _must("apt-get", "-qq", "update", variables=variables)
@@ -159,7 +158,12 @@ def _download(
     return sorted(archives.glob("*.deb"))
 
 
-def _mirror() -> str:
+def download_settings() -> str:
+    """The host's own proxies, as lines of a configuration of apt."""
+    return _must("apt-config", "dump", "--format", '%F "%v";%n', "Acquire::http", "Acquire::https")
+
+
+def mirror() -> str:
     """Where the host's own apt gets Debian from."""
     rows = _must("apt-get", "indextargets", "--format", "$(LABEL)|$(REPO_URI)").splitlines()
     found = [address for label, _, address in (row.partition("|") for row in rows) if label == "Debian"]
