@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.metadata
-import importlib.util
 import platform
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ def version_of(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         module = package.replace("-", "_")
-    if importlib.util.find_spec(module) is None:
+    if importlib.machinery.PathFinder.find_spec(module) is None:
         return None
     owners = importlib.metadata.packages_distributions().get(module, [])  # slow: it reads what every package has
     return importlib.metadata.version(owners[0]) if owners else None
