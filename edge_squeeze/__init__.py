@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edge_squeeze.training.training import Trained
     from edge_squeeze.verification import Verification
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["__version__", "benchmark", "build", "bundle", "compare", "export", "load", "replay", "train", "verify"]
 
 DEFAULT_VARIANT = "squeezenet1.1"
