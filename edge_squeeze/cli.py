@@ -11,14 +11,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import edge_squeeze
-from edge_squeeze import arguments as arg, chatter, ending, model_tables, supervision
+from edge_squeeze import arguments as arg, chatter, documentation, ending, model_tables, supervision
 from edge_squeeze.bundling import commands as bundling
 from edge_squeeze.devices import address
 from edge_squeeze.errors import MissingDependencyError, PartlyExportedError
 from edge_squeeze.networks.design import NONE, Design
 from edge_squeeze.training import commands as training
 
-EPILOG = "Any command: --debug shows the traceback of an error. Exit codes: docs/commands.md."
+EPILOG = f"Any command: --debug shows the traceback of an error. Exit codes:\n\n\b\n{documentation.page('commands')}"
 PARITY_FAILED = 3
 app = typer.Typer(
     help="Export Keras SqueezeNets, or a Keras classifier of yours, to TFLite and ONNX, with proof.",
