@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from edge_squeeze import model_files
@@ -83,12 +84,15 @@ class ModelFile:
     manifest: Manifest | None
 
 
-def resolve(ask: Ask) -> list[Arm]:
-    """The arms that `ask` means, in its order; UsageError or MissingDependencyError for what cannot be measured."""
+def resolve(ask: Ask, faults: Mapping[str, str] = MappingProxyType({})) -> list[Arm]:
+    """The arms that `ask` means, in its order; `all` means no engine with `faults`.
+
+    UsageError or MissingDependencyError for what cannot be measured.
+    """
     for threads in ask.threads:
         check_threads(threads)
     files = _named([read(path) for path in ask.paths])
-    names = _engine_names(ask.runtimes, files)
+    names = _engine_names(ask.runtimes, files, faults)
     return [
         _arm(ask, name, file, engine, threads)
         for name, file in files.items()
@@ -97,10 +101,21 @@ def resolve(ask: Ask) -> list[Arm]:
     ]
 
 
-def left_out(ask: Ask) -> Iterator[str]:
-    """Which engines `all` does not mean, since they are not installed."""
+def faults(ask: Ask) -> dict[str, str]:
+    """What is wrong with installed engines that `all` would mean, as `edge-squeeze doctor` finds it; takes seconds."""
+    if ALL not in (ask.runtimes or ()):
+        return {}
+    from edge_squeeze.doctor import examination
+
+    return examination.engine_faults(name for name, row in ENGINES.items() if _ready(name, row.installed))
+
+
+def left_out(ask: Ask, faults: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+    """Which engines `all` does not mean, since they are not installed, or have `faults`."""
     if ALL in (ask.runtimes or ()):
         for name, row in ENGINES.items():
+            if name in faults:
+                yield f"Left out: {name}, which cannot work here ({faults[name]})."
             if not _ready(name, row.installed):
                 packages = " ".join(dict.fromkeys([row.package, "pnnx" if name == "ncnn" else row.package]))
                 yield f"Left out: {name}, which is not installed (pip install {packages})."
@@ -151,7 +166,9 @@ def _named(files: Iterable[ModelFile]) -> dict[str, ModelFile]:
     return named
 
 
-def _engine_names(wanted: Sequence[str] | None, files: dict[str, ModelFile]) -> list[str] | None:
+def _engine_names(
+    wanted: Sequence[str] | None, files: dict[str, ModelFile], faults: Mapping[str, str]
+) -> list[str] | None:
     """The engines asked for, `all` spelled out, each known and of use for one of `files`; None for the default."""
     if wanted is None:
         return None
@@ -164,7 +181,8 @@ def _engine_names(wanted: Sequence[str] | None, files: dict[str, ModelFile]) -> 
             )
         if name not in (*ENGINES, *variations, ALL):
             raise unknown("runtime", name, [*ENGINES, *variations, ALL])
-        names += [key for key, row in ENGINES.items() if _ready(key, row.installed)] if name == ALL else [name]
+        able = [key for key, row in ENGINES.items() if _ready(key, row.installed) and key not in faults]
+        names += able if name == ALL else [name]
     formats = {file.format for file in files.values()}
     for name in names:
         reads = ENGINES[name.partition(":")[0]].formats
@@ -187,7 +205,7 @@ def _engines_of(file: ModelFile, names: Sequence[str] | None) -> list[str]:
     if not able:
         raise UsageError(
             f"{file.shown} is {'an' if file.format == FORMATS[1] else 'a'} .{file.format} file, which none of "
-            f"{', '.join(names)} runs. Name an engine for it, too, or leave it out."
+            f"{', '.join(names) or 'the engines here'} runs. Name an engine for it, too, or leave it out."
         )
     return able
 

@@ -7,12 +7,13 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_squeeze.benchmarks import comparison, correctness, floor as floors, journal, preparation, why
-from edge_squeeze.benchmarks.arms import Arm, Ask, left_out, resolve
+from edge_squeeze.benchmarks.arms import ALL, Arm, Ask, faults, left_out, resolve
 from edge_squeeze.benchmarks.case import Case
 from edge_squeeze.benchmarks.checks import INVALID
 from edge_squeeze.benchmarks.correctness import Correctness
@@ -50,11 +51,13 @@ def run(ask: Ask, settings: Settings, reporter: Reporter, device: Measurer | Non
     """
     device = device or Local()
     described = device.describe()
-    arms = resolve(ask)
+    with reporter.step("import the engines") if ALL in (ask.runtimes or ()) else nullcontext():
+        broken = faults(ask)
+    for missing in left_out(ask, broken):
+        reporter.note(missing)
+    arms = resolve(ask, broken)
     if settings.aa:
         arms = _twice(arms)
-    for missing in left_out(ask):
-        reporter.note(missing)
     reporter.note(settings.profile.announce(len(arms)))
     with tempfile.TemporaryDirectory(prefix="edge-squeeze-") as folder:
         ready = preparation.prepare(arms, ask.inputs, Path(folder))

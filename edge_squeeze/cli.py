@@ -145,9 +145,10 @@ def inspect(file: arg.FileOrArtifact, json_: arg.Json = False) -> None:
 @app.command(short_help="Tell what this installation can do.")
 def doctor(json_: arg.Json = False) -> None:
     """Tell what this installation can do on this machine, and the command that brings what is missing."""
+    from edge_squeeze.console import ConsoleReporter
     from edge_squeeze.doctor import examination, summary
 
-    diagnosis = examination.examine()
+    diagnosis = examination.examine(reporter=ConsoleReporter())
     summary.show(diagnosis, as_json=json_)
     if not diagnosis.ready:
         raise typer.Exit(MissingDependencyError.exit_code)
