@@ -93,7 +93,7 @@ def export(
     for note in notes:
         reporter.note(note)
     choice = subjects.Choice(model, weights, seed, classes, input_size, preprocessing, resize, custom_objects, design)
-    _must_exist(images, calibration, labels)
+    _check_files(images, calibration, labels)
     subject = subjects.find(choice, reporter)
     known = names.load(_path(labels), subject.classes)
     request = Request(subject, orders, known, Path(out), _path(calibration), _path(images), command)
@@ -146,12 +146,14 @@ def verify(
     the result says whether everything held. Raises UsageError for what cannot be read, ConversionError where the
     engine refuses the file.
     """
-    from edge_squeeze import artifact as artifacts, subject as subjects, verification
+    from edge_squeeze import artifact as artifacts, pictures, subject as subjects, verification
     from edge_squeeze.converters import targets
     from edge_squeeze.reporting import Silent
     from edge_squeeze.runtimes import RunOptions
 
     loaded = artifacts.load(Path(artifact))
+    if images is not None:
+        pictures.check(Path(images))
     target = targets.find(loaded.manifest.format, loaded.manifest.precision)
     own = subjects.is_own(loaded.manifest.variant)
     return verification.verify(
@@ -232,13 +234,18 @@ def replay(file: str | Path, *, gate: str = "p50") -> Result:
     return replaying.replay(Path(file), asking.gates(gate))
 
 
-def _must_exist(*paths: str | Path | None) -> None:
-    """Raise UsageError for what is missing before TensorFlow and a model are loaded."""
+def _check_files(images: str | Path | None, calibration: str | Path | None, labels: str | Path | None) -> None:
+    """Raise UsageError for what is missing or holds no pictures, before TensorFlow and a model are loaded."""
+    from edge_squeeze import pictures
+    from edge_squeeze.converters import calibration as calibrations
     from edge_squeeze.errors import UsageError
 
-    for path in paths:
-        if path is not None and not Path(path).exists():
-            raise UsageError(f"No such file or folder: {path}.")
+    if labels is not None and not Path(labels).exists():
+        raise UsageError(f"No such file or folder: {labels}.")
+    if images is not None:
+        pictures.check(Path(images))
+    if calibration is not None:
+        calibrations.check(Path(calibration))
 
 
 def _names(value: str | Sequence[str]) -> list[str]:

@@ -124,13 +124,9 @@ def predict(
 ) -> None:
     """Show the best classes of pictures, with the time each took."""
     from edge_squeeze import summaries
-    from edge_squeeze.pictures import list_pictures
 
-    files = [file for path in pictures for file in list_pictures(path)]
     classifier = edge_squeeze.load(artifact, runtime=runtime, threads=threads)
-    size = arg.size(input_size)
-    classifier.warm_up(files[0], input_size=size)
-    found = ((file, classifier.classify(file, top, input_size=size)) for file in files)
+    found = classifier.classify_each(pictures, top, input_size=arg.size(input_size))
     summaries.predictions(classifier, found, as_json=json_)
 
 
