@@ -19,7 +19,7 @@ from edge_squeeze.benchmarks.checks import INVALID
 from edge_squeeze.benchmarks.correctness import Correctness
 from edge_squeeze.benchmarks.journal import Journal
 from edge_squeeze.benchmarks.launches.local import Local, Measurer
-from edge_squeeze.benchmarks.launches.records import Launch
+from edge_squeeze.benchmarks.launches.records import MEMORY, Launch
 from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.result import ArmResult, Result
@@ -58,7 +58,6 @@ def run(ask: Ask, settings: Settings, reporter: Reporter, device: Measurer | Non
     arms = resolve(ask, broken)
     if settings.aa:
         arms = _twice(arms)
-    reporter.note(settings.profile.announce(len(arms)))
     with tempfile.TemporaryDirectory(prefix="edge-squeeze-") as folder:
         ready = preparation.prepare(arms, ask.inputs, Path(folder))
         session = Session(ready.arms, settings.profile, ask.seed, dict(ready.failures), outputs=ready.outputs)
@@ -83,6 +82,8 @@ def _measure(
 ) -> tuple[list[Launch], float | None]:
     if kept.launches:
         reporter.note(f"Going on with {len(kept.launches)} launches of an interrupted session (--fresh begins again).")
+    able = len(session.arms) - len(session.failures)
+    reporter.note(session.profile.announce(able, sum(one.kind != MEMORY for one in kept.launches)))
     try:
         launches = session.run(device, kept, reporter)
     except BaseException:
