@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edge_squeeze.benchmarks.result import Comparison, Result
     from edge_squeeze.bundling.bundle import Bundled
-    from edge_squeeze.converters.export import Exported
+    from edge_squeeze.converters.export import Exports
     from edge_squeeze.networks.architecture import Size
     from edge_squeeze.networks.design import Design
     from edge_squeeze.prediction import Classifier
@@ -70,7 +70,7 @@ def export(
     calibration: str | Path | None = None, images: str | Path | None = None, out: str | Path = "out",
     io: str | None = None, layout: str = "nhwc", opset: int | None = None, dynamic_batch: bool = False,
     reporter: Reporter | None = None, command: str = "edge_squeeze.export",
-) -> list[Exported]:  # fmt: skip
+) -> Exports:  # fmt: skip
     """The artifacts written below `out`, one for each format and precision, each with the proof of its parity.
 
     `model` is a variant, or a Keras model of yours: a .keras or .h5 file or a SavedModel folder. What its pictures go

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from edge_squeeze import notebook
 from edge_squeeze.artifact import Artifact
 from edge_squeeze.errors import UsageError
 from edge_squeeze.labels import top_k
@@ -19,6 +20,7 @@ from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.runtimes import RunOptions, open_runner
 from edge_squeeze.scores import comparable
 
+SHOWN = 3  # classes in a line
 Picture = str | Path | Image.Image | Pixels
 
 
@@ -39,6 +41,14 @@ class Classification:
     preprocess_ms: float  # decoding included, where the picture was a file
     inference_ms: float
 
+    def __repr__(self) -> str:
+        best = ", ".join(f"{one.label} {one.score:.1%}" for one in self.predictions[:SHOWN])
+        return f"<Classification: {best}; {self.inference_ms:.1f} ms>"
+
+    def _repr_html_(self) -> str:
+        rows = [(one.label, str(one.index), f"{one.score:.1%}") for one in self.predictions]
+        return notebook.table(("class", "index", "score"), rows)
+
 
 class Classifier:
     """An artifact, loaded into an engine."""
@@ -48,6 +58,11 @@ class Classifier:
         self.artifact = artifact
         self.labels = artifact.labels()
         self.runner = open_runner(artifact.model(), artifact.manifest.format, options)
+
+    def __repr__(self) -> str:
+        manifest, runner = self.artifact.manifest, self.runner
+        engine = f"{runner.runtime} {runner.version} ({runner.kernels} kernels)"
+        return f"<Classifier {manifest.name}: {manifest.classes:,} classes, with {engine}>"
 
     def predict(self, picture: Picture, top: int = 5, *, input_size: Size | None = None) -> list[Prediction]:
         """The `top` best classes of a picture file, a PIL image or raw RGB pixels [H,W,3] uint8 of any size.
