@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_squeeze import model_files
+from edge_squeeze.benchmarks import networks
 from edge_squeeze.benchmarks.launches.records import PIXELS, VALUES, InputSet
 from edge_squeeze.engines.catalogue import FORMATS, OTHERS, RUNTIMES, choose, is_installed
 from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME
@@ -40,6 +42,7 @@ class Ask:
     shapes: Sequence[Sequence[int]] = ()
     inputs: Path | None = None
     seed: int = 0
+    across_networks: bool = False  # whether the first file is everybody's baseline
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Arm:
     shapes: list[list[int]] = field(default_factory=list)
     network: str | None = None  # what artifacts of the same weights share
     pixels: list[int] = field(default_factory=list)  # height and width of an artifact's pictures
+    group: int = 0  # arms of a number are compared with each other: those of one network
 
     @property
     def engine_name(self) -> str:
@@ -93,12 +97,20 @@ def resolve(ask: Ask, faults: Mapping[str, str] = MappingProxyType({})) -> list[
         check_threads(threads)
     files = _named([read(path) for path in ask.paths])
     names = _engine_names(ask.runtimes, files, faults)
+    numbers = [0] * len(files) if ask.across_networks else groups(list(files.values()))
     return [
-        _arm(ask, name, file, engine, threads)
-        for name, file in files.items()
+        dataclasses.replace(_arm(ask, name, file, engine, threads), group=group)
+        for group, (name, file) in zip(numbers, files.items(), strict=True)
         for engine in _engines_of(file, names)
         for threads in ask.threads
     ]
+
+
+def groups(files: Sequence[ModelFile]) -> list[int]:
+    """The number of the network of each of `files`; files are inspected where there are several."""
+    if len({file.sha256 for file in files}) == 1:
+        return [0] * len(files)
+    return networks.groups([networks.traits(file.path, file.format, file.manifest) for file in files])
 
 
 def faults(ask: Ask) -> dict[str, str]:

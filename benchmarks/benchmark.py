@@ -58,6 +58,8 @@ def run(ask: Ask, settings: Settings, reporter: Reporter, device: Measurer | Non
     arms = resolve(ask, broken)
     if settings.aa:
         arms = _twice(arms)
+    if (number := len({arm.group for arm in arms})) > 1:
+        reporter.note(f"The files are of {number} networks: each is compared with the first file of its own.")
     with tempfile.TemporaryDirectory(prefix="edge-squeeze-") as folder:
         ready = preparation.prepare(arms, ask.inputs, Path(folder))
         session = Session(ready.arms, settings.profile, ask.seed, dict(ready.failures), outputs=ready.outputs)

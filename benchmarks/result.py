@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -79,6 +80,19 @@ class ArmResult:
         return rollup(self.checks) if self.summary else INVALID
 
 
+def baseline(one: ArmResult, arms: Sequence[ArmResult]) -> ArmResult:
+    """The arm of `arms` that `one` is compared with: the first of its network, which may be itself."""
+    return next(other for other in arms if other.arm.group == one.arm.group)
+
+
+def of_networks(arms: Sequence[ArmResult]) -> list[list[ArmResult]]:
+    """`arms` by network, in the order of their baselines."""
+    found: dict[int, list[ArmResult]] = {}
+    for one in arms:
+        found.setdefault(one.arm.group, []).append(one)
+    return list(found.values())
+
+
 @dataclass(frozen=True)
 class Result:
     """A whole session."""
@@ -150,7 +164,7 @@ def _arm(one: ArmResult, *, raw: bool) -> dict[str, Any]:
         "id": arm.id,
         "model": {
             "name": arm.name, "path": arm.path, "sha256": arm.sha256, "bytes": arm.size_bytes, "format": arm.format,
-            "precision": arm.precision, "network": arm.network, "inspection": one.inspection,
+            "precision": arm.precision, "network": arm.network, "group": arm.group, "inspection": one.inspection,
             "pixels": arm.pixels, "shapes": arm.shapes,
             "inputs": served.inputs if served else None, "outputs": served.outputs if served else None,
         },

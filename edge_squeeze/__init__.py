@@ -199,10 +199,11 @@ def benchmark(
     profile: str = "standard", threads: int | str | None = None, runtime: str | None = None, cores: str = "big",
     spin: bool = True, inputs: str | Path | None = None, input_shape: Sequence[str] | None = None, seed: int = 0,
     launches: int | None = None, duration: float | None = None, rate: float | None = None, gate: str = "p50",
-    aa_floor: bool = False, fresh: bool = False, reporter: Reporter | None = None,
+    across_networks: bool = False, aa_floor: bool = False, fresh: bool = False, reporter: Reporter | None = None,
 ) -> Result:  # fmt: skip
-    """What measuring the latency of `files` (.tflite, .onnx or artifacts' folders) gave; the first is the baseline.
+    """What measuring the latency of `files` (.tflite, .onnx or artifacts' folders) gave.
 
+    The first file of each network is the baseline of its others; with `across_networks` the first of all is.
     `threads` and `runtime` take several with commas, each combination is an arm. `.arms[].summary.p50_ms` is the
     typical latency in milliseconds, `.arms[].validity` whether to trust it, `.comparisons[].verdict` what came of it.
 
@@ -212,7 +213,9 @@ def benchmark(
     from edge_squeeze.reporting import Silent
 
     several = [files] if isinstance(files, str | Path) else files
-    ask = asking.ask(several, threads, runtime, cores, inputs, input_shape or [], seed, spin=spin)
+    ask = asking.ask(
+        several, threads, runtime, cores, inputs, input_shape or [], seed, spin=spin, across_networks=across_networks
+    )
     settings = asking.settings(profile, launches, duration, rate, gate, aa=aa_floor, fresh=fresh)
     return benchmarks.run(ask, settings, reporter or Silent())
 

@@ -165,6 +165,7 @@ def benchmark(
     duration: arg.Duration = None,
     rate: arg.Rate = None,
     gate: arg.Gate = "p50",
+    across_networks: arg.AcrossNetworks = False,
     fail_on_regression: arg.FailOnRegression = False,
     strict: arg.Strict = False,
     aa_floor: arg.AaFloor = False,
@@ -176,14 +177,14 @@ def benchmark(
     no_raw: arg.NoRaw = False,
     json_: arg.Json = False,
 ) -> None:
-    """Measure the latency of .tflite and .onnx files or artifacts; the first is what the others are compared with."""
+    """Measure the latency of .tflite and .onnx files or artifacts; the first of each network is its baseline."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy is about to start threads that nobody needs here
     from edge_squeeze.benchmarks.reports import commands
 
     options: dict[str, Any] = {
         "profile": profile, "threads": threads, "runtime": runtime, "cores": cores, "spin": not no_spin,
         "inputs": inputs, "input_shape": input_shape, "seed": seed, "launches": launches, "duration": duration,
-        "rate": rate, "gate": gate, "aa_floor": aa_floor, "fresh": fresh,
+        "rate": rate, "gate": gate, "across_networks": across_networks, "aa_floor": aa_floor, "fresh": fresh,
     }  # fmt: skip
     wanted = commands.Wanted(json_, not no_raw, out or [], strict, fail_on_regression)
     boards = address.elsewhere(device, setup=setup)

@@ -182,7 +182,7 @@ def predictions(
         raise UsageError(f"{unreadable:,} of {count:,} pictures could not be read; each is named above.")
 
 
-def _print_classifier(classifier: Classifier, *, emulated: bool) -> None:
+def _print_classifier(classifier: Classifier, *, emulated: bool | None) -> None:
     manifest, runner = classifier.artifact.manifest, classifier.runner
     print_text(f"{manifest.name} with {runner.runtime} {runner.version} ({runner.kernels} kernels)")
     if emulated:
