@@ -45,7 +45,6 @@ class ConsoleReporter:
         try:
             if alone:
                 self._console.print(f"{label} ..." if moving else f"{label:<64}", end="\r" if moving else "")
-                self._console.file.flush()
             yield
         except BaseException:
             if alone:
