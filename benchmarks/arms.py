@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from edge_squeeze import model_files
+from edge_squeeze.benchmarks import networks
 from edge_squeeze.benchmarks.launches.records import PIXELS, VALUES, InputSet
 from edge_squeeze.engines.catalogue import FORMATS, OTHERS, RUNTIMES, choose, is_installed
 from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME
@@ -39,6 +42,7 @@ class Ask:
     shapes: Sequence[Sequence[int]] = ()
     inputs: Path | None = None
     seed: int = 0
+    across_networks: bool = False  # whether the first file is everybody's baseline
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Arm:
     shapes: list[list[int]] = field(default_factory=list)
     network: str | None = None  # what artifacts of the same weights share
     pixels: list[int] = field(default_factory=list)  # height and width of an artifact's pictures
+    group: int = 0  # arms of a number are compared with each other: those of one network
 
     @property
     def engine_name(self) -> str:
@@ -83,24 +88,46 @@ class ModelFile:
     manifest: Manifest | None
 
 
-def resolve(ask: Ask) -> list[Arm]:
-    """The arms that `ask` means, in its order; UsageError or MissingDependencyError for what cannot be measured."""
+def resolve(ask: Ask, faults: Mapping[str, str] = MappingProxyType({})) -> list[Arm]:
+    """The arms that `ask` means, in its order; `all` means no engine with `faults`.
+
+    UsageError or MissingDependencyError for what cannot be measured.
+    """
     for threads in ask.threads:
         check_threads(threads)
     files = _named([read(path) for path in ask.paths])
-    names = _engine_names(ask.runtimes, files)
+    names = _engine_names(ask.runtimes, files, faults)
+    numbers = [0] * len(files) if ask.across_networks else groups(list(files.values()))
     return [
-        _arm(ask, name, file, engine, threads)
-        for name, file in files.items()
+        dataclasses.replace(_arm(ask, name, file, engine, threads), group=group)
+        for group, (name, file) in zip(numbers, files.items(), strict=True)
         for engine in _engines_of(file, names)
         for threads in ask.threads
     ]
 
 
-def left_out(ask: Ask) -> Iterator[str]:
-    """Which engines `all` does not mean, since they are not installed."""
+def groups(files: Sequence[ModelFile]) -> list[int]:
+    """The number of the network of each of `files`; files are inspected where there are several."""
+    if len({file.sha256 for file in files}) == 1:
+        return [0] * len(files)
+    return networks.groups([networks.traits(file.path, file.format, file.manifest) for file in files])
+
+
+def faults(ask: Ask) -> dict[str, str]:
+    """What is wrong with installed engines that `all` would mean, as `edge-squeeze doctor` finds it; takes seconds."""
+    if ALL not in (ask.runtimes or ()):
+        return {}
+    from edge_squeeze.doctor import examination
+
+    return examination.engine_faults(name for name, row in ENGINES.items() if _ready(name, row.installed))
+
+
+def left_out(ask: Ask, faults: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+    """Which engines `all` does not mean, since they are not installed, or have `faults`."""
     if ALL in (ask.runtimes or ()):
         for name, row in ENGINES.items():
+            if name in faults:
+                yield f"Left out: {name}, which cannot work here ({faults[name]})."
             if not _ready(name, row.installed):
                 packages = " ".join(dict.fromkeys([row.package, "pnnx" if name == "ncnn" else row.package]))
                 yield f"Left out: {name}, which is not installed (pip install {packages})."
@@ -151,7 +178,9 @@ def _named(files: Iterable[ModelFile]) -> dict[str, ModelFile]:
     return named
 
 
-def _engine_names(wanted: Sequence[str] | None, files: dict[str, ModelFile]) -> list[str] | None:
+def _engine_names(
+    wanted: Sequence[str] | None, files: dict[str, ModelFile], faults: Mapping[str, str]
+) -> list[str] | None:
     """The engines asked for, `all` spelled out, each known and of use for one of `files`; None for the default."""
     if wanted is None:
         return None
@@ -164,7 +193,8 @@ def _engine_names(wanted: Sequence[str] | None, files: dict[str, ModelFile]) -> 
             )
         if name not in (*ENGINES, *variations, ALL):
             raise unknown("runtime", name, [*ENGINES, *variations, ALL])
-        names += [key for key, row in ENGINES.items() if _ready(key, row.installed)] if name == ALL else [name]
+        able = [key for key, row in ENGINES.items() if _ready(key, row.installed) and key not in faults]
+        names += able if name == ALL else [name]
     formats = {file.format for file in files.values()}
     for name in names:
         reads = ENGINES[name.partition(":")[0]].formats
@@ -187,7 +217,7 @@ def _engines_of(file: ModelFile, names: Sequence[str] | None) -> list[str]:
     if not able:
         raise UsageError(
             f"{file.shown} is {'an' if file.format == FORMATS[1] else 'a'} .{file.format} file, which none of "
-            f"{', '.join(names)} runs. Name an engine for it, too, or leave it out."
+            f"{', '.join(names) or 'the engines here'} runs. Name an engine for it, too, or leave it out."
         )
     return able
 

@@ -18,7 +18,7 @@ LARGEST_SIDE, MOST_SIDES = 1 << 16, 8
 
 def ask(
     files: Sequence[str | Path], threads: int | str | None, runtime: str | None, policy: str,
-    inputs: str | Path | None, shapes: Sequence[str], seed: int, *, spin: bool,
+    inputs: str | Path | None, shapes: Sequence[str], seed: int, *, spin: bool, across_networks: bool = False,
 ) -> Ask:  # fmt: skip
     """What is to be measured; UsageError for what cannot be."""
     if not files:
@@ -35,7 +35,7 @@ def ask(
     names = None if runtime is None else _words(runtime)
     return Ask(
         [Path(file) for file in files], names, counts, spin, policy, cpus, cores.usable(cpus),
-        [_shape(text) for text in shapes], None if inputs is None else Path(inputs), seed,
+        [_shape(text) for text in shapes], None if inputs is None else Path(inputs), seed, across_networks,
     )  # fmt: skip
 
 

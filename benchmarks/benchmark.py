@@ -7,18 +7,19 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_squeeze.benchmarks import comparison, correctness, floor as floors, journal, preparation, why
-from edge_squeeze.benchmarks.arms import Arm, Ask, left_out, resolve
+from edge_squeeze.benchmarks.arms import ALL, Arm, Ask, faults, left_out, resolve
 from edge_squeeze.benchmarks.case import Case
 from edge_squeeze.benchmarks.checks import INVALID
 from edge_squeeze.benchmarks.correctness import Correctness
 from edge_squeeze.benchmarks.journal import Journal
 from edge_squeeze.benchmarks.launches.local import Local, Measurer
-from edge_squeeze.benchmarks.launches.records import Launch
+from edge_squeeze.benchmarks.launches.records import MEMORY, Launch
 from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.result import ArmResult, Result
@@ -50,12 +51,15 @@ def run(ask: Ask, settings: Settings, reporter: Reporter, device: Measurer | Non
     """
     device = device or Local()
     described = device.describe()
-    arms = resolve(ask)
+    with reporter.step("import the engines") if ALL in (ask.runtimes or ()) else nullcontext():
+        broken = faults(ask)
+    for missing in left_out(ask, broken):
+        reporter.note(missing)
+    arms = resolve(ask, broken)
     if settings.aa:
         arms = _twice(arms)
-    for missing in left_out(ask):
-        reporter.note(missing)
-    reporter.note(settings.profile.announce(len(arms)))
+    if (number := len({arm.group for arm in arms})) > 1:
+        reporter.note(f"The files are of {number} networks: each is compared with the first file of its own.")
     with tempfile.TemporaryDirectory(prefix="edge-squeeze-") as folder:
         ready = preparation.prepare(arms, ask.inputs, Path(folder))
         session = Session(ready.arms, settings.profile, ask.seed, dict(ready.failures), outputs=ready.outputs)
@@ -80,6 +84,8 @@ def _measure(
 ) -> tuple[list[Launch], float | None]:
     if kept.launches:
         reporter.note(f"Going on with {len(kept.launches)} launches of an interrupted session (--fresh begins again).")
+    able = len(session.arms) - len(session.failures)
+    reporter.note(session.profile.announce(able, sum(one.kind != MEMORY for one in kept.launches)))
     try:
         launches = session.run(device, kept, reporter)
     except BaseException:

@@ -13,7 +13,7 @@ from edge_squeeze.benchmarks.checks import INVALID, SUSPECT, VALID, is_emulated
 from edge_squeeze.benchmarks.launches.records import MEMORY, SUSTAINED, Launch
 from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.profiles import Profile
-from edge_squeeze.benchmarks.result import ArmResult, Comparison
+from edge_squeeze.benchmarks.result import ArmResult, Comparison, baseline
 from edge_squeeze.benchmarks.statistics.verdicts import (
     EQUIVALENT,
     IMPROVEMENT,
@@ -80,8 +80,9 @@ def compare(pairs: Sequence[Pair], gates: Sequence[str], floor: float | None, *,
 
 
 def within(arms: Sequence[ArmResult]) -> list[Pair]:
-    """The first of `arms` with each of the others."""
-    return [Pair(arms[0], other) for other in arms[1:]]
+    """The first of `arms` of each network with each of the others of that network."""
+    pairs = ((baseline(one, arms), one) for one in arms)
+    return [Pair(base, one) for base, one in pairs if base is not one]
 
 
 def _evidence(pair: Pair, gate: str, delta: float, paired: bool) -> Evidence | None:  # noqa: FBT001 - as compare's

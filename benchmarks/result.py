@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import edge_squeeze
+from edge_squeeze import notebook
 from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.checks import INVALID, Check, rollup
 from edge_squeeze.benchmarks.correctness import Correctness
@@ -45,6 +47,13 @@ class Comparison:
     reason: str | None = None
     fingerprint_diff: list[str] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        pair = self.cand if self.cand == self.base else f"{self.cand} against {self.base}"
+        interval = "" if self.ci95 is None else " ({:.3f}-{:.3f})".format(*self.ci95)
+        ratio = f", {self.ratio:.3f} times{interval}" if self.ratio is not None else ""
+        why = f": {self.reason}" if self.reason else ""
+        return f"<Comparison of {pair} by {self.metric}: {self.verdict}{why}{ratio}>"
+
 
 @dataclass(frozen=True)
 class ArmResult:
@@ -60,10 +69,28 @@ class ArmResult:
     denormals: float | None = None  # share of a float32 file's words
     why: list[str] = field(default_factory=list)  # why a quantised file is not faster
 
+    def __repr__(self) -> str:
+        _, _, _, p50, interval, validity = _cells(self)
+        told = f"failed: {self.failure}" if self.summary is None else f"p50 {p50} ms ({interval}), {validity}"
+        return f"<ArmResult {self.arm.id}: {told}>"
+
     @property
     def validity(self) -> str:
         """valid, suspect or invalid; what failed is the last."""
         return rollup(self.checks) if self.summary else INVALID
+
+
+def baseline(one: ArmResult, arms: Sequence[ArmResult]) -> ArmResult:
+    """The arm of `arms` that `one` is compared with: the first of its network, which may be itself."""
+    return next(other for other in arms if other.arm.group == one.arm.group)
+
+
+def of_networks(arms: Sequence[ArmResult]) -> list[list[ArmResult]]:
+    """`arms` by network, in the order of their baselines."""
+    found: dict[int, list[ArmResult]] = {}
+    for one in arms:
+        found.setdefault(one.arm.group, []).append(one)
+    return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -85,6 +112,28 @@ class Result:
     measured_floor: float | None = None  # that this session was to measure
     floor_file: str | None = None  # where that is kept
     floor_refused: bool = False  # it could not be trusted
+
+    def __repr__(self) -> str:
+        measured = [(one.summary.p50_ms, one.arm.id) for one in self.arms if one.summary]
+        told = "none measured" if not measured else "lowest p50 {:.4g} ms, of {}".format(*min(measured))
+        number = f"{len(self.arms)} arm{'' if len(self.arms) == 1 else 's'}"
+        return f"<Result of {self.profile.name} on {self.device.name}, {number}: {told}>"
+
+    def _repr_html_(self) -> str:
+        verdicts: dict[str, list[str]] = {}
+        for one in self.comparisons:
+            verdicts.setdefault(one.cand, []).append(f"{one.metric} {one.verdict}")
+        rows = [(*_cells(one), ", ".join(verdicts.get(one.arm.id, ["-"]))) for one in self.arms]
+        return notebook.table(("arm", "engine", "threads", "p50 ms", "95 %", "trust", "verdict"), rows)
+
+
+def _cells(one: ArmResult) -> tuple[str, str, str, str, str, str]:
+    """An arm's name, engine, threads, p50 in milliseconds, its interval, and whether to trust it."""
+    found = one.summary
+    p50 = "-" if found is None else f"{found.p50_ms:.4g}"
+    interval = "-" if found is None or found.p50_ci95 is None else "{:.4g}-{:.4g}".format(*found.p50_ci95)
+    trust = f"failed: {one.failure}" if found is None else one.validity
+    return one.arm.name, one.arm.engine_name, str(one.arm.threads), p50, interval, trust
 
 
 def to_json(result: Result, *, raw: bool = True) -> dict[str, Any]:
@@ -115,7 +164,7 @@ def _arm(one: ArmResult, *, raw: bool) -> dict[str, Any]:
         "id": arm.id,
         "model": {
             "name": arm.name, "path": arm.path, "sha256": arm.sha256, "bytes": arm.size_bytes, "format": arm.format,
-            "precision": arm.precision, "network": arm.network, "inspection": one.inspection,
+            "precision": arm.precision, "network": arm.network, "group": arm.group, "inspection": one.inspection,
             "pixels": arm.pixels, "shapes": arm.shapes,
             "inputs": served.inputs if served else None, "outputs": served.outputs if served else None,
         },

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from statistics import mean
 
 import numpy as np
 
@@ -14,12 +15,13 @@ from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.journal import Journal
 from edge_squeeze.benchmarks.launches.local import Measurer
 from edge_squeeze.benchmarks.launches.records import MEMORY, Launch, Task
-from edge_squeeze.benchmarks.profiles import Profile
+from edge_squeeze.benchmarks.profiles import Profile, duration
 from edge_squeeze.benchmarks.statistics import intervals
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.reporting import Reporter
 
 LOOK_EVERY_S = 1.0
+WORTH_TELLING_S = 5.0
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Session:
     order: list[str] = field(default_factory=list)
     waited_s: float = 0.0
     outputs: dict[str, str] = field(default_factory=dict)  # arm -> file that receives its outputs
+    clock: Callable[[], float] = time.monotonic
+    took_s: list[float] = field(default_factory=list)  # each launch of this process that measured
 
     def run(self, device: Measurer, journal: Journal, reporter: Reporter) -> list[Launch]:
         """The launches of all arms that could be measured, those of an earlier attempt in `journal` included."""
@@ -41,7 +45,12 @@ class Session:
         for number in reporter.track(rounds, title):
             if number >= self.profile.launches and self._precise(journal.launches):
                 break
+            if number == self.profile.launches:
+                reporter.note(f"Not every interval is within +-{self.profile.precision:.0%} yet: more rounds follow.")
+            known = bool(self.took_s)
             self._round(number, self.profile.kind, device, journal, reporter)
+            if self.took_s and (not known or number == self.profile.launches):
+                self._tell_what_is_left(number + 1, reporter)
         for number in range(self.profile.memory_launches):
             self._round(number, MEMORY, device, journal, reporter)
         return [launch for launch in journal.launches if launch.arm not in self.failures]
@@ -53,17 +62,25 @@ class Session:
                 continue
             if kind != MEMORY:
                 self._wait(arm, device, reporter)
+            begun = self.clock()
             try:
                 launch = device.launch(self._task(arm, kind))
             except ConversionError as error:
                 self.failures[arm.id] = str(error)
             else:
+                self.took_s += [self.clock() - begun] if kind != MEMORY else []
                 journal.append(dataclasses.replace(launch, arm=arm.id, round=number))
 
     def shuffled(self, number: int) -> Iterator[Arm]:
         """The arms in the order of round `number`, the same whenever the session is gone on with."""
         rng = np.random.default_rng((self.seed, number))
         return (self.arms[int(at)] for at in rng.permutation(len(self.arms)))
+
+    def _tell_what_is_left(self, rounds: int, reporter: Reporter) -> None:
+        """How long the rest takes after so many rounds, as the launches so far let expect."""
+        low, high = self.profile.left_s(len(self.arms) - len(self.failures), rounds, mean(self.took_s))
+        if high >= WORTH_TELLING_S:
+            reporter.note(f"A launch takes {mean(self.took_s):.1f} s: about {duration(low, high)} left.")
 
     def _task(self, arm: Arm, kind: str) -> Task:
         return Task(

@@ -33,6 +33,7 @@ class StoredModel:
     pixels: list[int]
     shapes: list[list[int]]
     inspection: dict[str, Any] | None = None
+    group: int = 0  # results from before there were any compare all arms with the first
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class StoredArm:
             size_bytes=model.bytes, precision=model.precision, parity=None if gate == "unknown" else gate,
             engine=runtime.name, kernels=runtime.asked_kernels, threads=runtime.threads, spin=runtime.spin,
             policy=runtime.policy, cpus=runtime.affinity, usable_cores=runtime.usable_cores, inputs=self.input,
-            shapes=model.shapes, network=model.network, pixels=model.pixels,
+            shapes=model.shapes, network=model.network, pixels=model.pixels, group=model.group,
         )  # fmt: skip
 
 

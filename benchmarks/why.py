@@ -48,7 +48,8 @@ def _float_arm(one: ArmResult, arms: Sequence[ArmResult], inspections: dict[str,
         seen = inspections.get(other.arm.sha256)
         alike = (other.arm.engine_name, other.arm.threads) == (one.arm.engine_name, one.arm.threads)
         networks = {other.arm.network, one.arm.network} - {None}
-        if seen is not None and other.summary and not is_quantised(seen) and alike and len(networks) < 2:  # noqa: PLR2004 - two differ
+        related = len(networks) < 2 and other.arm.group == one.arm.group  # noqa: PLR2004 - two differ
+        if seen is not None and other.summary and not is_quantised(seen) and alike and related:
             return other
     return None
 

@@ -16,7 +16,7 @@ from edge_squeeze.converters.to_tflite import measure_ranges
 from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError
 from edge_squeeze.networks.design import AS_IS, Design
-from edge_squeeze.pictures import PictureSet, Sample, load_folder, photograph_crops
+from edge_squeeze.pictures import PictureSet, Sample, check as check_pictures, load_folder, photograph_crops
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.subject import Subject
@@ -66,6 +66,14 @@ class CalibrationRecord:
 
 
 Source = PictureSet | CalibrationRecord
+
+
+def check(path: Path) -> None:
+    """Raise UsageError if `path` holds neither pictures nor a calibration.json, found out without a model."""
+    if path.suffix == ".json":
+        decode(CalibrationRecord, read_json(path), str(path))
+    else:
+        check_pictures(path)
 
 
 def load_source(path: Path | None, subject: Subject) -> Source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_squeeze import artifact, golden, labels, original as originals, proof_pictures, runtimes
+from edge_squeeze import artifact, golden, labels, notebook, original as originals, proof_pictures, runtimes
 from edge_squeeze.converters import calibration, conformance, contents
 from edge_squeeze.converters.request import Prepared, Request
 from edge_squeeze.converters.rewrites import bake
@@ -13,6 +13,7 @@ from edge_squeeze.converters.targets import Order
 from edge_squeeze.errors import ConversionError, PartlyExportedError, UsageError
 from edge_squeeze.inspection.inspector import inspect
 from edge_squeeze.manifest import Manifest, WeightsRecord
+from edge_squeeze.parity import FIGURES
 from edge_squeeze.pictures import PictureSet
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.subject import Subject
@@ -29,8 +30,24 @@ class Exported:
     warnings: tuple[str, ...]  # of the original
     lint: tuple[str, ...]  # of the calibration
 
+    def __repr__(self) -> str:
+        name, verdict, megabytes, *_, agreement = self._cells()
+        return f"<Exported {name}: {verdict}, {megabytes} MB, same top-1 {agreement}, in {self.folder}>"
 
-def export(request: Request, reporter: Reporter) -> list[Exported]:
+    def _cells(self) -> tuple[str, ...]:
+        """Name, verdict, MB and the figures of its parity."""
+        size = f"{self.manifest.file.size_bytes / 1e6:.2f}"
+        return self.manifest.name, self.proof.verdict.upper(), size, *self.proof.parity.cells()
+
+
+class Exports(list[Exported]):
+    """The artifacts of an export, in the order of formats and precisions; a table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        return notebook.table(("artifact", "verdict", "MB", *FIGURES), [one._cells() for one in self])  # noqa: SLF001
+
+
+def export(request: Request, reporter: Reporter) -> Exports:
     """Convert, inspect, prove and write every order of `request`; a failed proof is reported, not raised.
 
     Raises UsageError, ConversionError or MissingDependencyError; what was written before stays.
@@ -55,9 +72,9 @@ def export(request: Request, reporter: Reporter) -> list[Exported]:
     return _export_each(request, prepared, reporter)
 
 
-def _export_each(request: Request, prepared: Prepared, reporter: Reporter) -> list[Exported]:
+def _export_each(request: Request, prepared: Prepared, reporter: Reporter) -> Exports:
     """Every file that can be made; one that cannot does not keep the others from being."""
-    exported, failures = [], []
+    exported, failures = Exports(), []
     for order in request.orders:
         try:
             exported.append(_export_one(request, order, prepared, reporter))

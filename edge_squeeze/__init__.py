@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edge_squeeze.benchmarks.result import Comparison, Result
     from edge_squeeze.bundling.bundle import Bundled
-    from edge_squeeze.converters.export import Exported
+    from edge_squeeze.converters.export import Exports
     from edge_squeeze.networks.architecture import Size
     from edge_squeeze.networks.design import Design
     from edge_squeeze.prediction import Classifier
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edge_squeeze.training.training import Trained
     from edge_squeeze.verification import Verification
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["__version__", "benchmark", "build", "bundle", "compare", "export", "load", "replay", "train", "verify"]
 
 DEFAULT_VARIANT = "squeezenet1.1"
@@ -70,7 +70,7 @@ def export(
     calibration: str | Path | None = None, images: str | Path | None = None, out: str | Path = "out",
     io: str | None = None, layout: str = "nhwc", opset: int | None = None, dynamic_batch: bool = False,
     reporter: Reporter | None = None, command: str = "edge_squeeze.export",
-) -> list[Exported]:  # fmt: skip
+) -> Exports:  # fmt: skip
     """The artifacts written below `out`, one for each format and precision, each with the proof of its parity.
 
     `model` is a variant, or a Keras model of yours: a .keras or .h5 file or a SavedModel folder. What its pictures go
@@ -93,7 +93,7 @@ def export(
     for note in notes:
         reporter.note(note)
     choice = subjects.Choice(model, weights, seed, classes, input_size, preprocessing, resize, custom_objects, design)
-    _must_exist(images, calibration, labels)
+    _check_files(images, calibration, labels)
     subject = subjects.find(choice, reporter)
     known = names.load(_path(labels), subject.classes)
     request = Request(subject, orders, known, Path(out), _path(calibration), _path(images), command)
@@ -146,12 +146,14 @@ def verify(
     the result says whether everything held. Raises UsageError for what cannot be read, ConversionError where the
     engine refuses the file.
     """
-    from edge_squeeze import artifact as artifacts, subject as subjects, verification
+    from edge_squeeze import artifact as artifacts, pictures, subject as subjects, verification
     from edge_squeeze.converters import targets
     from edge_squeeze.reporting import Silent
     from edge_squeeze.runtimes import RunOptions
 
     loaded = artifacts.load(Path(artifact))
+    if images is not None:
+        pictures.check(Path(images))
     target = targets.find(loaded.manifest.format, loaded.manifest.precision)
     own = subjects.is_own(loaded.manifest.variant)
     return verification.verify(
@@ -197,10 +199,11 @@ def benchmark(
     profile: str = "standard", threads: int | str | None = None, runtime: str | None = None, cores: str = "big",
     spin: bool = True, inputs: str | Path | None = None, input_shape: Sequence[str] | None = None, seed: int = 0,
     launches: int | None = None, duration: float | None = None, rate: float | None = None, gate: str = "p50",
-    aa_floor: bool = False, fresh: bool = False, reporter: Reporter | None = None,
+    across_networks: bool = False, aa_floor: bool = False, fresh: bool = False, reporter: Reporter | None = None,
 ) -> Result:  # fmt: skip
-    """What measuring the latency of `files` (.tflite, .onnx or artifacts' folders) gave; the first is the baseline.
+    """What measuring the latency of `files` (.tflite, .onnx or artifacts' folders) gave.
 
+    The first file of each network is the baseline of its others; with `across_networks` the first of all is.
     `threads` and `runtime` take several with commas, each combination is an arm. `.arms[].summary.p50_ms` is the
     typical latency in milliseconds, `.arms[].validity` whether to trust it, `.comparisons[].verdict` what came of it.
 
@@ -210,7 +213,9 @@ def benchmark(
     from edge_squeeze.reporting import Silent
 
     several = [files] if isinstance(files, str | Path) else files
-    ask = asking.ask(several, threads, runtime, cores, inputs, input_shape or [], seed, spin=spin)
+    ask = asking.ask(
+        several, threads, runtime, cores, inputs, input_shape or [], seed, spin=spin, across_networks=across_networks
+    )
     settings = asking.settings(profile, launches, duration, rate, gate, aa=aa_floor, fresh=fresh)
     return benchmarks.run(ask, settings, reporter or Silent())
 
@@ -232,13 +237,18 @@ def replay(file: str | Path, *, gate: str = "p50") -> Result:
     return replaying.replay(Path(file), asking.gates(gate))
 
 
-def _must_exist(*paths: str | Path | None) -> None:
-    """Raise UsageError for what is missing before TensorFlow and a model are loaded."""
+def _check_files(images: str | Path | None, calibration: str | Path | None, labels: str | Path | None) -> None:
+    """Raise UsageError for what is missing or holds no pictures, before TensorFlow and a model are loaded."""
+    from edge_squeeze import pictures
+    from edge_squeeze.converters import calibration as calibrations
     from edge_squeeze.errors import UsageError
 
-    for path in paths:
-        if path is not None and not Path(path).exists():
-            raise UsageError(f"No such file or folder: {path}.")
+    if labels is not None and not Path(labels).exists():
+        raise UsageError(f"No such file or folder: {labels}.")
+    if images is not None:
+        pictures.check(Path(images))
+    if calibration is not None:
+        calibrations.check(Path(calibration))
 
 
 def _names(value: str | Sequence[str]) -> list[str]:

@@ -109,6 +109,10 @@ Launches = Annotated[int | None, typer.Option(help="Fresh processes of each arm;
 Duration = Annotated[float | None, typer.Option(help="Seconds of a launch (sustained, paced).")]
 Rate = Annotated[float | None, typer.Option(help="Frames a second (paced); default: 30.")]
 Gate = Annotated[str, typer.Option(help="What is compared: p50, p90, first, load, memory, size; several with commas.")]
+AcrossNetworks = Annotated[
+    bool,
+    typer.Option("--across-networks", help="Compare all files with the first, even those of another network."),
+]
 FailOnRegression = Annotated[
     bool, typer.Option("--fail-on-regression", help="End with 8, 9 or 10 for what got slower, is unclear, unlike.")
 ]

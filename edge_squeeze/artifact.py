@@ -41,6 +41,9 @@ class Artifact:
     folder: Path
     manifest: Manifest
 
+    def __repr__(self) -> str:
+        return f"<Artifact {self.manifest.name} in {self.folder}>"
+
     def model(self) -> bytes:
         """The bytes of the model file; UsageError if they are not those of the manifest's sha256."""
         return self._checked(self.manifest.file.name, self.manifest.file.sha256)

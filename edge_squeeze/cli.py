@@ -11,14 +11,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import edge_squeeze
-from edge_squeeze import arguments as arg, chatter, ending, model_tables, supervision
+from edge_squeeze import arguments as arg, chatter, documentation, ending, model_tables, supervision
 from edge_squeeze.bundling import commands as bundling
 from edge_squeeze.devices import address
 from edge_squeeze.errors import MissingDependencyError, PartlyExportedError
 from edge_squeeze.networks.design import NONE, Design
 from edge_squeeze.training import commands as training
 
-EPILOG = "Any command: --debug shows the traceback of an error. Exit codes: docs/commands.md."
+EPILOG = f"Any command: --debug shows the traceback of an error. Exit codes:\n\n\b\n{documentation.page('commands')}"
 PARITY_FAILED = 3
 app = typer.Typer(
     help="Export Keras SqueezeNets, or a Keras classifier of yours, to TFLite and ONNX, with proof.",
@@ -124,13 +124,9 @@ def predict(
 ) -> None:
     """Show the best classes of pictures, with the time each took."""
     from edge_squeeze import summaries
-    from edge_squeeze.pictures import list_pictures
 
-    files = [file for path in pictures for file in list_pictures(path)]
     classifier = edge_squeeze.load(artifact, runtime=runtime, threads=threads)
-    size = arg.size(input_size)
-    classifier.warm_up(files[0], input_size=size)
-    found = ((file, classifier.classify(file, top, input_size=size)) for file in files)
+    found = classifier.classify_each(pictures, top, input_size=arg.size(input_size))
     summaries.predictions(classifier, found, as_json=json_)
 
 
@@ -145,9 +141,10 @@ def inspect(file: arg.FileOrArtifact, json_: arg.Json = False) -> None:
 @app.command(short_help="Tell what this installation can do.")
 def doctor(json_: arg.Json = False) -> None:
     """Tell what this installation can do on this machine, and the command that brings what is missing."""
+    from edge_squeeze.console import ConsoleReporter
     from edge_squeeze.doctor import examination, summary
 
-    diagnosis = examination.examine()
+    diagnosis = examination.examine(reporter=ConsoleReporter())
     summary.show(diagnosis, as_json=json_)
     if not diagnosis.ready:
         raise typer.Exit(MissingDependencyError.exit_code)
@@ -168,6 +165,7 @@ def benchmark(
     duration: arg.Duration = None,
     rate: arg.Rate = None,
     gate: arg.Gate = "p50",
+    across_networks: arg.AcrossNetworks = False,
     fail_on_regression: arg.FailOnRegression = False,
     strict: arg.Strict = False,
     aa_floor: arg.AaFloor = False,
@@ -179,14 +177,14 @@ def benchmark(
     no_raw: arg.NoRaw = False,
     json_: arg.Json = False,
 ) -> None:
-    """Measure the latency of .tflite and .onnx files or artifacts; the first is what the others are compared with."""
+    """Measure the latency of .tflite and .onnx files or artifacts; the first of each network is its baseline."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy is about to start threads that nobody needs here
     from edge_squeeze.benchmarks.reports import commands
 
     options: dict[str, Any] = {
         "profile": profile, "threads": threads, "runtime": runtime, "cores": cores, "spin": not no_spin,
         "inputs": inputs, "input_shape": input_shape, "seed": seed, "launches": launches, "duration": duration,
-        "rate": rate, "gate": gate, "aa_floor": aa_floor, "fresh": fresh,
+        "rate": rate, "gate": gate, "across_networks": across_networks, "aa_floor": aa_floor, "fresh": fresh,
     }  # fmt: skip
     wanted = commands.Wanted(json_, not no_raw, out or [], strict, fail_on_regression)
     boards = address.elsewhere(device, setup=setup)

@@ -35,18 +35,25 @@ class ConsoleReporter:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Announce a numbered step once it is done, with the seconds it took and the notes made meanwhile."""
+        """Name a numbered step when it begins; when it ends, add the seconds it took and the notes made meanwhile."""
         self._steps += 1
         start = time.perf_counter()
-        label = f"[{self._steps}] {title}"
+        label, moving = f"[{self._steps}] {title}", self._console.is_terminal
+        # Where other lines come in between, a line that is still to be completed would be torn apart.
+        alone = not self._verbose and not self._depth and os.environ.get(PROGRESS) != LINES
         self._depth += 1
         try:
-            if self._console.is_terminal and not self._verbose:
-                self._console.print(f"{label} ...", end="\r")
+            if alone:
+                self._console.print(f"{label} ..." if moving else f"{label:<64}", end="\r" if moving else "")
             yield
+        except BaseException:
+            if alone:
+                self._console.print()
+            raise
         finally:
             self._depth -= 1
-        self._console.print(f"{label:<64} {time.perf_counter() - start:6.1f} s")
+        seconds = f" {time.perf_counter() - start:6.1f} s"
+        self._console.print(seconds if alone and not moving else f"{label:<64}{seconds}")
         self._flush()
 
     @contextmanager

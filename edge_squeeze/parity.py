@@ -17,6 +17,7 @@ PSNR_CEILING_DB = 200.0  # what identical scores are said to have
 SMALLEST_PROBABILITY = 1e-12  # keeps the logarithm finite where a quantised score is 0
 ENOUGH_PICTURES = 100  # from here on a user's own pictures are judged by the full gates
 PASS, FAIL, UNPROVEN = "pass", "fail", "unproven"
+FIGURES = ("max|d|", "PSNR", "cosine", "same top-1 (95 %)")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,16 @@ class Parity:
     top1_interval: tuple[float, float]
     top5_agreement: float
     per_picture: dict[str, list[float]]
+
+    def __repr__(self) -> str:
+        figures = ", ".join(" ".join(pair) for pair in zip(FIGURES, self.cells(), strict=True))
+        return f"<Parity on {self.pictures} pictures: {figures}>"
+
+    def cells(self) -> tuple[str, str, str, str]:
+        """The FIGURES in words."""
+        low, high = (100 * bound for bound in self.top1_interval)
+        agreement = f"{self.top1_agreement:.1%} ({low:.0f}-{high:.0f})"
+        return f"{self.max_abs:.1e}", f"{self.psnr_db:.0f} dB", f"{self.cosine:.5f}", agreement
 
 
 def compare(original: Scores, artifact: Scores) -> Parity:

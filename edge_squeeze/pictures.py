@@ -20,6 +20,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 LIST = ".txt"  # of pictures
 KNOWN = "a whole JPEG, PNG, WebP, BMP, GIF or TIFF file"
 LONGEST_PATH = 4096  # of Linux
+MOST_CHECKED = 200  # a fifth of a second on a slow disk
 MOST_PIXELS = 128_000_000  # phones take 108 million; the worst kind of picture takes 13 bytes of memory for each
 Part = Callable[[int], Sequence[int]]  # of so many pictures, the numbers of those that are wanted
 WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
@@ -131,6 +132,20 @@ def list_pictures(path: Path) -> list[Path]:
     if not found:
         raise UsageError(f"No pictures in {path}. Required: files ending in {', '.join(SUFFIXES)}.")
     return found
+
+
+def check(path: Path) -> None:
+    """Raise UsageError if there are no pictures at `path`, or some of the first are missing or no pictures.
+
+    It reads their first bytes alone, to find out in a moment what would else be told after a model was loaded.
+    """
+    for file in list_pictures(path)[:MOST_CHECKED]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            try:
+                Image.open(file).close()
+            except Exception:
+                open_picture(file)  # which raises our own error, and says why
 
 
 def is_list(path: Path) -> bool:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from edge_squeeze import notebook
 from edge_squeeze.artifact import Artifact
 from edge_squeeze.errors import UsageError
 from edge_squeeze.labels import top_k
 from edge_squeeze.networks.architecture import ANY, Size
-from edge_squeeze.pictures import as_rgb, open_picture
+from edge_squeeze.pictures import as_rgb, list_pictures, open_picture
 from edge_squeeze.preprocessing import Pixels, Preprocessing
 from edge_squeeze.runtimes import RunOptions, open_runner
 from edge_squeeze.scores import comparable
 
+SHOWN = 3  # classes in a line
 Picture = str | Path | Image.Image | Pixels
 
 
@@ -38,6 +41,14 @@ class Classification:
     preprocess_ms: float  # decoding included, where the picture was a file
     inference_ms: float
 
+    def __repr__(self) -> str:
+        best = ", ".join(f"{one.label} {one.score:.1%}" for one in self.predictions[:SHOWN])
+        return f"<Classification: {best}; {self.inference_ms:.1f} ms>"
+
+    def _repr_html_(self) -> str:
+        rows = [(one.label, str(one.index), f"{one.score:.1%}") for one in self.predictions]
+        return notebook.table(("class", "index", "score"), rows)
+
 
 class Classifier:
     """An artifact, loaded into an engine."""
@@ -47,6 +58,11 @@ class Classifier:
         self.artifact = artifact
         self.labels = artifact.labels()
         self.runner = open_runner(artifact.model(), artifact.manifest.format, options)
+
+    def __repr__(self) -> str:
+        manifest, runner = self.artifact.manifest, self.runner
+        engine = f"{runner.runtime} {runner.version} ({runner.kernels} kernels)"
+        return f"<Classifier {manifest.name}: {manifest.classes:,} classes, with {engine}>"
 
     def predict(self, picture: Picture, top: int = 5, *, input_size: Size | None = None) -> list[Prediction]:
         """The `top` best classes of a picture file, a PIL image or raw RGB pixels [H,W,3] uint8 of any size.
@@ -69,9 +85,30 @@ class Classifier:
         best = [Prediction(self.labels[i], int(i), float(scores[i])) for i in top_k(scores, top)]
         return Classification(best, (ready - start) * 1e3, (done - ready) * 1e3)
 
-    def warm_up(self, picture: Picture, *, input_size: Size | None = None) -> None:
-        """Run once untimed: an engine's first inference allocates and packs, which is not its speed."""
-        self.classify(picture, input_size=input_size)
+    def warm_up(self, picture: Picture | None = None, *, input_size: Size | None = None) -> None:
+        """Run once untimed, on `picture` or a white one: a first inference also allocates and packs."""
+        Image.preinit()  # so that the first file does not pay for PIL's readers
+        white = Image.new("RGB", self._preprocessing(input_size).size[::-1], "white")
+        self.classify(white if picture is None else picture, input_size=input_size)
+
+    def classify_each(
+        self, paths: Sequence[Path], top: int = 5, *, input_size: Size | None = None
+    ) -> Iterator[tuple[Path, Classification | UsageError]]:
+        """The best classes of each picture at `paths` (pictures, folders and lists of them), or why it cannot be read.
+
+        The engine is warmed up first. UsageError if `paths` is one path, with no picture or a single unreadable one.
+        """
+        found = list(_find(paths))
+        self.warm_up(input_size=input_size)
+        for file, unreadable in found:
+            outcome: Classification | UsageError
+            try:
+                outcome = unreadable or self.classify(file, top, input_size=input_size)
+            except UsageError as error:
+                if len(found) == 1:
+                    raise
+                outcome = error
+            yield file, outcome
 
     def _preprocessing(self, input_size: Size | None) -> Preprocessing:
         manifest = self.artifact.manifest
@@ -86,6 +123,17 @@ class Classifier:
         if input_size == ANY:
             raise UsageError("A picture is shown at one size. Required: a number of pixels, or height and width.")
         return manifest.preprocessing_at(input_size)
+
+
+def _find(paths: Sequence[Path]) -> Iterator[tuple[Path, UsageError | None]]:
+    """The picture files at `paths`; a path without any, with the reason, unless it is the only one."""
+    for path in paths:
+        try:
+            yield from ((file, None) for file in list_pictures(path))
+        except UsageError as error:
+            if len(paths) == 1:
+                raise
+            yield path, error
 
 
 def _opened(picture: Picture) -> Image.Image:

@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_squeeze import original as originals, proof_pictures, user_model, weights as weight_store
 from edge_squeeze.conventions import CONVENTIONS, PRESETS, check_choice, choose, describe, preset
+from edge_squeeze.documentation import page
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.manifest import Manifest, WeightsRecord
 from edge_squeeze.networks.architecture import ANY, Size, architecture
@@ -115,7 +116,7 @@ def _prepared(arch: Architecture, weights: Weights) -> Preprocessing:
     raise UsageError(
         f"Nothing tells how the pictures were prepared that {weights.record.path or weights.record.source} was trained "
         f"on, and a wrong guess would go unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file "
-        "(docs/models.md)."
+        f"({page('models')})."
     )
 
 
@@ -210,7 +211,7 @@ def _warnings(path: Path, preprocessing: str | Preprocessing | None) -> Iterator
         inside = " A SavedModel cannot be looked into: if it normalises by itself, say raw." if path.is_dir() else ""
         raise UsageError(
             "Nothing tells how this model's pictures were prepared when it was trained, and a wrong guess would go "
-            f"unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file (docs/models.md).{inside}"
+            f"unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file ({page('models')}).{inside}"
         )
     if itself and preprocessing not in (None, "raw"):
         yield "the model has a layer that normalises; with --preprocessing its pictures are normalised twice"

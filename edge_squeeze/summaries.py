@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edge_squeeze.artifact import PARITY
 from edge_squeeze.console import print_json, print_table, print_text
 from edge_squeeze.doctor import machine
+from edge_squeeze.errors import UsageError
 from edge_squeeze.manifest import PREPEND_NORMALISATION, SAVED_MODEL
 from edge_squeeze.parity import FAIL, PASS, finite
 from edge_squeeze.prediction import Classification, Classifier
@@ -154,19 +156,42 @@ def verification(found: Verification, *, as_json: bool) -> None:
     print_text(*proof.failures, *([f"{proof.reason}."] if proof.verdict != FAIL else []))
 
 
-def predictions(classifier: Classifier, found: Iterable[tuple[Path, Classification]], *, as_json: bool) -> None:
-    """Print the classes that `edge-squeeze predict` found, picture by picture as they come."""
-    emulated = machine.emulated()
+def predictions(
+    classifier: Classifier, found: Iterable[tuple[Path, Classification | UsageError]], *, as_json: bool
+) -> None:
+    """Print the classes that `edge-squeeze predict` found, picture by picture as they come.
+
+    Raises UsageError at the end if there were pictures that could not be read.
+    """
+    emulated, count, unreadable = machine.emulated(), 0, 0
+    entries: list[dict[str, Any]] = []
+    for count, (file, one) in enumerate(found, start=1):
+        if count == 1 and not as_json:
+            _print_classifier(classifier, emulated=emulated)
+        if isinstance(one, UsageError):
+            unreadable += 1
+            sys.stderr.write(f"Skipped: {one}\n")
+            entries.append({"picture": str(file), "error": str(one), "emulated": emulated})
+        elif as_json:
+            entries.append({"picture": str(file), **dataclasses.asdict(one), "emulated": emulated})
+        else:
+            _print_classes(file, one)
     if as_json:
-        print_json([{"picture": str(file), **dataclasses.asdict(one), "emulated": emulated} for file, one in found])
-        return
+        print_json(entries)
+    if unreadable:
+        raise UsageError(f"{unreadable:,} of {count:,} pictures could not be read; each is named above.")
+
+
+def _print_classifier(classifier: Classifier, *, emulated: bool | None) -> None:
     manifest, runner = classifier.artifact.manifest, classifier.runner
     print_text(f"{manifest.name} with {runner.runtime} {runner.version} ({runner.kernels} kernels)")
     if emulated:
         print_text("This processor is emulated: its times say nothing about a real one.")
     if manifest.parity.verdict != PASS:
         print_text(f"Do not trust this: parity {manifest.parity.verdict}: {manifest.parity.reason}.")
-    for file, one in found:
-        print_text("", f"{file}  (preprocess {one.preprocess_ms:.1f} ms, inference {one.inference_ms:.1f} ms)")
-        shown = [p for p in one.predictions if p.score > 0] or one.predictions[:1]  # int8 scores are mostly 0
-        print_text(*(f"  {p.score:6.1%}  {p.label} ({p.index})" for p in shown))
+
+
+def _print_classes(file: Path, one: Classification) -> None:
+    print_text("", f"{file}  (preprocess {one.preprocess_ms:.1f} ms, inference {one.inference_ms:.1f} ms)")
+    shown = [p for p in one.predictions if p.score > 0] or one.predictions[:1]  # int8 scores are mostly 0
+    print_text(*(f"  {p.score:6.1%}  {p.label} ({p.index})" for p in shown))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze import golden, parity, proof_pictures, subject as subjects
+from edge_squeeze import golden, notebook, parity, proof_pictures, subject as subjects
 from edge_squeeze.artifact import Artifact
 from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
@@ -73,6 +73,9 @@ class Proof:
     answers: Answers
     others: tuple[Proof, ...] = ()  # at other sizes, of a file that takes any; the verdict is the worst of all
 
+    def __repr__(self) -> str:
+        return f"<Proof {self.verdict.upper()}: {self.parity!r}>"
+
     @property
     def failures(self) -> list[str]:
         """A sentence for each gate that failed."""
@@ -128,6 +131,23 @@ class Verification:
     def passed(self) -> bool:
         """Whether everything that was checked held."""
         return self.golden.passed and (self.proof is None or self.proof.verdict != FAIL)
+
+    def __repr__(self) -> str:
+        told = "; ".join(f"{what} {verdict}" for what, verdict, _ in self._rows())
+        return f"<Verification of {self.artifact.manifest.name}: {told}>"
+
+    def _repr_html_(self) -> str:
+        return notebook.table(("check", "verdict", "figures"), self._rows())
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        """What was checked, the verdict, and what it rests on."""
+        gold = self.golden
+        pixels = "pixels equal" if gold.pixels_equal else "pixels DIFFERENT"
+        golden_ = f"{pixels}; scores within {gold.max_abs:.1e}, allowed {gold.tolerance:.1e}"
+        rows = [("golden files", (PASS if gold.passed else FAIL).upper(), golden_)]
+        if self.proof is None:
+            return [*rows, ("parity", "not checked", str(self.without_proof))]
+        return [*rows, ("parity", self.proof.verdict.upper(), f"{self.proof.parity!r}"[1:-1])]
 
 
 def prove_all(references: Sequence[Reference], runner: Runner, gates: GateSet, reporter: Reporter) -> Proof:

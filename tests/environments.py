@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("edge_squeeze", "converters", "benchmarks", "pyproject.toml", "README.md")
+SOURCES = ("edge_squeeze", "converters", "benchmarks", "docs", "pyproject.toml", "README.md")
 INSTALL_TIMEOUT_S = 900
 # How pip and uv say that no index can be reached.
 NO_NETWORK = re.compile(

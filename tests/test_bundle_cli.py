@@ -68,7 +68,7 @@ def test_any_folder_gets_them_and_json_is_one_document(command_line: CommandLine
         }
     ]  # fmt: skip
     assert (done["target"], done["total_size_bytes"], done["warnings"]) == ("my-app/models", size, [])
-    assert "docs/android.md" in command_line("bundle", "files", "out/pass", "my-app/models").stdout
+    assert "/docs/android.md" in command_line("bundle", "files", "out/pass", "my-app/models").stdout
     shown = json.loads(command_line("bundle", "files", "my-app/models", "--list", "--json").stdout)
     assert shown["artifacts"] == [{"folder": "pass", "name": "pass", "size_bytes": size, "problem": None}]
     removed = json.loads(command_line("bundle", "files", "my-app/models", "--remove", "pass", "--json").stdout)

@@ -34,6 +34,45 @@ def test_a_duration_is_seconds_of_a_sustained_run_and_frames_of_a_paced_one() ->
     assert profiles.choose("paced", **CHANGES | {"duration": 4.0, "rate": 10.0}).pace.runs == 40
 
 
+# Seconds that launches and memory launches took on 2 x86 cores: squeezenet-lab and SqueezeNet 1.1, LiteRT and ONNX
+# Runtime, one thread, 2026-11-26.
+TOOK = {
+    "quick": ((1.42, 2.19), (0.36, 0.80)), "standard": ((3.46, 4.17), (0.45, 0.77)),
+    "paced": ((11.35, 12.60), (0.34, 0.94)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOOK)
+def test_what_is_expected_lies_among_what_was_measured(name: str) -> None:
+    profile, ((low, high), (memory_low, memory_high)) = PROFILES[name], TOOK[name]
+    assert low <= profile.launch_s <= high
+    assert memory_low <= profile.launch_s - profile.measuring_s <= memory_high
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "arms", "done", "text"),
+    [
+        ("quick", {}, 2, 0, "quick: 3 to 6 launches of each of 2 arms, and 1 for memory; about 12 to 22 s."),
+        ("quick", {"launches": 1}, 1, 0, "quick: 1 launch of 1 arm, and 1 for memory; about 2.4 s."),
+        ("standard", {}, 1, 0, "standard: 10 to 20 launches of 1 arm, and 3 for memory; about 39 to 76 s."),
+        ("standard", {}, 1, 10, "standard: 10 to 20 launches of 1 arm, and 3 for memory; about 2.1 to 39 s."),
+        ("standard", {}, 1, 100, "standard: 10 to 20 launches of 1 arm, and 3 for memory; about 1 s."),
+        (
+            "standard",
+            {},
+            4,
+            0,
+            "standard: 10 to 20 launches of each of 4 arms, and 3 for memory; about 2.6 to 5.1 min.",
+        ),
+        ("rigorous", {}, 2, 0, "rigorous: 20 to 40 launches of each of 2 arms, and 3 for memory; about 5.2 to 10 min."),
+        ("sustained", {}, 1, 0, "sustained: 1 launch of 1 arm, and 1 for memory; about 10 min."),
+        ("paced", {"duration": 20.0}, 1, 0, "paced: 3 launches of 1 arm, and 1 for memory; about 66 s."),
+    ],
+)
+def test_what_is_announced(name: str, change: dict[str, Any], arms: int, done: int, text: str) -> None:
+    assert profiles.choose(name, **CHANGES | change).announce(arms, done) == text
+
+
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [

@@ -12,7 +12,7 @@ from synthetic import FakeDevice, a_launch, an_arm
 
 from edge_squeeze.benchmarks import journal as journals, session as sessions
 from edge_squeeze.benchmarks.journal import Journal
-from edge_squeeze.benchmarks.launches.records import MEMORY, TIMED, Launch
+from edge_squeeze.benchmarks.launches.records import MEMORY, TIMED, Launch, Task
 from edge_squeeze.benchmarks.profiles import PROFILES
 from edge_squeeze.benchmarks.session import Session
 from edge_squeeze.errors import UsageError
@@ -155,6 +155,69 @@ def test_a_busy_machine_is_waited_for_as_long_as_the_profile_says(
     busy.is_calm = False
     run(busy, tmp_path / "j.jsonl", session)
     assert sum(waited) == session.waited_s == 7
+
+
+class Clocked(FakeDevice):
+    """A device that is its own clock: a launch takes `seconds`, or a fifth of that for memory."""
+
+    now = 0.0
+
+    def __init__(self, seconds: float, noise: float) -> None:
+        super().__init__({"a": 2.0, "b": 3.0, "c": 4.0}, noise)
+        self.seconds = seconds
+
+    def launch(self, task: Task) -> Launch:
+        self.now += self.seconds / (5 if task.kind == MEMORY else 1)
+        return super().launch(task)
+
+
+class Remembers(Silent):
+    """A Reporter that keeps the notes, each with the time that it was made at."""
+
+    def __init__(self, device: Clocked) -> None:
+        self.device, self.notes = device, list[tuple[float, str]]()
+
+    def note(self, text: str) -> None:
+        self.notes.append((self.device.now, text))
+
+
+def timed_session(path: Path, seconds: float, noise: float, **changes: float) -> tuple[list[tuple[float, str]], float]:
+    """The notes of a session of two arms whose launches take so long, and how long it took."""
+    device = Clocked(seconds, noise)
+    session = Session(ARMS[:2], dataclasses.replace(QUICK, **changes), 0, clock=lambda: device.now)  # type: ignore[arg-type]
+    reporter = Remembers(device)
+    with Journal(path) as journal:
+        session.run(device, journal, reporter)
+    return reporter.notes, device.now
+
+
+def test_what_is_left_is_told_from_what_the_first_round_took(tmp_path: Path) -> None:
+    notes, whole = timed_session(tmp_path / "j.jsonl", 5.0, noise=0.0001)
+    assert notes == [(10.0, "A launch takes 5.0 s: about 28 to 58 s left.")]
+    assert whole == 10.0 + 20.0 + 2.0  # 28 s were expected: memory is told from what is not measuring
+
+
+def test_rounds_that_precision_demands_are_told_with_what_they_take(tmp_path: Path) -> None:
+    notes, whole = timed_session(tmp_path / "j.jsonl", 5.0, noise=0.3)
+    assert notes == [
+        (10.0, "A launch takes 5.0 s: about 28 to 58 s left."),
+        (30.0, "Not every interval is within +-5% yet: more rounds follow."),
+        (40.0, "A launch takes 5.0 s: about 8 to 28 s left."),
+    ]
+    assert whole == 62.0
+
+
+def test_a_session_that_is_soon_over_does_not_tell_how_soon(tmp_path: Path) -> None:
+    assert timed_session(tmp_path / "j.jsonl", 0.1, noise=0.0001)[0] == []
+
+
+def test_what_earlier_launches_took_is_not_known_to_a_session_that_goes_on(tmp_path: Path) -> None:
+    path, first = tmp_path / "j.jsonl", Clocked(5.0, noise=0.0001)
+    first.interrupt_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        run(first, path, Session(ARMS[:2], QUICK, 0))
+    notes, _ = timed_session(path, 5.0, noise=0.0001)
+    assert notes == [(5.0, "A launch takes 5.0 s: about 18 to 48 s left.")]
 
 
 def test_a_journal_is_one_line_a_launch(tmp_path: Path) -> None:

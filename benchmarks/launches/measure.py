@@ -35,7 +35,8 @@ def run(task: Task) -> Launch:
     """What measuring as `task` demands gave; ConversionError if the engine cannot run the model."""
     before, started = probe(), datetime.now(UTC).isoformat(timespec="milliseconds")
     row = (RUNTIMES | OTHERS)[task.engine]
-    import_ns = timed(lambda: importlib.import_module(row.module))
+    with telling(f"{task.engine} does not load"):
+        import_ns = timed(lambda: importlib.import_module(row.module))
     baseline = resident_bytes("VmRSS")
     model = Path(task.model)
     options = EngineOptions(task.threads, task.kernels, task.spin, tuple(map(tuple, task.shapes)))

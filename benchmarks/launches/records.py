@@ -127,6 +127,10 @@ class Launch:
     inputs: Inputs
     sanity: Sanity
 
+    def __repr__(self) -> str:
+        count = len(self.samples_ns)
+        return f"<Launch of {self.arm or 'an arm'}, {self.kind}, round {self.round}: {count:,} samples>"
+
 
 def as_json(value: Any) -> dict[str, Any]:
     """A record as what `json` writes."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import edge_squeeze
-from edge_squeeze.benchmarks import elsewhere
+from edge_squeeze.benchmarks import arms, elsewhere
 from edge_squeeze.benchmarks.reports import documents, output, side_by_side
 from edge_squeeze.benchmarks.result import Result
 from edge_squeeze.console import ConsoleReporter
@@ -33,8 +33,8 @@ def benchmark(
 ) -> int:  # fmt: skip
     """What `benchmark` ends with, all said and saved; `options` are those of `edge_squeeze.benchmark`."""
     documents.check(list(wanted.saved))
-    if wanted.fail_on_regression and replay is None and _is_alone(files, options):
-        raise UsageError(output.NOTHING_TO_COMPARE)
+    if wanted.fail_on_regression and replay is None:
+        _check_comparable(files, options)
     if replay is not None:
         _check_replay(replay, files, addresses)
         return _show(edge_squeeze.replay(replay, gate=options["gate"]), wanted)
@@ -58,10 +58,15 @@ def _code(result: Result, wanted: Wanted) -> int:
     return output.exit_code(result, strict=wanted.strict, fail_on_regression=wanted.fail_on_regression)
 
 
-def _is_alone(files: Sequence[Path], options: Mapping[str, Any]) -> bool:
-    """Whether there will be a single arm, which can be told before it has been measured for minutes."""
+def _check_comparable(files: Sequence[Path], options: Mapping[str, Any]) -> None:
+    """Raise UsageError if no two arms will be compared, which can be told before they are measured for minutes."""
     several = options["runtime"] == "all" or any("," in str(options[name] or "") for name in ("threads", "runtime"))
-    return len(files) == 1 and not several and not options["aa_floor"]
+    if several or options["aa_floor"] or not files:
+        return
+    if len(files) == 1:
+        raise UsageError(output.NOTHING_TO_COMPARE)
+    if not options["across_networks"] and len(set(arms.groups([arms.read(path) for path in files]))) == len(files):
+        raise UsageError(output.NOT_OF_ONE_NETWORK)
 
 
 def _check_replay(path: Path, files: Sequence[Path], addresses: Sequence[Address]) -> None:

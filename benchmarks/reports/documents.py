@@ -46,8 +46,7 @@ def markdown(result: Result) -> str:
     where = ", ".join(filter(None, (device.model, cpu.name, device.os, device.kind)))
     versions = {f"{one.arm.engine} {one.launches[0].served.version}" for one in result.arms if one.launches}
     lines = [
-        headline(result),
-        "",
+        *(word for line in headline(result).splitlines() for word in (line, "")),
         f"Command: `edge-squeeze {shlex.join(result.argv)}`; seed {result.seed}.",
         "",
         f"Device: {where}. Engines: {', '.join(sorted(versions))}. Date: {result.created_utc[:10]}.",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
 from edge_squeeze.benchmarks.checks import FAIL, INVALID, WARN, is_emulated, rollup
 from edge_squeeze.benchmarks.comparison import P50
-from edge_squeeze.benchmarks.result import ArmResult, Result
+from edge_squeeze.benchmarks.result import ArmResult, Result, of_networks
 from edge_squeeze.benchmarks.statistics.verdicts import IMPROVEMENT, REGRESSION
 from edge_squeeze.benchmarks.summary import Summary
 from edge_squeeze.parity import FAIL as PROOF_FAILED
@@ -16,7 +17,16 @@ MOST_HINTS = 3
 
 
 def headline(result: Result) -> str:
-    """One line: how fast, how sure, can it be trusted, what to change."""
+    """A line for each network: how fast, how sure, can it be trusted, what to change."""
+    lines = []
+    for arms in of_networks(result.arms):
+        ids = {one.arm.id for one in arms}
+        found = [one for one in result.comparisons if one.cand in ids]
+        lines.append(_of_network(dataclasses.replace(result, arms=arms, comparisons=found)))
+    return "\n".join(lines)
+
+
+def _of_network(result: Result) -> str:
     measured = [one for one in result.arms if one.summary is not None]
     best = fastest(result.arms)
     if best is None:

@@ -18,6 +18,10 @@ from edge_squeeze.errors import UsageError
 SCHEMA = "edge_squeeze.compare/1"
 UNTRUSTWORTHY, PARTLY = 7, 4
 NOTHING_TO_COMPARE = "--fail-on-regression compares with the first arm. Required: at least two. Got: one."
+NOT_OF_ONE_NETWORK = (
+    "--fail-on-regression compares files of one network, and each of these is of another. Required: at least two files "
+    "of a network, or --across-networks, which compares all with the first."
+)
 LARGEST_OWN_MARGIN = 0.10  # of a gate, without a floor
 LEFT = 2  # columns of text
 COMPARED = ("arm", "metric", "ratio", "95 %", "allowed", "trust", "verdict")
@@ -46,7 +50,7 @@ def exit_code(result: Result, *, strict: bool, fail_on_regression: bool) -> int:
     if (strict and invalid) or result.floor_refused:
         return UNTRUSTWORTHY
     if fail_on_regression and not result.comparisons:
-        raise UsageError(NOTHING_TO_COMPARE)
+        raise UsageError(NOTHING_TO_COMPARE if len(result.arms) == 1 else NOT_OF_ONE_NETWORK)
     code = report.failed_ci(result.comparisons) if fail_on_regression else 0
     return code or (PARTLY if any(one.failure for one in result.arms) else 0)
 

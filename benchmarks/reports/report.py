@@ -8,7 +8,7 @@ from edge_squeeze.benchmarks.checks import EMULATED, FAIL, PASS, UNKNOWN, VALID,
 from edge_squeeze.benchmarks.comparison import MEMORY_GATE, P50
 from edge_squeeze.benchmarks.machine.cores import cpu_ranges
 from edge_squeeze.benchmarks.reports.headline import label
-from edge_squeeze.benchmarks.result import ArmResult, Comparison, Result
+from edge_squeeze.benchmarks.result import ArmResult, Comparison, Result, baseline, of_networks
 from edge_squeeze.benchmarks.statistics.verdicts import EQUIVALENT, IMPROVEMENT, INCONCLUSIVE, REGRESSION, margin
 
 NOTHING = "-"
@@ -31,7 +31,7 @@ def _row(one: ArmResult, result: Result) -> tuple[str, ...]:
     if found is None:
         return *about, *[NOTHING] * 7, _mb(arm.size_bytes), NOTHING, NOTHING, f"failed: {one.failure}"
     peak = NOTHING if found.peak_rss_bytes is None else f"{found.peak_rss_bytes / 1e6:.1f}"
-    base = result.arms[0].summary
+    base = baseline(one, result.arms).summary
     times = f"{base.p50_ms / found.p50_ms:.2f}" if base and not is_emulated(one.checks) else NOTHING
     return (
         *about, ms(found.p50_ms), interval(found.p50_ci95), ms(found.p90_ms), ms(found.p95_ms), ms(found.first_ms),
@@ -41,7 +41,7 @@ def _row(one: ArmResult, result: Result) -> tuple[str, ...]:
 
 def _verdict(one: ArmResult, result: Result) -> str:
     found = next((c for c in result.comparisons if c.cand == one.arm.id and c.metric == P50), None)
-    is_baseline = one is result.arms[0] and len(result.arms) > 1
+    is_baseline = any(c.base == one.arm.id for c in result.comparisons)
     compared = said(found) if found else BASELINE if is_baseline else NOTHING
     text = EMULATED if is_emulated(one.checks) else compared
     proof = {"pass": "", "unknown": ""}.get(one.correctness.gate, f"; parity {one.correctness.gate.upper()}")
@@ -77,6 +77,9 @@ def _mb(size_bytes: int) -> str:
 def notes(result: Result) -> Iterator[str]:
     """What a reader of the table has to know, a line each."""
     yield _protocol(result)
+    if len(groups := of_networks(result.arms)) > 1:
+        told = "; ".join(", ".join(label(one, result.arms) for one in group) for group in groups)
+        yield f"{len(groups)} networks, each compared with its own first file (--across-networks: all): {told}."
     if result.measured_floor is not None:
         yield (
             f"A/A floor of this device: {result.measured_floor:.1%}. It is kept: comparisons here call nothing below "

@@ -74,7 +74,7 @@ def _said(one: Measured) -> Iterator[str]:
     if one.result is None:
         yield from str(one.error).removeprefix(f"{one.name}: ").splitlines()
         return
-    yield headline(one.result)
+    yield from headline(one.result).splitlines()
     yield from (f"  {note}" for note in report.notes(one.result))
 
 

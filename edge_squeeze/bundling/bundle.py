@@ -31,6 +31,9 @@ class Bundled:
     size_bytes: int  # of all copied files
     change: str  # added | replaced
 
+    def __repr__(self) -> str:
+        return f"<Bundled {self.manifest.name}: {self.change}, {self.size_bytes / 1e6:.2f} MB in {self.folder}>"
+
     @property
     def warning(self) -> str | None:
         """What speaks against it, where it was bundled by force."""

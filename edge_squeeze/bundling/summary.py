@@ -10,12 +10,13 @@ from typing import Any
 from edge_squeeze.bundling import bundle, index
 from edge_squeeze.bundling.bundle import Bundled, Found
 from edge_squeeze.console import print_json, print_table, print_text
+from edge_squeeze.documentation import page
 from edge_squeeze.manifest import Manifest
 
 COLUMNS = ("artifact", "format", "precision", "MB", "parity")
 TEXTS = 3  # of the columns
 MAKES_APK = "tools/apk.py"  # in the demo app of the checkout
-AFTER_FILES = ("docs/android.md shows how an app of yours reads them",)
+AFTER_FILES = (f"{page('android')} shows how an app of yours reads them",)
 
 
 def after_android(project: Path) -> Sequence[str]:

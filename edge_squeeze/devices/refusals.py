@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_squeeze.devices.address import Address
+from edge_squeeze.documentation import page
 from edge_squeeze.errors import DeviceError
 
 NO_PYTHON = "edge-squeeze-no-python"  # what the board's shell says then, and the versions it found
@@ -87,7 +88,7 @@ SETTING_UP = (
         r"No matching distribution found|Could not find a version|is not a supported wheel",
         "there are no packages for its processor, C library and Python",
         "Engines come for 64-bit ARM and x86 with glibc, not for musl, and seldom for the newest Python. What 32-bit "
-        "systems can do, set up by hand: docs/boards.md.",
+        f"systems can do, set up by hand: {page('boards')}.",
     ),
 )
 NOT_WRITABLE = Refusal(

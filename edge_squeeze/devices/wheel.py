@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import edge_squeeze
+from edge_squeeze import documentation
 from edge_squeeze.errors import DeviceError
 
 # In a checkout the last two lie elsewhere than in the first.
@@ -51,6 +52,8 @@ def pack() -> Wheel:
 
 
 def _sources() -> Iterator[tuple[str, bytes]]:
+    for page in sorted(documentation.folder().glob("*.md")):
+        yield f"edge_squeeze/docs/{page.name}", page.read_bytes()
     for package in PACKAGES:
         spec = importlib.util.find_spec(package)
         for folder in (spec.submodule_search_locations if spec else None) or []:

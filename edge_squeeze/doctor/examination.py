@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,8 @@ from edge_squeeze.doctor.diagnosis import (
 )
 from edge_squeeze.doctor.installation import MISSING, OK, Installation, judge, own_requirements
 from edge_squeeze.doctor.machine import Machine
-from edge_squeeze.engines.catalogue import FORMATS, RUNTIMES as ENGINES, default_kernels
+from edge_squeeze.engines.catalogue import FORMATS, OTHERS, RUNTIMES as ENGINES, default_kernels
+from edge_squeeze.reporting import Reporter, Silent
 from edge_squeeze.weights import PUBLISHED, Published
 
 ENGINES_OF = {kind: tuple(name for name, row in ENGINES.items() if kind in row.formats) for kind in FORMATS}
@@ -68,11 +69,13 @@ NEEDS = {
 }
 
 
-def examine(machine: Machine | None = None, installation: Installation | None = None) -> Diagnosis:
+def examine(
+    machine: Machine | None = None, installation: Installation | None = None, reporter: Reporter | None = None
+) -> Diagnosis:
     """The state of this installation on this machine. It takes seconds, since every engine is imported."""
     machine = machine or machines.read()
     here = installation or Installation(own_requirements())
-    engines = _engines(here)
+    engines = _engines(here, reporter or Silent())
     weights = [_weights(here, *item) for item in PUBLISHED.items()]
     base = [_package(here, name, None) for name in here.names(None)]
     jobs = [_export(here, machine, engines, weights), *(_run(here, machine, kind, engines) for kind in ENGINES_OF)]
@@ -108,12 +111,33 @@ def _package(here: Installation, name: str, extra: str | None) -> Package:
     return Package(name, version, required, state, PURPOSES.get(name, "") if extra == EXPORT else "")
 
 
-def _engines(here: Installation) -> list[Engine]:
+def _engines(here: Installation, reporter: Reporter) -> list[Engine]:
     """The installed engines, imported side by side to save time."""
     found = {name: version for name, row in ENGINES.items() if (version := here.version_of(row.package))}
+    with reporter.step(f"import {', '.join(found)}") if found else contextlib.nullcontext():
+        reasons = _why_not_loadable(here, found)
+    return [_engine(here, name, found[name], reason) for name, reason in reasons.items()]
+
+
+def _why_not_loadable(here: Installation, names: Iterable[str]) -> dict[str, str | None]:
+    modules = {name: (ENGINES | OTHERS)[name].module for name in names}
     with ThreadPoolExecutor() as pool:
-        reasons = list(pool.map(here.why_not_loadable, [ENGINES[name].module for name in found]))
-    return [_engine(here, name, found[name], reason) for name, reason in zip(found, reasons, strict=True)]
+        return dict(zip(modules, pool.map(here.why_not_loadable, modules.values()), strict=True))
+
+
+def engine_faults(names: Iterable[str], installation: Installation | None = None) -> dict[str, str]:
+    """What is wrong with the engines among `names`, which are installed, that cannot work here; each is imported."""
+    here = installation or Installation(own_requirements())
+    found = {}
+    for name, reason in _why_not_loadable(here, names).items():
+        package = (ENGINES | OTHERS)[name].package
+        if name in ENGINES:
+            faults = _engine(here, name, here.version_of(package) or "", reason).faults
+        else:
+            faults = [f"{package} is installed but does not load: {reason}"] if reason else []
+        if faults:
+            found[name] = "; ".join(faults)
+    return found
 
 
 def _engine(here: Installation, name: str, version: str, not_loadable: str | None) -> Engine:

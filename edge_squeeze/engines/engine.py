@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from edge_squeeze.errors import ConversionError, EdgeSqueezeError
 
 XNNPACK, BUILTIN, ONNXRUNTIME = "xnnpack", "builtin", "onnxruntime"
 LONGEST_MESSAGE = 500  # some engines quote the whole model
+OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]+>")  # how Python writes a function or an object that has no text
 Array = NDArray[Any]
 Arrays = Sequence[Array]
 Model = bytes | Path
@@ -72,8 +74,21 @@ def telling(what: str) -> Iterator[None]:
     except EdgeSqueezeError:
         raise
     except Exception as error:
-        said = " ".join(str(error).split())[:LONGEST_MESSAGE] or type(error).__name__
-        raise ConversionError(f"{what}: {said}") from error
+        raise ConversionError(f"{what}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What `error` says, without the names of objects in memory.
+
+    An engine that was built for another NumPy raises a SystemError that names a function of its own alone; the error
+    behind it says what is wrong, which is the installation and not the model.
+    """
+    root = error
+    while isinstance(root, SystemError) and root.__cause__ is not None:
+        root = root.__cause__
+    text = OBJECT.sub("a function of the engine", " ".join(str(root).split()))[:LONGEST_MESSAGE] or type(root).__name__
+    broken = isinstance(root, ImportError) or root is not error
+    return f"{text}. The engine does not work here; `edge-squeeze doctor` tells why." if broken else text
 
 
 def must_fit(tensor: Tensor, given: tuple[int, ...]) -> None:

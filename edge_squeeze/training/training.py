@@ -32,6 +32,14 @@ class Trained:
     dead: bool  # every test picture gets the same scores
     next_command: str
 
+    def __repr__(self) -> str:
+        low, high = self.interval
+        state = "dead" if self.dead else "learnt" if self.learnt else "not surely better than chance"
+        return (
+            f"<Trained {self.folder}: accuracy {self.accuracy:.1%} ({low:.1%}-{high:.1%}) on {self.tested:,} test "
+            f"pictures, {state}>"
+        )
+
     @property
     def learnt(self) -> bool:
         """Whether the accuracy is surely better than `chance`."""
