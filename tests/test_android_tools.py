@@ -60,7 +60,7 @@ def test_no_build_file_names_a_host() -> None:
 
 def test_the_settings_are_read_from_gradle() -> None:
     settings = Project(DEMO).settings()
-    assert settings == Settings("edgesqueeze.demo", "edgesqueeze.demo", 26, 34, 1, settings.version_name)
+    assert settings == Settings("edgesqueeze.demo", "edgesqueeze.demo", 26, 34, 2, settings.version_name)
     assert f"gummy-bears-api-{settings.min_sdk}<" in scripts("tools/pom.xml")
 
 
