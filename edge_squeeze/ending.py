@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+from edge_squeeze.console import message
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError
 
 TOGETHER_S = 0.5  # a terminal sends Ctrl-C to us and to our parent, which passes it on
@@ -64,8 +65,10 @@ def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
     if isinstance(error, BrokenPipeError):  # where SIGPIPE was ignored for a while
         os.kill(os.getpid(), signal.SIGPIPE)
     if isinstance(error, EdgeSqueezeError):
-        sys.stderr.write(f"Error: {error}\n")
+        sys.stderr.write(message(f"Error: {error}") + "\n")
         sys.exit(error.exit_code)
     what = f"{type(error).__name__}: {error}"  # whatever else escapes is a defect, and is told as one
-    sys.stderr.write(f"Error: Something that edge-squeeze did not foresee: {what}\nRun again with --debug.\n")
+    sys.stderr.write(
+        message(f"Error: Something that edge-squeeze did not foresee: {what}\nRun again with --debug.") + "\n"
+    )
     sys.exit(EdgeSqueezeError.exit_code)

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from edge_squeeze.console import message
+
 CRASHED = 4  # a model that could not be run or converted
 CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGBUS} if os.name == "posix" else set()
 FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
@@ -81,5 +83,5 @@ def _end_as(code: int) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
         raise AssertionError
-    sys.stderr.write(f"Error: {what}. {why}. `edge-squeeze doctor` tells about this machine.\n")
+    sys.stderr.write(message(f"Error: {what}. {why}. `edge-squeeze doctor` tells about this machine.") + "\n")
     sys.exit(CRASHED)

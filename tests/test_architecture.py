@@ -109,4 +109,4 @@ def test_functions_and_files_stay_short() -> None:
     lengths = dict(functions())
     assert not {name: length for name, length in lengths.items() if length > 40}
     assert sorted(lengths.values())[len(lengths) // 2] <= 10
-    assert not [path for path in FILES if len((ROOT / path).read_text().splitlines()) > 250]
+    assert not [path for path in FILES if len((ROOT / path).read_text().splitlines()) > 400]
