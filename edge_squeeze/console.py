@@ -69,7 +69,7 @@ def cut(text: str, longest: int) -> str:
 def message(text: str, stream: IO[str] | None = None) -> str:
     """`text` for standard error: wrapped on a terminal, a line for each of its own elsewhere, where programs read it.
 
-    A command after "Run:" gets a line of its own.
+    A command after "Run:" gets a line of its own, and what another program said (after "|") keeps its lines.
     """
     out = stream or sys.stderr
     if not out.isatty():
@@ -77,7 +77,7 @@ def message(text: str, stream: IO[str] | None = None) -> str:
     told: list[str] = []
     for line in RUN.sub("\n", text).splitlines():
         start = line[: len(line) - len(line.lstrip())]
-        alone = line.lstrip().startswith("Run: ")
+        alone = line.lstrip().startswith(("Run: ", "| "))
         told += [line] if alone else wrap(line.strip(), width(out), start, f"{start}  ")
     return "\n".join(told)
 

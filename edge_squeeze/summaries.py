@@ -169,6 +169,7 @@ def predictions(classifier: Classifier, found: Iterable[tuple[Path, Classificati
     if manifest.parity.verdict != PASS:
         print_prose(f"Do not trust this: parity {manifest.parity.verdict}: {manifest.parity.reason}.")
     for file, one in found:
-        print_text("", f"{file}  (preprocess {one.preprocess_ms:.1f} ms, inference {one.inference_ms:.1f} ms)")
+        times = f"(preprocess {one.preprocess_ms:.1f} ms, inference {one.inference_ms:.1f} ms)"
+        print_prose("", f"{whole(str(file))}  {times}", later="  ")
         shown = [p for p in one.predictions if p.score > 0] or one.predictions[:1]  # int8 scores are mostly 0
         print_text(*(f"  {p.score:6.1%}  {p.label} ({p.index})" for p in shown))

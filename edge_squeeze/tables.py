@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_squeeze.console import cut, print_prose, print_text, whole, width
+from edge_squeeze.console import cut, print_text, whole, width, wrap
 
 WIDEST = 80  # columns, however wide the terminal is
 SHORTEST = 16  # characters that a cell is cut to
@@ -47,7 +47,7 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, eve
         print_text(*(text for row, line in zip(cells, lines, strict=True) for text in (row[0], f"  {line}")))
     out = [column.title for at, column in enumerate(columns) if at not in kept]
     if out:
-        print_prose(f"Not shown: {', '.join(map(whole, out))}. See all columns with -v or --json.")
+        print_text(*wrap(f"Not shown: {', '.join(map(whole, out))}. See all columns with -v or --json.", room))
 
 
 def fits(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> bool:

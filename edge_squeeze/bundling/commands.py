@@ -82,7 +82,7 @@ def _show_or_remove(folder: Path, names: Sequence[str], *, as_json: bool, verbos
 def _checked(paths: Sequence[Path], removed: Sequence[str], usage: str, *, listed: bool) -> list[Path]:
     """`paths`, the last of which is where artifacts go to; UsageError if it is not clear what is to be done."""
     target = usage.rpartition(" ")[2]
-    how = f"Usage: edge-squeeze bundle {usage}, or {target} with --list or with --remove NAME."
+    how = f"Usage: `edge-squeeze bundle {usage}`, or {target} with --list or with --remove NAME."
     if not paths:
         raise UsageError(f"No path was given. {how}")
     if listed and removed:

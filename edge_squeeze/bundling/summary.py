@@ -24,8 +24,8 @@ AFTER_FILES = ("docs/android.md shows how an app of yours reads them",)
 
 def after_android(project: Path) -> Sequence[str]:
     """How to go on once `project` has its artifacts."""
-    studio = f"open {project} in Android Studio"
-    return ("make apk", f"or {studio}") if (project / MAKES_APK).is_file() else (studio,)
+    studio = f"open {whole(str(project))} in Android Studio"
+    return (whole("make apk"), f"or {studio}") if (project / MAKES_APK).is_file() else (studio,)
 
 
 def add(
@@ -40,7 +40,7 @@ def add(
     rows = [(*_cells(one.manifest.name, one.manifest, one.size_bytes), one.change) for one in bundled]
     print_table((*COLUMNS, CHANGE), rows, every=verbose)
     print_prose("", _total(folder), *(f"warning: {warning}." for warning in warnings))
-    print_next(*following)
+    print_next(advice=following)
 
 
 def remove(names: Sequence[str], folder: Path, *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_squeeze import model_files
 from edge_squeeze.artifact import MANIFEST
-from edge_squeeze.console import print_json, print_prose, print_text, whole
+from edge_squeeze.console import print_json, print_prose, print_text, whole, width
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.inspection.arithmetic import HYBRID
 from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect, recognise
@@ -77,7 +77,11 @@ def show(
         print_table(LAYERS, _layers(found.kernels), every=verbose)
     print_text("")
     for name, value in _facts(found):
-        print_prose(value, start=f"{name:<{INDENT}}")
+        print_prose(
+            value,
+            start=f"{name:<{INDENT}}" if width() > 3 * INDENT else f"{name}: ",
+            later=None if width() > 3 * INDENT else "  ",
+        )
     print_prose("", f"{summary(found)}.")
     print_prose(*(f"warning: {_plain(warning, LONGEST_VALUE)}." for warning in warnings(found, manifest)), later="  ")
 
