@@ -20,6 +20,9 @@ from edge_squeeze.weights import PUBLISHED
 INCONCLUSIVE = 9
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+OUTPUT = [line.removeprefix("    ") for line in README.splitlines() if line.startswith("    ")]
+TITLES = ("target", "model", "artifact", "arm", "layers")  # the first columns of tables that it shows
+HEADS = [line.split() for line in OUTPUT if line.startswith(TITLES) and "  " in line]
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 
 
@@ -47,6 +50,19 @@ def test_commands_of_the_readme(home: Path, command: str) -> None:
     )  # fmt: skip
     unclear = arguments[0] == "compare" and done.returncode == INCONCLUSIVE  # measured too little to say more
     assert done.returncode == 0 or unclear, done.stderr + done.stdout
+    lines = done.stdout.splitlines()
+    tables = [line for line in lines if len(re.findall(r"\S  +\S", line)) > 1]
+    assert max(map(len, tables), default=0) <= 80
+    assert [line for line in lines if len(line) > 100 and not line.startswith("  ")] == []
+    if arguments[:1] != ["compare"]:  # of which it shows no table
+        heads = [line.split() for line in lines if line.split("  ")[0] in TITLES]
+        known = [head for head in heads if any(set(shown) <= set(head) for shown in HEADS)]  # short names leave room
+        assert known == heads, "the README shows other columns"
+
+
+def test_what_the_readme_shows_fits_a_terminal() -> None:
+    assert len(HEADS) == len(TITLES)
+    assert [line for line in OUTPUT if len(line) > 80 and not line.lstrip().startswith(("edge-squeeze ", "pip "))] == []
 
 
 def test_the_readme_has_commands() -> None:

@@ -77,11 +77,8 @@ def show(
         print_table(LAYERS, _layers(found.kernels), every=verbose)
     print_text("")
     for name, value in _facts(found):
-        print_prose(
-            value,
-            start=f"{name:<{INDENT}}" if width() > 3 * INDENT else f"{name}: ",
-            later=None if width() > 3 * INDENT else "  ",
-        )
+        start, later = (f"{name:<{INDENT}}", None) if width() > 3 * INDENT else (f"{name}: ", "  ")
+        print_prose(value, start=start, later=later)
     print_prose("", f"{summary(found)}.")
     print_prose(*(f"warning: {_plain(warning, LONGEST_VALUE)}." for warning in warnings(found, manifest)), later="  ")
 
