@@ -25,7 +25,7 @@ NO_NEXT = "EDGE_SQUEEZE_NO_NEXT"  # set by scripts that print their own next ste
 WIDEST = 100  # columns of prose, whatever the terminal has
 INDENT = " " * 6  # below the number of a step
 KEPT = "\0"  # stands for a space at which no line is broken
-CODE, RUN = re.compile(r"`[^`\n]+`"), re.compile(r"(?<=\S) (?=Run: )")
+CODE, RUN, PERCENT = re.compile(r"`[^`\n]+`"), re.compile(r"(?<=\S) (?=Run: )"), re.compile(r"(?<=\d) (?=%)")
 
 
 def width(stream: IO[str] | None = None) -> int:
@@ -50,9 +50,10 @@ def whole(text: str) -> str:
 def wrap(text: str, columns: int, start: str = "", later: str | None = None) -> list[str]:
     """Lines of `text` after `start`, the other lines indented by `later`, by default to where the first begins.
 
-    Lines are broken between words only; what stands between backticks or was made `whole` stays in one piece.
+    Lines are broken between words only; what stands between backticks or was made `whole` stays in one piece, as does
+    a percentage.
     """
-    kept = CODE.sub(lambda found: whole(found[0]), text)
+    kept = PERCENT.sub(KEPT, CODE.sub(lambda found: whole(found[0]), text))
     lines = textwrap.wrap(
         kept, columns, initial_indent=start, subsequent_indent=" " * len(start) if later is None else later,
         break_long_words=False, break_on_hyphens=False,

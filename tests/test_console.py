@@ -45,6 +45,10 @@ def test_commands_and_paths_stay_whole(columns: int) -> None:
     assert sum(path in line for line in lines) == 1
 
 
+def test_a_percentage_stays_with_its_sign() -> None:
+    assert console.wrap("It is 16.4 % of it.", 11) == ["It is", "16.4 % of", "it."]
+
+
 @pytest.mark.parametrize("columns", [40, 80])
 def test_errors_are_wrapped_on_a_terminal_with_the_command_on_a_line_of_its_own(
     columns: int, monkeypatch: pytest.MonkeyPatch

@@ -12,12 +12,13 @@ import pytest
 from synthetic import SETTINGS, FakeDevice, asked, measure
 from validity_cases import TABLE
 
-from edge_squeeze.benchmarks.checks import FAIL, WARN, Check, graded
+from edge_squeeze.benchmarks.checks import FAIL, PASS, UNKNOWN, WARN, Check, graded
 from edge_squeeze.benchmarks.comparison import GATES
 from edge_squeeze.benchmarks.elsewhere import Measured
 from edge_squeeze.benchmarks.reports import output, report, side_by_side
 from edge_squeeze.benchmarks.reports.trust import MEANINGS, doubts
 from edge_squeeze.benchmarks.result import ArmResult, Result
+from edge_squeeze.benchmarks.summary import Sustained
 from edge_squeeze.errors import DeviceError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -163,6 +164,22 @@ def test_devices_have_tables_of_their_own_where_they_do_not_fit(
     side_by_side.show(found, as_json=False, raw=True, saved=[], verbose=True)
     first = capsys.readouterr().out.splitlines()[0]
     assert first.index("pi4 p50 ms") < first.index("pi5 p50 ms")
+
+
+@pytest.mark.parametrize(("status", "blamed"), [(FAIL, True), (WARN, True), (PASS, False), (UNKNOWN, False)])
+def test_other_programs_are_blamed_for_a_slow_end_only_where_they_were_seen(
+    drawn: Result, status: str, blamed: bool
+) -> None:
+    throttled = Sustained(5.0, 8.0, 1.6, 30.0, [])
+    summary = drawn.arms[0].summary
+    assert summary is not None
+    arm = dataclasses.replace(
+        drawn.arms[0], summary=dataclasses.replace(summary, sustained=throttled),
+        checks=[Check("waiting", status, None, 0.03)],
+    )  # fmt: skip
+    said = " ".join(report.notes(dataclasses.replace(drawn, arms=[arm], comparisons=[])))
+    assert "slower from 30 s on" in said
+    assert ("possibly because other programs were running" in said) is blamed
 
 
 def test_every_check_has_a_meaning() -> None:
