@@ -258,9 +258,9 @@ def test_options_that_take_several_may_be_repeated(command_line: CommandLine) ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--threads", "1", "--threads", "two"), "got '1,two'"),
-        (("--runtime", "litert", "--runtime", "lightrt"), "Unknown runtime: 'lightrt'"),
-        (("--gate", "p50,size", "--gate", "p51"), "Unknown gate: 'p51'"),
+        (("--threads", "two", "--threads", "1"), "got 'two,1'"),
+        (("--runtime", "lightrt", "--runtime", "litert"), "Unknown runtime: 'lightrt'"),
+        (("--gate", "p51", "--gate", "p50,size"), "Unknown gate: 'p51'"),
     ],
 )
 def test_every_repetition_is_looked_at(
