@@ -8,13 +8,15 @@ TYPES := .venv/types/edge_squeeze
 
 .PHONY: demo test test-slow apk android-test lint format bench clean
 
+# The last lines name the next commands for all three; each would name its own.
+demo: export EDGE_SQUEEZE_NO_NEXT := 1
 demo: $(READY)
 	$(BIN)/edge-squeeze export --format all --precision float32,int8
 	@echo
 	$(BIN)/edge-squeeze benchmark $(addprefix out/squeezenet1.1-,tflite-float32 tflite-int8 onnx-float32) --profile quick --threads 1
 	@echo
 	$(BIN)/edge-squeeze predict out/squeezenet1.1-tflite-int8 out/squeezenet1.1-tflite-int8/golden/picture.png
-	@printf '\nNext, with pictures of your own:\n'
+	@printf '\nNext, with PICTURE, DIR and OTHER_DIR of your own:\n'
 	@echo '  $(BIN)/edge-squeeze predict out/squeezenet1.1-tflite-int8 PICTURE'
 	@echo '  $(BIN)/edge-squeeze export --precision int8 --calibration DIR --images OTHER_DIR'
 	@echo '  $(BIN)/edge-squeeze verify out/squeezenet1.1-tflite-int8 --images OTHER_DIR'

@@ -13,11 +13,12 @@ from edge_squeeze.benchmarks.benchmark import Settings
 from edge_squeeze.benchmarks.machine import cores
 from edge_squeeze.errors import UsageError, unknown
 
+Words = str | Sequence[str] | Sequence[int]  # several: separated by commas, or one by one
 LARGEST_SIDE, MOST_SIDES = 1 << 16, 8
 
 
 def ask(
-    files: Sequence[str | Path], threads: int | str | None, runtime: str | None, policy: str,
+    files: Sequence[str | Path], threads: int | Words | None, runtime: Words | None, policy: str,
     inputs: str | Path | None, shapes: Sequence[str], seed: int, *, spin: bool, across_networks: bool = False,
 ) -> Ask:  # fmt: skip
     """What is to be measured; UsageError for what cannot be."""
@@ -31,7 +32,11 @@ def ask(
             f"--cores {policy} requires a system that binds processes to cores, as Linux does. This one does not. "
             "Leave --cores out to measure on whichever cores the system chooses."
         )
-    counts = [cores.default_threads(cpus)] if threads is None else _threads(str(threads))
+    counts = (
+        [cores.default_threads(cpus)]
+        if threads is None
+        else _threads(str(threads) if isinstance(threads, int) else threads)
+    )
     names = None if runtime is None else _words(runtime)
     return Ask(
         [Path(file) for file in files], names, counts, spin, policy, cpus, cores.usable(cpus),
@@ -40,7 +45,14 @@ def ask(
 
 
 def settings(
-    profile: str, launches: int | None, duration: float | None, rate: float | None, gate: str, *, aa: bool, fresh: bool
+    profile: str,
+    launches: int | None,
+    duration: float | None,
+    rate: float | None,
+    gate: Words,
+    *,
+    aa: bool,
+    fresh: bool,
 ) -> Settings:
     """How it is to be measured; UsageError for what cannot be."""
     chosen, asked = profiles.choose(profile, launches, duration, rate), gates(gate)
@@ -49,8 +61,8 @@ def settings(
     return Settings(chosen, asked, fresh, aa)
 
 
-def gates(text: str) -> list[str]:
-    """The metrics that `text` names, separated by commas; UsageError for one that is unknown."""
+def gates(text: Words) -> list[str]:
+    """The metrics that `text` names; UsageError for one that is unknown."""
     names = _words(text)
     for name in names:
         if name not in comparison.GATES:
@@ -58,14 +70,15 @@ def gates(text: str) -> list[str]:
     return names
 
 
-def _words(text: str) -> list[str]:
-    words = [word.strip() for word in text.split(",") if word.strip()]
+def _words(text: Words) -> list[str]:
+    parts = text.split(",") if isinstance(text, str) else [part for one in text for part in str(one).split(",")]
+    words = [part.strip() for part in parts if part.strip()]
     if not words:
         raise UsageError(f"Required: names separated by commas, got {text!r}.")
     return list(dict.fromkeys(words))
 
 
-def _threads(text: str) -> list[int]:
+def _threads(text: Words) -> list[int]:
     words = _words(text)
     if not all(word.isdecimal() for word in words):
         raise UsageError(f"--threads must be numbers from 1 separated by commas, got {text!r}.")

@@ -32,6 +32,11 @@ def is_emulated(checks: Sequence[Check]) -> bool:
     return any(check.id == EMULATED and check.status == FAIL for check in checks)
 
 
+def percent(share: float | None) -> str:
+    """A share in words; nothing known is 0 %."""
+    return f"{(share or 0) * 100:.3g} %"
+
+
 def graded(id_: str, value: float | None, warn: float, fail: float | None, hint: str) -> Check:
     """A check that a `value` of which less is better stays at or below `warn`; beyond `fail` it fails."""
     if value is None:

@@ -8,18 +8,32 @@ from statistics import median
 import numpy as np
 
 from edge_squeeze.benchmarks.case import Case
-from edge_squeeze.benchmarks.checks import EMULATED, WARN, Check, demanded, graded
+from edge_squeeze.benchmarks.checks import EMULATED, WARN, Check, demanded, graded, percent
 from edge_squeeze.benchmarks.launches.records import PACED
 from edge_squeeze.benchmarks.machine import conditions
+
+PERFORMANCE = "performance"  # the governor that keeps the clock up
+PROBED = "The machine got faster or slower while launches ran. Let it cool, and end other programs."
 
 
 def _contention(case: Case) -> Check:
     if case.arm.threads > 1 or case.profile.kind == PACED:
+        pressure = conditions.pressure(case.readings)
         own = case.arm.threads > case.arm.usable_cores
-        hint = "Its own threads wait for each other: use fewer." if own else "Other programs want the cores. End them."
-        return graded("contention", conditions.pressure(case.readings), 0.05, 0.25, hint)
+        cause = "Its own threads wait for each other: use fewer." if own else "Other programs want the cores. End them."
+        hint = f"Some thread waited for a core {percent(pressure)} of the time. {cause}"
+        return graded("contention", pressure, 0.05, 0.25, hint)
     idle = 1 - sum(one.cpu_ns for one in case.runs) / sum(one.wall_ns for one in case.runs)
-    return graded("contention", idle, 0.03, 0.10, "The thread ran less than 97 % of the time. End other programs.")
+    hint = f"The thread ran only {percent(1 - idle)} of the time. {_why_idle(case, idle)}"
+    return graded("contention", idle, 0.03, 0.10, hint)
+
+
+def _why_idle(case: Case, idle: float) -> str:
+    """What kept a thread from running, and what to do; other programs only where it waited for a core."""
+    waited = conditions.waiting(case.readings)
+    if waited is None or waited >= idle / 2:
+        return "Other programs had its core. End them."
+    return f"It waited for a core only {percent(waited)}, so other programs are not the reason. Free memory and disk."
 
 
 def _waiting(case: Case) -> Check:
@@ -31,7 +45,8 @@ def _preemption(case: Case) -> Check:
     """Switches that the process did not ask for: what tells of other programs where the kernel counts no waiting."""
     switches = _total([one.nivcsw for one in case.runs])
     each = None if switches is None else switches / case.summary.n_samples
-    return graded("preemption", each, 1, 10, "It lost its core more than once an inference. End other programs.")
+    hint = f"It lost its core {each or 0:.3g} times an inference. End other programs."
+    return graded("preemption", each, 1, 10, hint)
 
 
 def _total(counts: Sequence[int | None]) -> int | None:
@@ -51,13 +66,16 @@ def _steal(case: Case) -> Check:
 
 def _frequency(case: Case) -> Check:
     governor = ", ".join(case.device.cpu.governor) or "unknown"
-    hint = f"The clock fell (governor: {governor}). Cool the device; as root: cpupower frequency-set -g performance."
-    return graded("frequency", conditions.frequency_drop(case.readings), 0.05, 0.20, hint)
+    drop = conditions.frequency_drop(case.readings)
+    settled = set(case.device.cpu.governor) == {PERFORMANCE}
+    more = "" if settled else f" As root: `cpupower frequency-set -g {PERFORMANCE}`."
+    hint = f"The clock fell by {percent(drop)} (governor: {governor}). Cool the device.{more}"
+    return graded("frequency", drop, 0.05, 0.20, hint)
 
 
 def _probe(case: Case) -> Check:
     change = median(abs(one.probe_ns[-1] / one.probe_ns[0] - 1) for one in case.runs)
-    return graded("probe", change, 0.03, None, "The clock changed while launches ran. Let it cool first.")
+    return graded("probe", change, 0.03, None, PROBED)
 
 
 def _steadiness(case: Case) -> Check:
@@ -81,9 +99,10 @@ def _power(case: Case) -> Check:
 
 def _affinity(case: Case) -> Check:
     bound = [one.affinity for one in case.runs if one.affinity is not None]
-    holds = all(one == case.arm.cpus for one in bound) if bound else None
+    wrong = [one for one in bound if one != case.arm.cpus]
+    holds = not wrong if bound else None
     hint = "Processes were not bound to the cores asked for. Name others (--cores); a container may allow only some."
-    return demanded("affinity", holds, str(bound[0]) if bound else None, hint, otherwise=WARN)
+    return demanded("affinity", holds, str([*wrong, *bound][0]) if bound else None, hint, otherwise=WARN)
 
 
 def _faults(case: Case) -> Check:

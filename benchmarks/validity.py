@@ -17,6 +17,7 @@ from edge_squeeze.engines.engine import XNNPACK
 LATE_S = 300.0  # a session that was interrupted for longer met another machine
 TIMES_OVER_CLOCK = 1000
 MOST_LEFT = 0.1  # operators that a delegate leaves behind: the ends of a graph are always a few
+LONGEST = "rigorous"  # the profile that warms up longest
 DENORMAL_SHARE = 0.005  # of a float32 file's words; its few small integers look alike
 
 
@@ -29,7 +30,13 @@ def _stationarity(case: Case) -> Check:
     if case.profile.kind == SUSTAINED:
         return Check("stationarity", PASS, None, None)
     change = abs(median(stats.stationarity(samples) for samples in samples_ms(case.runs)))
-    return graded("stationarity", change, 0.03, None, "Launches got slower or faster as they ran. Try rigorous.")
+    longest = case.profile.name == LONGEST
+    todo = (
+        "Let the device reach a steady temperature first."
+        if longest
+        else f"Try --profile {LONGEST}: it warms up longer."
+    )
+    return graded("stationarity", change, 0.03, None, f"Launches got slower or faster as they ran. {todo}")
 
 
 def _drift(case: Case) -> Check:
@@ -68,9 +75,8 @@ def _pace(case: Case) -> Check:
 def _agreement(case: Case) -> Check:
     """Whether the two usual ways to a typical value say the same: they part where launches are skewed."""
     change = abs(case.summary.p50_ms / case.summary.median_of_medians_ms - 1)
-    return graded(
-        "agreement", change, 0.02, None, "A few launches were far slower than the rest. Ask for more (--launches)."
-    )
+    hint = "A few launches were far slower or faster than the rest. Ask for more (--launches)."
+    return graded("agreement", change, 0.02, None, hint)
 
 
 def _percentiles(case: Case) -> Check:
@@ -92,20 +98,21 @@ def _samples(case: Case) -> Check:
 
 def _timer(case: Case) -> Check:
     share = max(one.timer_ns for one in case.runs) / 1e6 / case.summary.p50_ms
-    return graded(
-        "timer",
-        share,
-        1 / TIMES_OVER_CLOCK,
-        None,
-        "Too short for this clock to time well. Read it as a bound from above.",
-    )
+    hint = "Too short for this clock to time well. Read it as a bound from above."
+    return graded("timer", share, 1 / TIMES_OVER_CLOCK, None, hint)
 
 
 def _inputs(case: Case) -> Check:
     fed = [one.inputs for one in case.runs]
-    holds = all(not one.zero and one.distinct == one.count and one.sha256 == fed[0].sha256 for one in fed)
-    hint = "Inputs are zero, alike, or not the same in all launches. Give other pictures (--inputs DIR)."
-    return demanded("inputs", holds, f"{min(one.distinct for one in fed)} distinct", hint)
+    distinct = f"{min(one.distinct for one in fed)} distinct"
+    faults = {
+        "all zero": any(one.zero for one in fed),
+        f"{distinct} of {fed[0].count}": any(one.distinct != one.count for one in fed),
+        "not the same in all launches": any(one.sha256 != fed[0].sha256 for one in fed),
+    }
+    found = ", ".join(name for name, there in faults.items() if there)
+    hint = f"What was fed in: {found}. Give other pictures (--inputs DIR)."
+    return demanded("inputs", not found, found or distinct, hint)
 
 
 def _outputs(case: Case) -> Check:
@@ -116,16 +123,17 @@ def _outputs(case: Case) -> Check:
 def _variety(case: Case) -> Check:
     """A network that gives one answer to all is most often broken; seeded noise alone may look alike to a sound one."""
     given = [one.sanity for one in case.runs]
-    holds = all(not one.constant and one.distinct > 1 for one in given)
-    hint = "Outputs are alike for all inputs. Give real pictures (--inputs DIR); if it stays so, the file is broken."
-    return demanded("variety", holds, f"{min(one.distinct for one in given)} distinct", hint, otherwise=WARN)
+    constant, distinct = any(one.constant for one in given), min(one.distinct for one in given)
+    what = "All scores of all inputs are one number" if constant else "Outputs are alike for all inputs"
+    hint = f"{what}. Give real pictures (--inputs DIR); if it stays so, the file is broken."
+    value = "one number" if constant else f"{distinct} distinct"
+    return demanded("variety", not constant and distinct > 1, value, hint, otherwise=WARN)
 
 
 def _repeatability(case: Case) -> Check:
     different = len({one.sanity.sha256 for one in case.runs})
-    hint = (
-        "Launches computed different outputs of the same inputs. Try one thread; if it stays so, distrust the engine."
-    )
+    todo = "Try one thread; if it stays so, distrust the engine." if case.arm.threads > 1 else "Try another engine."
+    hint = f"Launches computed different outputs of the same inputs. {todo}"
     return graded("repeatability", different - 1, 0, None, hint)
 
 

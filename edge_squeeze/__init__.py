@@ -196,16 +196,19 @@ def bundle(artifacts: str | Path | Sequence[str | Path], target: str | Path, *, 
 def benchmark(
     files: str | Path | Sequence[str | Path],
     *,
-    profile: str = "standard", threads: int | str | None = None, runtime: str | None = None, cores: str = "big",
+    profile: str = "standard", threads: int | str | Sequence[int] | None = None,
+    runtime: str | Sequence[str] | None = None, cores: str = "big",
     spin: bool = True, inputs: str | Path | None = None, input_shape: Sequence[str] | None = None, seed: int = 0,
-    launches: int | None = None, duration: float | None = None, rate: float | None = None, gate: str = "p50",
-    across_networks: bool = False, aa_floor: bool = False, fresh: bool = False, reporter: Reporter | None = None,
+    launches: int | None = None, duration: float | None = None, rate: float | None = None,
+    gate: str | Sequence[str] = "p50", across_networks: bool = False,
+    aa_floor: bool = False, fresh: bool = False, reporter: Reporter | None = None,
 ) -> Result:  # fmt: skip
     """What measuring the latency of `files` (.tflite, .onnx or artifacts' folders) gave.
 
     The first file of each network is the baseline of its others; with `across_networks` the first of all is.
-    `threads` and `runtime` take several with commas, each combination is an arm. `.arms[].summary.p50_ms` is the
-    typical latency in milliseconds, `.arms[].validity` whether to trust it, `.comparisons[].verdict` what came of it.
+    `threads`, `runtime` and `gate` take several, with commas or in a sequence; each combination of the first two is an
+    arm. `.arms[].summary.p50_ms` is the typical latency in milliseconds, `.arms[].validity` whether to trust
+    it, `.comparisons[].verdict` what came of it.
 
     Raises UsageError, ConversionError (not one arm could be measured) or MissingDependencyError.
     """
@@ -220,7 +223,9 @@ def benchmark(
     return benchmarks.run(ask, settings, reporter or Silent())
 
 
-def compare(old: str | Path, new: str | Path, *, gate: str = "p50", force: bool = False) -> list[Comparison]:
+def compare(
+    old: str | Path, new: str | Path, *, gate: str | Sequence[str] = "p50", force: bool = False
+) -> list[Comparison]:
     """The comparisons of the arms of two saved results; incomparable where device or settings differ, unless `force`.
 
     Raises UsageError for a file that is no result.
@@ -230,7 +235,7 @@ def compare(old: str | Path, new: str | Path, *, gate: str = "p50", force: bool 
     return replaying.compare(Path(old), Path(new), asking.gates(gate), force=force)
 
 
-def replay(file: str | Path, *, gate: str = "p50") -> Result:
+def replay(file: str | Path, *, gate: str | Sequence[str] = "p50") -> Result:
     """The result saved in `file`, its figures computed anew from its samples. Raises UsageError if it is none."""
     from edge_squeeze.benchmarks import asking, replaying
 
@@ -252,7 +257,7 @@ def _check_files(images: str | Path | None, calibration: str | Path | None, labe
 
 
 def _names(value: str | Sequence[str]) -> list[str]:
-    parts = value.split(",") if isinstance(value, str) else value
+    parts = value.split(",") if isinstance(value, str) else [part for one in value for part in one.split(",")]
     return [part.strip() for part in parts if part.strip()]
 
 

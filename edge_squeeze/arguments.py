@@ -39,8 +39,10 @@ Freq = Annotated[int | None, typer.Option(help="Fire modules that expand alike."
 SqueezeRatio = Annotated[float | None, typer.Option(help="Squeeze filters for each filter that is expanded to.")]
 
 # export: into what
-Format = Annotated[str, typer.Option("--format", help="tflite, onnx or all; several with commas.")]
-Precision = Annotated[str, typer.Option(help="float32, float16, dynamic, int8 or all; several with commas.")]
+Format = Annotated[list[str], typer.Option("--format", help="tflite, onnx or all; several with commas, or repeated.")]
+Precision = Annotated[
+    list[str], typer.Option(help="float32, float16, dynamic, int8 or all; several with commas, or repeated.")
+]
 Out = Annotated[Path, typer.Option(help="Folder that receives a folder per artifact.")]
 Io = Annotated[
     str | None, typer.Option(help="dtype of the pixels: uint8, int8, float32; default: uint8 for int8, else float32.")
@@ -88,14 +90,15 @@ Profile = Annotated[
     ),
 ]
 ThreadCounts = Annotated[
-    str | None, typer.Option("--threads", help="Threads of the engine, several with commas; default: up to 4 cores.")
+    list[str] | None,
+    typer.Option("--threads", help="Threads of the engine; several with commas, or repeated; default: up to 4 cores."),
 ]
 Runtimes = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--runtime",
         help="litert, litert:builtin (no XNNPACK), tflite-runtime, onnxruntime, openvino, ncnn or all; several with "
-        "commas; default: the first installed for each file.",
+        "commas, or repeated; default: the first installed for each file.",
     ),
 ]
 Cores = Annotated[str, typer.Option(help="big, prime, little, all, or cores as 0,2-3.")]
@@ -108,7 +111,10 @@ InputSeed = Annotated[int, typer.Option("--seed", help="Seed of the inputs and o
 Launches = Annotated[int | None, typer.Option(help="Fresh processes of each arm; default: the profile's.")]
 Duration = Annotated[float | None, typer.Option(help="Seconds of a launch (sustained, paced).")]
 Rate = Annotated[float | None, typer.Option(help="Frames a second (paced); default: 30.")]
-Gate = Annotated[str, typer.Option(help="What is compared: p50, p90, first, load, memory, size; several with commas.")]
+Gate = Annotated[
+    list[str],
+    typer.Option(help="What is compared: p50, p90, first, load, memory, size; several with commas, or repeated."),
+]
 AcrossNetworks = Annotated[
     bool,
     typer.Option("--across-networks", help="Compare all files with the first, even those of another network."),
@@ -187,7 +193,18 @@ TrainPreprocessing = Annotated[
 
 # every command
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+AllColumns = Annotated[bool, typer.Option("--verbose", "-v", help="Show all columns, however wide the terminal is.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where the time goes and what converters print.")]
+
+
+def joined(values: list[str] | None) -> str | None:
+    """What an option says that takes several with commas and may be repeated; None if it was not given."""
+    return ",".join(values) if values else None
+
+
+def examples(*commands: str) -> str:
+    """The end of a command's --help: `commands` as they are typed."""
+    return "\n".join(["\b", "Examples:", *(f"  edge-squeeze {command}" for command in commands)])
 
 
 def size(text: str | None) -> Size | None:

@@ -24,13 +24,16 @@ app = typer.Typer(
     help="Export Keras SqueezeNets, or a Keras classifier of yours, to TFLite and ONNX, with proof.",
     epilog=EPILOG,
     rich_markup_mode=None,  # rich's help takes longer to load than everything else together
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.add_typer(bundling.app, name="bundle", short_help="Copy artifacts to an app.")
 app.add_typer(model_tables.app, name="models", short_help="List the networks, or show one.")
-app.command(short_help="Train a network from scratch.")(training.train)
+app.command(
+    short_help="Train a network from scratch.",
+    epilog=arg.examples("train squeezenet-lab", "train squeezenet-lab --images DIR --epochs 50"),
+)(training.train)
 
 
 @app.callback(invoke_without_command=True)
@@ -40,11 +43,18 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
-@app.command(short_help="Convert a network and prove each file.")
+@app.command(
+    short_help="Convert a network and prove each file.",
+    epilog=arg.examples(
+        "export --format all --precision float32,int8",
+        "export --precision int8 --calibration DIR --images OTHER_DIR",
+        "export MODEL.keras --preprocessing tf --labels LABELS.txt",
+    ),
+)
 def export(
     model: arg.Model = edge_squeeze.DEFAULT_VARIANT,
-    format_: arg.Format = "tflite",
-    precision: arg.Precision = "float32",
+    format_: arg.Format = ["tflite"],  # noqa: B006 - typer copies it
+    precision: arg.Precision = ["float32"],  # noqa: B006
     weights: arg.Weights = None, seed: arg.Seed = None,
     classes: arg.Classes = None,
     input_size: arg.InputSize = None,
@@ -74,14 +84,20 @@ def export(
             opset=opset, dynamic_batch=dynamic_batch, reporter=ConsoleReporter(verbose=verbose), command=_command(),
         )  # fmt: skip
     except PartlyExportedError as error:
-        summaries.export(error.exported, as_json=json_)
+        summaries.export(error.exported, as_json=json_, verbose=verbose)
         raise
-    summaries.export(exported, as_json=json_)
+    summaries.export(exported, as_json=json_, verbose=verbose)
     if any(one.proof.verdict == "fail" for one in exported):
         raise typer.Exit(PARITY_FAILED)
 
 
-@app.command(short_help="Check and prove an artifact again.")
+@app.command(
+    short_help="Check and prove an artifact again.",
+    epilog=arg.examples(
+        "verify out/squeezenet1.1-tflite-float32 --images DIR",
+        "verify out/squeezenet1.1-tflite-float32 --device ssh:USER@HOST",
+    ),
+)
 def verify(
     artifact: arg.Artifact,
     images: arg.Images = None,
@@ -107,12 +123,15 @@ def verify(
 
         raise typer.Exit(verifying.verify(artifact, *elsewhere, setup=setup, as_json=json_, **options))
     found = edge_squeeze.verify(artifact, **options, reporter=ConsoleReporter(verbose=verbose))
-    summaries.verification(found, as_json=json_)
+    summaries.verification(found, as_json=json_, verbose=verbose)
     if not found.passed:
         raise typer.Exit(PARITY_FAILED)
 
 
-@app.command(short_help="Show the best classes of pictures.")
+@app.command(
+    short_help="Show the best classes of pictures.",
+    epilog=arg.examples("predict out/squeezenet1.1-tflite-float32 PICTURE --top 3"),
+)
 def predict(
     artifact: arg.Artifact,
     pictures: arg.Pictures,
@@ -130,15 +149,18 @@ def predict(
     summaries.predictions(classifier, found, as_json=json_)
 
 
-@app.command(short_help="Show what a model file really holds.")
-def inspect(file: arg.FileOrArtifact, json_: arg.Json = False) -> None:
+@app.command(
+    short_help="Show what a model file really holds.",
+    epilog=arg.examples("inspect out/squeezenet1.1-tflite-float32", "inspect FILE.onnx --json"),
+)
+def inspect(file: arg.FileOrArtifact, json_: arg.Json = False, verbose: arg.AllColumns = False) -> None:
     """Show what a model file really holds: types, operators, what runs in int8, sizes; any .tflite or .onnx file."""
     from edge_squeeze.inspection import summary
 
-    summary.show(*summary.run(file), as_json=json_)
+    summary.show(*summary.run(file), as_json=json_, verbose=verbose)
 
 
-@app.command(short_help="Tell what this installation can do.")
+@app.command(short_help="Tell what this installation can do.", epilog=arg.examples("doctor"))
 def doctor(json_: arg.Json = False) -> None:
     """Tell what this installation can do on this machine, and the command that brings what is missing."""
     from edge_squeeze.console import ConsoleReporter
@@ -150,7 +172,14 @@ def doctor(json_: arg.Json = False) -> None:
         raise typer.Exit(MissingDependencyError.exit_code)
 
 
-@app.command(short_help="Measure how fast files are, and how sure that is.")
+@app.command(
+    short_help="Measure how fast files are, and how sure that is.",
+    epilog=arg.examples(
+        "benchmark OLD.tflite NEW.tflite --out TODAY.json",
+        "benchmark FILE.onnx --threads 1,2,4",
+        "benchmark FILE.tflite --device ssh:USER@HOST --setup",
+    ),
+)
 def benchmark(
     files: arg.Files = None,
     profile: arg.Profile = "standard",
@@ -164,7 +193,7 @@ def benchmark(
     launches: arg.Launches = None,
     duration: arg.Duration = None,
     rate: arg.Rate = None,
-    gate: arg.Gate = "p50",
+    gate: arg.Gate = ["p50"],  # noqa: B006
     across_networks: arg.AcrossNetworks = False,
     fail_on_regression: arg.FailOnRegression = False,
     strict: arg.Strict = False,
@@ -176,35 +205,41 @@ def benchmark(
     out: arg.Results = None,
     no_raw: arg.NoRaw = False,
     json_: arg.Json = False,
+    verbose: arg.AllColumns = False,
 ) -> None:
     """Measure the latency of .tflite and .onnx files or artifacts; the first of each network is its baseline."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy is about to start threads that nobody needs here
     from edge_squeeze.benchmarks.reports import commands
 
     options: dict[str, Any] = {
-        "profile": profile, "threads": threads, "runtime": runtime, "cores": cores, "spin": not no_spin,
-        "inputs": inputs, "input_shape": input_shape, "seed": seed, "launches": launches, "duration": duration,
-        "rate": rate, "gate": gate, "across_networks": across_networks, "aa_floor": aa_floor, "fresh": fresh,
+        "profile": profile, "threads": arg.joined(threads), "runtime": arg.joined(runtime), "cores": cores,
+        "spin": not no_spin, "inputs": inputs, "input_shape": input_shape, "seed": seed, "launches": launches,
+        "duration": duration, "rate": rate, "gate": arg.joined(gate), "across_networks": across_networks,
+        "aa_floor": aa_floor, "fresh": fresh,
     }  # fmt: skip
-    wanted = commands.Wanted(json_, not no_raw, out or [], strict, fail_on_regression)
+    wanted = commands.Wanted(json_, not no_raw, out or [], strict, fail_on_regression, verbose)
     boards = address.elsewhere(device, setup=setup)
     raise typer.Exit(commands.benchmark(files or [], options, replay, boards, wanted, setup=setup))
 
 
-@app.command(short_help="Compare two saved benchmarks.")
+@app.command(
+    short_help="Compare two saved benchmarks.",
+    epilog=arg.examples("compare OLD.json NEW.json --gate p50,size"),
+)
 def compare(
     old: arg.Old,
     new: arg.New,
-    gate: arg.Gate = "p50",
+    gate: arg.Gate = ["p50"],  # noqa: B006
     strict: arg.Strict = False,
     force: arg.Force = False,
     json_: arg.Json = False,
+    verbose: arg.AllColumns = False,
 ) -> None:
     """Compare two results of `benchmark --out FILE.json`: did anything get slower? The exit code tells."""
     from edge_squeeze.benchmarks.reports import output
 
     found = edge_squeeze.compare(old, new, gate=gate, force=force)
-    output.show_comparisons(found, as_json=json_)
+    output.show_comparisons(found, as_json=json_, verbose=verbose)
     raise typer.Exit(output.comparison_code(found, strict=strict))
 
 

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+from edge_squeeze.console import message
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError
 
 TOGETHER_S = 0.5  # a terminal sends Ctrl-C to us and to our parent, which passes it on
@@ -73,10 +74,12 @@ def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
     if isinstance(error, ConversionError) and error.log:
         sys.stderr.write("".join(f"  | {line}\n" for line in error.log.splitlines()[-LOG_LINES:]))
     if isinstance(error, EdgeSqueezeError):
-        sys.stderr.write(f"Error: {error}\n")
+        sys.stderr.write(message(f"Error: {error}") + "\n")
         sys.exit(error.exit_code)
     what = f"{type(error).__name__}: {error}"  # whatever else escapes is a defect, and is told as one
-    sys.stderr.write(f"Error: Something that edge-squeeze did not foresee: {what}\nRun again with --debug.\n")
+    sys.stderr.write(
+        message(f"Error: Something that edge-squeeze did not foresee: {what}\nRun again with --debug.") + "\n"
+    )
     sys.exit(EdgeSqueezeError.exit_code)
 
 

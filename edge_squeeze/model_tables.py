@@ -14,16 +14,27 @@ from edge_squeeze.networks.architecture import architecture
 from edge_squeeze.networks.arithmetic import Layer
 from edge_squeeze.networks.design import NONE, Architecture, Design
 from edge_squeeze.networks.variants import VARIANTS
+from edge_squeeze.tables import Column, print_table
 
-LISTED = ("model", "input", "classes", "parameters", "MACs", "weights", "what it is")
-SHOWN = ("layer", "output", "filter/stride", "s1x1", "e1x1", "e3x3", "parameters", "MACs", "bypass")
-app = typer.Typer(help="List the networks, or show one layer by layer.", rich_markup_mode=None)
+LISTED = (
+    Column("model", text=True), Column("input", 3), Column("classes", 4), Column("parameters", 2), Column("MACs", 1),
+    Column("weights", text=True),
+)  # fmt: skip
+# The filter of a layer, and after the slash its stride; rows of the paper's Table 1.
+SHOWN = (
+    Column("layer", text=True), Column("output", 1), Column("filter", 5), Column("s1x1", 4), Column("e1x1", 4),
+    Column("e3x3", 4), Column("parameters", 2), Column("MACs", 3), Column("bypass", text=True),
+)  # fmt: skip
+app = typer.Typer(
+    help="List the networks, or show one layer by layer.", rich_markup_mode=None,
+    epilog=arg.examples("models", "models show squeezenet1.1"),
+)  # fmt: skip
 
 
 @app.callback(invoke_without_command=True)
-def models(context: typer.Context, *, json_: arg.Json = False) -> None:
+def models(context: typer.Context, *, json_: arg.Json = False, verbose: arg.AllColumns = False) -> None:
     """List the networks; `models show NAME` shows one layer by layer."""
-    from edge_squeeze.console import print_json, print_table, print_text
+    from edge_squeeze.console import print_json, print_next, print_prose
 
     found = [architecture(name) for name in VARIANTS]
     if context.invoked_subcommand is not None:
@@ -31,18 +42,22 @@ def models(context: typer.Context, *, json_: arg.Json = False) -> None:
     if json_:
         print_json([_about(arch) for arch in found])
         return
-    print_table(LISTED, [_listed(arch) for arch in found], right=2)
-    print_text("", "Next: edge-squeeze models show MODEL, edge-squeeze export MODEL.")
+    print_table(LISTED, [_listed(arch) for arch in found], every=verbose)
+    print_prose("", *(f"{arch.variant}: {arch.row.about}." for arch in found), later="  ")
+    print_next("edge-squeeze models show MODEL", "edge-squeeze export MODEL")
 
 
-@app.command(short_help="Show a network layer by layer.")
+@app.command(
+    short_help="Show a network layer by layer.",
+    epilog=arg.examples("models show squeezenet1.1", "models show squeezenet-composable --bypass complex"),
+)
 def show(
     variant: arg.Variant, classes: arg.Classes = None, input_size: arg.InputSize = None, bypass: arg.Bypass = NONE,
     base_e: arg.BaseE = None, incr_e: arg.IncrE = None, pct_3x3: arg.Pct3x3 = None, freq: arg.Freq = None,
-    squeeze_ratio: arg.SqueezeRatio = None, *, json_: arg.Json = False,
+    squeeze_ratio: arg.SqueezeRatio = None, *, json_: arg.Json = False, verbose: arg.AllColumns = False,
 ) -> None:  # fmt: skip
     """Show a network layer by layer: sizes, filters, parameters and multiply-accumulates (MACs)."""
-    from edge_squeeze.console import print_json, print_table, print_text
+    from edge_squeeze.console import print_json, print_prose
 
     design = Design(bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio)
     arch = architecture(variant, classes, arg.size(input_size), design=design)
@@ -52,8 +67,8 @@ def show(
         return
     columns = SHOWN if arch.bypasses else SHOWN[:-1]
     rows = [_first(arch), *map(_shown, layers), _total(arch)]
-    print_table(columns, [row[: len(columns)] for row in rows], right=len(columns) - len(SHOWN) + 1)
-    print_text("", *_notes(arch))
+    print_table(columns, [row[: len(columns)] for row in rows], every=verbose)
+    print_prose("", *_notes(arch))
 
 
 def _about(arch: Architecture) -> dict[str, Any]:
@@ -74,7 +89,7 @@ def _weights(arch: Architecture) -> str | None:
 def _listed(arch: Architecture) -> list[str]:
     return [
         arch.variant, _times(*arch.input_size), f"{arch.classes:,}", f"{arithmetic.parameters(arch):,}",
-        f"{arithmetic.macs(arch):,}", _weights(arch) or "yours", arch.row.about,
+        f"{arithmetic.macs(arch):,}", _weights(arch) or "yours",
     ]  # fmt: skip
 
 

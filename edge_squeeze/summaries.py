@@ -10,42 +10,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_squeeze.artifact import PARITY
-from edge_squeeze.console import print_json, print_table, print_text
+from edge_squeeze.console import print_json, print_next, print_prose, print_text, whole
 from edge_squeeze.doctor import machine
 from edge_squeeze.errors import UsageError
 from edge_squeeze.manifest import PREPEND_NORMALISATION, SAVED_MODEL
-from edge_squeeze.parity import FAIL, PASS, finite
+from edge_squeeze.parity import FAIL, FIGURES, PASS, finite
 from edge_squeeze.prediction import Classification, Classifier
 from edge_squeeze.scores import LOGITS
+from edge_squeeze.tables import Column, print_table
 from edge_squeeze.verification import Proof, Verification
 
 if TYPE_CHECKING:
     from edge_squeeze.converters.export import Exported
 
-PARITY_COLUMNS = ("max|d|", "PSNR", "cosine", "same top-1 (95 %)")
+PARITY_COLUMNS = tuple(map(Column, FIGURES, (2, 5, 3, 0)))
+EXPORT_COLUMNS = (
+    Column("target", text=True), Column("MB", 1), Column("smaller", 4), *PARITY_COLUMNS, Column("verdict", text=True),
+)  # fmt: skip
 FLOAT32_BYTES = 4
 SMALL_BYTES = 100_000
 
 
-def export(exported: Sequence[Exported], *, as_json: bool) -> None:
-    """Print what `edge-squeeze export` made."""
+def export(exported: Sequence[Exported], *, as_json: bool, verbose: bool = False) -> None:
+    """Print what `edge-squeeze export` made, every figure if `verbose`."""
     if as_json:
         print_json({"artifacts": [{"folder": str(e.folder), **_size(e), **_proof(e.proof)} for e in exported]})
         return
     print_text("")
-    columns = ("target", "MB", "smaller", *PARITY_COLUMNS, "verdict")
-    print_table(columns, [(_target(e), *_sizes(e), *_figures(e.proof), e.proof.verdict.upper()) for e in exported])
+    rows = [(_target(e), *_sizes(e), *e.proof.parity.cells(), e.proof.verdict.upper()) for e in exported]
+    print_table(EXPORT_COLUMNS, rows, every=verbose)
+    print_text("", "Written:", *(f"  {e.folder}" for e in exported))
     for verdict, reason in dict.fromkeys(
         (e.proof.verdict, e.proof.reason) for e in exported if e.proof.verdict != FAIL
     ):
         held = [e for e in exported if (e.proof.verdict, e.proof.reason) == (verdict, reason)]
         names = "" if len(held) == len(exported) else f"{', '.join(map(_target, held))}: "
         words = f"Proven on {held[0].proof.basis}" if verdict == PASS else verdict
-        print_text("", f"{names}{words}: {reason}.")
-    print_text(*_remarks(exported[0]))
+        print_prose("", f"{names}{words}: {reason}.")
+    print_prose(*_remarks(exported[0]))
     failed = [one for one in exported if one.proof.verdict == FAIL]
     for one in failed:
-        print_text("", *(f"FAIL {one.folder}: {failure}" for failure in one.proof.failures))
+        print_prose("", *(f"FAIL {whole(str(one.folder))}: {failure}" for failure in one.proof.failures), later="  ")
     _print_next(next((one for one in exported if one not in failed), None), failed)
 
 
@@ -68,23 +73,22 @@ def _remarks(exported: Exported) -> list[str]:
 
 
 def _print_next(good: Exported | None, failed: Sequence[Exported]) -> None:
-    print_text("", "Next:")
+    advice, commands = [], []
     if failed:
-        print_text(
-            f"  see {failed[0].folder / PARITY} for every picture; what failed was kept as evidence, not for use"
-        )
+        path = whole(str(failed[0].folder / PARITY))
+        advice.append(f"see {path} for every picture; what failed was kept as evidence, not for use")
     if any(one.manifest.quantizer for one in failed):
-        print_text(
-            "  give --calibration DIR with 100 pictures of the kind it will see, or try --precision dynamic, float16"
+        advice.append(
+            "give `--calibration DIR` with 100 pictures of the kind it will see, or try `--precision dynamic,float16`"
         )
     if good is not None:
         folder = shlex.quote(str(good.folder))
-        print_text(f"  edge-squeeze predict {folder} PICTURE", f"  edge-squeeze verify {folder} --images DIR")
+        commands = [f"edge-squeeze predict {folder} PICTURE", f"edge-squeeze verify {folder} --images DIR"]
+    print_next(*commands, advice=advice)
 
 
 def _target(exported: Exported) -> str:
-    name, target = exported.manifest.name, f"{exported.manifest.format}-{exported.manifest.precision}"
-    return name[name.rindex(target) :]
+    return f"{exported.manifest.format}-{exported.manifest.precision}"
 
 
 def _size(exported: Exported) -> dict[str, Any]:
@@ -106,12 +110,6 @@ def _sizes(exported: Exported) -> tuple[str, str]:
     )
 
 
-def _figures(proof: Proof) -> tuple[str, str, str, str]:
-    figures, (low, high) = proof.parity, proof.parity.top1_interval
-    agreement = f"{figures.top1_agreement:.1%} ({low * 100:.0f}-{high * 100:.0f})"
-    return f"{figures.max_abs:.1e}", f"{figures.psnr_db:.0f} dB", f"{figures.cosine:.5f}", agreement
-
-
 def _proof(proof: Proof) -> dict[str, Any]:
     return {
         "verdict": proof.verdict,
@@ -129,8 +127,8 @@ def _figures_as_json(proof: Proof) -> dict[str, Any]:
     return {key: finite(value) for key, value in dataclasses.asdict(proof.parity).items() if key != "per_picture"}
 
 
-def verification(found: Verification, *, as_json: bool) -> None:
-    """Print what `edge-squeeze verify` found."""
+def verification(found: Verification, *, as_json: bool, verbose: bool = False) -> None:
+    """Print what `edge-squeeze verify` found, every figure if `verbose`."""
     gold = found.golden
     if as_json:
         golden = {**dataclasses.asdict(gold), "passed": gold.passed}
@@ -138,22 +136,20 @@ def verification(found: Verification, *, as_json: bool) -> None:
         print_json({"passed": found.passed, "golden": golden, "proof": parity, "without_proof": found.without_proof})
         return
     pixels = "equal" if gold.pixels_equal else "DIFFERENT"
-    print_text(
-        "",
-        f"Golden files: {'PASS' if gold.passed else 'FAIL'}, with {gold.runtime} ({gold.kernels} kernels)",
-        f"  preprocessed pixels {pixels}; scores within {gold.max_abs:.1e}, allowed {gold.tolerance:.1e}",
-    )
+    print_prose("", f"Golden files: {'PASS' if gold.passed else 'FAIL'}, with {gold.runtime} ({gold.kernels} kernels)")
+    scores = f"scores within {gold.max_abs:.1e}, allowed {gold.tolerance:.1e}"
+    print_prose(f"preprocessed pixels {pixels}; {scores}", start="  ")
     if found.proof is None:
-        print_text(f"Parity: not checked, since {found.without_proof}. The golden files are all that was checked.")
+        print_prose(f"Parity: not checked, since {found.without_proof}. The golden files are all that was checked.")
         return
     proof = found.proof
-    print_text(f"Parity: {proof.verdict.upper()}, on {proof.basis}")
+    print_prose(f"Parity: {proof.verdict.upper()}, on {proof.basis}")
     if proof.others:
-        sizes = [("{} x {}".format(*one.pictures.size), *_figures(one)) for one in (proof, *proof.others)]
-        print_table(("size", *PARITY_COLUMNS), sizes)
+        sizes = [("{} x {}".format(*one.pictures.size), *one.parity.cells()) for one in (proof, *proof.others)]
+        print_table((Column("size", text=True), *PARITY_COLUMNS), sizes, every=verbose)
     else:
-        print_table(PARITY_COLUMNS, [_figures(proof)], left=0)
-    print_text(*proof.failures, *([f"{proof.reason}."] if proof.verdict != FAIL else []))
+        print_table(PARITY_COLUMNS, [proof.parity.cells()], every=verbose)
+    print_prose(*proof.failures, *([f"{proof.reason}."] if proof.verdict != FAIL else []))
 
 
 def predictions(
@@ -184,14 +180,15 @@ def predictions(
 
 def _print_classifier(classifier: Classifier, *, emulated: bool | None) -> None:
     manifest, runner = classifier.artifact.manifest, classifier.runner
-    print_text(f"{manifest.name} with {runner.runtime} {runner.version} ({runner.kernels} kernels)")
+    print_prose(f"{manifest.name} with {runner.runtime} {runner.version} ({runner.kernels} kernels)")
     if emulated:
-        print_text("This processor is emulated: its times say nothing about a real one.")
+        print_prose("This processor is emulated: its times say nothing about a real one.")
     if manifest.parity.verdict != PASS:
-        print_text(f"Do not trust this: parity {manifest.parity.verdict}: {manifest.parity.reason}.")
+        print_prose(f"Do not trust this: parity {manifest.parity.verdict}: {manifest.parity.reason}.")
 
 
 def _print_classes(file: Path, one: Classification) -> None:
-    print_text("", f"{file}  (preprocess {one.preprocess_ms:.1f} ms, inference {one.inference_ms:.1f} ms)")
+    times = f"(preprocess {one.preprocess_ms:.1f} ms, inference {one.inference_ms:.1f} ms)"
+    print_prose("", f"{whole(str(file))}  {times}", later="  ")
     shown = [p for p in one.predictions if p.score > 0] or one.predictions[:1]  # int8 scores are mostly 0
     print_text(*(f"  {p.score:6.1%}  {p.label} ({p.index})" for p in shown))

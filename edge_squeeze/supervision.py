@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from edge_squeeze import systems
+from edge_squeeze.console import message
 
 CRASHED = 4  # a model that could not be run or converted
 CRASHES = ("SIGSEGV", "SIGABRT", "SIGILL", "SIGFPE", "SIGBUS")
@@ -81,5 +82,5 @@ def _end_as(code: int) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
         raise AssertionError
-    sys.stderr.write(f"Error: {what}. {why}. `edge-squeeze doctor` tells about this machine.\n")
+    sys.stderr.write(message(f"Error: {what}. {why}. `edge-squeeze doctor` tells about this machine.") + "\n")
     sys.exit(CRASHED)

@@ -60,7 +60,10 @@ def test_an_artifact_that_failed_its_proof_is_marked_and_never_the_best(ask: Ask
     wrong = dataclasses.replace(found.arms[1], correctness=dataclasses.replace(found.arms[1].correctness, gate="fail"))
     marked = dataclasses.replace(found, arms=[found.arms[0], wrong, found.arms[2]])
     assert headline.headline(marked).startswith("Fastest is a.tflite")
-    assert report.rows(marked)[1][-1] == "improvement; parity FAIL"
+    columns, rows = report.table(marked)
+    assert [column.title for column in columns[-2:]] == ["parity", "verdict"]
+    assert [row[-2:] for row in rows[:2]] == [["UNKNOWN", "baseline"], ["FAIL", "improvement"]]
+    assert "parity" not in [column.title for column in report.table(found)[0]], "nothing to be marked"
     alone = dataclasses.replace(found, arms=[wrong], comparisons=[])
     assert headline.headline(alone) == "No arm may be called fastest: b.tflite failed its proof."
 
@@ -79,7 +82,8 @@ def test_an_arm_that_fails_is_a_row_with_its_reason(ask: Ask) -> None:
     device = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
     device.broken = {"b."}
     found = measure(ask, device)
-    assert report.rows(found)[1][-1] == "failed: b. is broken"
+    assert report.table(found)[1][1][-1] == "failed"
+    assert "b.tflite failed: b. is broken" in report.notes(found)
     assert [one.verdict for one in found.comparisons] == ["incomparable", REGRESSION]
     assert output.exit_code(found, strict=False, fail_on_regression=False) == 4
     assert output.exit_code(found, strict=False, fail_on_regression=True) == 8

@@ -88,8 +88,8 @@ def test_by_force_with_a_warning(command_line: CommandLine) -> None:
     [
         (("files", "out/pass", "out/fail", "models"), 3, "out/fail failed its parity"),
         (("files", "out/pass", "out/unproven", "models"), 2, "is unproven (untrained weights)"),
-        (("files",), 2, "Usage: edge-squeeze bundle files ARTIFACT... DIR"),
-        (("android",), 2, "Usage: edge-squeeze bundle android ARTIFACT... ANDROID_PROJECT"),
+        (("files",), 2, "Usage: `edge-squeeze bundle files ARTIFACT... DIR"),
+        (("android",), 2, "Usage: `edge-squeeze bundle android ARTIFACT... ANDROID_PROJECT"),
         (("android", "project"), 2, "either ARTIFACT or ANDROID_PROJECT is missing"),
         (("files", "out/pass"), 2, "either ARTIFACT or DIR is missing"),
         (("files", "out/pass", "models", "--list"), 2, "--list takes DIR alone, got 2 paths"),

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from small_models import network
+from typer.testing import CliRunner
 
 import edge_squeeze
+from edge_squeeze import cli
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.pictures import photograph
 
@@ -232,10 +237,82 @@ def test_untrained_artifacts_say_so_when_they_predict(command_line: CommandLine,
     assert "Do not trust this: parity unproven: untrained weights" in done.stdout
 
 
-def test_a_narrow_terminal_loses_no_column(command_line: CommandLine) -> None:
+def test_a_narrow_terminal_keeps_the_columns_that_matter_and_names_the_others(command_line: CommandLine) -> None:
     done = command_line("export", *SMALL, COLUMNS="40")
-    assert "verdict" in done.stdout
-    assert "UNPROVEN" in done.stdout
+    title, head, target, row, *left_out = done.stdout.split("\n\n")[0].strip().splitlines()
+    assert (title, head, target) == ("target", "    MB  same top-1 (95 %)  verdict", "tflite-float32")
+    assert row.endswith("UNPROVEN")
+    assert " ".join(left_out).startswith("Not shown: smaller, max|d|, PSNR, cosine. See ")
+
+
+def test_options_that_take_several_may_be_repeated(command_line: CommandLine) -> None:
+    options = "--format onnx,onnx --format tflite --precision float32 --precision float16"
+    done = command_line("export", *SMALL, "--json", *options.split())
+    assert done.returncode == 0, done.stderr
+    names = [one["name"].removeprefix("squeezenet1.1-") for one in json.loads(done.stdout)["artifacts"]]
+    assert {name.partition("-random")[0] for name in names} == {
+        "onnx-float32", "onnx-float16", "tflite-float32", "tflite-float16",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--threads", "two", "--threads", "1"), "got 'two,1'"),
+        (("--runtime", "lightrt", "--runtime", "litert"), "Unknown runtime: 'lightrt'"),
+        (("--gate", "p51", "--gate", "p50,size"), "Unknown gate: 'p51'"),
+    ],
+)
+def test_every_repetition_is_looked_at(
+    command_line: CommandLine, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "a.tflite").write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
+    check_error(command_line("benchmark", "a.tflite", *options), 2, message)
+
+
+def commands(command: Any, *names: str) -> Iterator[tuple[str, ...]]:
+    """The names of `command` and of all below it."""
+    yield names
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, *names, name)
+
+
+COMMANDS = list(commands(typer.main.get_command(cli.app)))
+
+
+@pytest.mark.parametrize("names", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_help_fits_and_its_examples_are_commands(
+    names: tuple[str, ...], columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    runner, root = CliRunner(), typer.main.get_command(cli.app)
+    short, long = (runner.invoke(cli.app, [*names, option]).output for option in ("-h", "--help"))
+    assert short == long
+    assert "-h, --help" in short
+    assert max(map(len, short.splitlines())) <= 80
+    examples = [line.split() for line in short.partition("Examples:\n")[2].splitlines()]
+    assert examples or not names
+    for program, *words in examples:
+        assert program == "edge-squeeze"
+        assert tuple(words[: len(names)]) == names
+        rest, command, context = words, root, None
+        while hasattr(command, "commands") and rest:
+            context = command.make_context(command.name, list(rest), parent=context)
+            rest = [*context._protected_args, *context.args]
+            if rest:
+                _, command, rest = command.resolve_command(context, rest)
+                if not hasattr(command, "commands"):
+                    command.make_context(command.name, list(rest), parent=context)
+                    rest = []
+
+
+def test_completion_is_offered_and_completes(command_line: CommandLine) -> None:
+    assert "--install-completion" in command_line("--help").stdout
+    asked = {"_EDGE_SQUEEZE_COMPLETE": "complete_bash", "COMP_WORDS": "edge-squeeze ben", "COMP_CWORD": "1"}
+    script = Path(sys.executable).with_name("edge-squeeze")
+    done = subprocess.run([script], env={**os.environ, **asked}, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["benchmark"]
 
 
 def test_version(command_line: CommandLine) -> None:

@@ -18,7 +18,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_network_is_listed_with_its_counts() -> None:
     done = run()
-    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.startswith("squeezenet")}
+    table, about, _ = done.stdout.split("\n\n")
+    rows = {line.split()[0]: line.split() for line in table.splitlines()[1:]}
+    assert about.replace("\n  ", " ").splitlines() == [f"{name}: {row.about}." for name, row in VARIANTS.items()]
     assert rows.keys() == VARIANTS.keys()
     assert rows["squeezenet1.0"][1:6] == ["227x227", "1,000", "1,248,424", "832,667,936", "imagenet"]
     assert rows["squeezenet-lab"][1:6] == ["32x32", "10", "240,842", "26,050,560", "yours"]
@@ -26,8 +28,8 @@ def test_every_network_is_listed_with_its_counts() -> None:
 
 def test_a_network_is_shown_as_in_table_1() -> None:
     lines = run("show", "squeezenet1.0").stdout.splitlines()
-    assert lines[0].split() == ["layer", "output", "filter/stride", "s1x1", "e1x1", "e3x3", "parameters", "MACs"]
-    assert "fire2    55x55x128                   16    64    64      11,920   35,622,400" in lines
+    assert lines[0].split() == ["layer", "output", "filter", "s1x1", "e1x1", "e3x3", "parameters", "MACs"]
+    assert "fire2    55x55x128            16    64    64      11,920   35,622,400" in lines
     assert lines[16].split() == ["total", "1,248,424", "832,667,936"]
     assert lines[0].endswith(" MACs")  # over its figures
 

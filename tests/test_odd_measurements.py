@@ -147,7 +147,7 @@ def test_speeds_of_an_emulated_processor_are_neither_told_nor_compared(tmp_path:
     line = headline.headline(found)
     assert line.startswith("No arm is called fast or slow here. Trust: invalid (emulated). This processor is emulated")
     assert " ms" not in line
-    assert {row[-1] for row in report.rows(found)} == {"emulated"}
+    assert {row[-1] for row in report.table(found)[1]} == {"emulated"}
 
 
 def test_a_failed_arm_makes_a_comparison_invalid() -> None:

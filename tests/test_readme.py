@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 from small_models import network
+from typer.main import get_command
 
+from edge_squeeze.cli import app
+from edge_squeeze.console import NO_NEXT
 from edge_squeeze.converters.targets import FORMATS, PRECISIONS, TARGETS
 from edge_squeeze.networks.variants import VARIANTS
 from edge_squeeze.pictures import PHOTOGRAPHS, photograph
@@ -20,6 +23,9 @@ from edge_squeeze.weights import PUBLISHED
 INCONCLUSIVE = 9
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+OUTPUT = [line.removeprefix("    ") for line in README.splitlines() if line.startswith("    ")]
+TITLES = ("target", "model", "artifact", "arm", "layers")  # the first columns of tables that it shows
+HEADS = [line.split() for line in OUTPUT if line.startswith(TITLES) and "  " in line]
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 
 
@@ -47,6 +53,34 @@ def test_commands_of_the_readme(home: Path, command: str) -> None:
     )  # fmt: skip
     unclear = arguments[0] == "compare" and done.returncode == INCONCLUSIVE  # measured too little to say more
     assert done.returncode == 0 or unclear, done.stderr + done.stdout
+    lines = done.stdout.splitlines()
+    tables = [line for line in lines if len(re.findall(r"\S  +\S", line)) > 1]
+    assert max(map(len, tables), default=0) <= 80
+    assert [line for line in lines if len(line) > 100 and not line.startswith("  ")] == []
+    if arguments[:1] != ["compare"]:  # of which it shows no table
+        heads = [line.split() for line in lines if line.split("  ")[0] in TITLES]
+        known = [head for head in heads if any(set(shown) <= set(head) for shown in HEADS)]  # short names leave room
+        assert known == heads, "the README shows other columns"
+
+
+def test_the_demo_ends_with_one_list_of_commands_that_work_from_the_checkout() -> None:
+    recipe = re.search(r"(?m)^demo: \$\(READY\)\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text())
+    assert recipe
+    assert f"\ndemo: export {NO_NEXT} := 1\n" in (ROOT / "Makefile").read_text()
+    lines = recipe[1].splitlines()
+    title = next(at for at, line in enumerate(lines) if "Next" in line)
+    commands = [re.fullmatch(r"\t@echo '  \$\(BIN\)/edge-squeeze (.*)'", line) for line in lines[title + 1 :]]
+    assert len(commands) == 3
+    for command in commands:
+        assert command
+        name, *words = command[1].split()
+        get_command(app).commands[name].make_context(name, words)  # type: ignore[attr-defined]
+    assert all("$(BIN)/edge-squeeze" in line for line in lines[:title] if not line.startswith("\t@"))
+
+
+def test_what_the_readme_shows_fits_a_terminal() -> None:
+    assert len(HEADS) == len(TITLES)
+    assert [line for line in OUTPUT if len(line) > 80 and not line.lstrip().startswith(("edge-squeeze ", "pip "))] == []
 
 
 def test_the_readme_has_commands() -> None:

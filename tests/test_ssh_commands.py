@@ -66,7 +66,8 @@ def test_a_board_is_measured_like_this_machine(desk: Desk, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "-p 2222 -l pi -- board" in (tmp_path / "calls").read_text()
     assert "astest is squeezenet1.1-" in done.stdout.splitlines()[0]
-    assert [line.split()[0] for line in done.stdout.splitlines()[3:5]] == [
+    _, table, *_ = done.stdout.split("\n\n")
+    assert table.splitlines()[2:5:2] == [
         "squeezenet1.1-tflite-float32-random-classes-10-input-size-48",
         "squeezenet1.1-onnx-float32-random-classes-10-input-size-48",
     ]  # fmt: skip
@@ -89,7 +90,8 @@ def test_files_keep_the_names_that_they_have_here(desk: Desk, artifacts: Path, t
     devices = ["--device", "ssh:pi4", "--device", "local"]
     done = desk("benchmark", *paths, *BENCHMARK, *devices, "--out", tmp_path / "r.json")
     assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:3]] == paths
+    tables = done.stdout.split("\n\narm\n")[1:]
+    assert [[line for line in table.splitlines() if line in paths] for table in tables] == [paths] * 2
     for name in ("pi4", "local"):
         arms = json.loads((tmp_path / f"r-{name}.json").read_text())["arms"]
         assert [arm["model"]["path"] for arm in arms] == paths
@@ -102,7 +104,9 @@ def test_pictures_go_along(desk: Desk, pictures: Path) -> None:
     assert json.loads(done.stdout)["arms"][0]["input"]["count"] == 3
 
 
-def test_devices_stand_side_by_side_and_one_that_fails_does_not_stop_the_others(desk: Desk, tmp_path: Path) -> None:
+def test_devices_have_tables_of_their_own_where_one_is_too_wide_and_one_that_fails_does_not_stop_the_others(
+    desk: Desk, tmp_path: Path
+) -> None:
     fake_ssh(tmp_path / "bin", f"""
         case "$*" in *" gone "*) echo "ssh: connect to host gone port 22: Connection refused" >&2; exit 255;; esac
         export XDG_CACHE_HOME={tmp_path}/board-cache
@@ -111,14 +115,17 @@ def test_devices_stand_side_by_side_and_one_that_fails_does_not_stop_the_others(
     devices = [word for name in ("ssh:pi4", "local", "ssh:gone") for word in ("--device", name)]
     done = desk("benchmark", "t", "o", *BENCHMARK, *devices, "--out", tmp_path / "r.json")
     assert done.returncode == 6, done.stderr
-    lines = done.stdout.splitlines()
-    assert re.split(r"  +", lines[0])[0] == "arm"
-    assert "pi4 p50 ms" in lines[0]
-    assert "local p50 ms" in lines[0]
-    for line, name in zip(lines[1:3], ("tflite", "onnx"), strict=True):
-        assert re.match(rf"squeezenet1.1-{name}-float32-\S+ +\w+ +1( +[\d.]+ +[\d.]+-[\d.]+ +\w+){{2}} +- +- +-$", line)
+    blocks = re.split(r"(?m)^(?=ssh:pi4: |local: |ssh:gone: )", done.stdout)
+    assert [block.partition(": ")[0] for block in blocks] == ["", "ssh:pi4", "local", "ssh:gone"]
+    for block in blocks[1:3]:
+        table = block[block.index("\n\narm\n") :].splitlines()[2:]
+        assert table[2].startswith("squeezenet1.1-tflite-float32-")
+        assert table[4].startswith("squeezenet1.1-onnx-float32-")
+        for figures in table[3:6:2]:
+            assert re.match(r" +(\w+ +)?1 +[\d.]+ +[\d.]+-[\d.]+ ", figures)
     assert "ssh:gone: it answers, but no ssh server listens there" in done.stdout
-    assert f"Saved: {tmp_path}/r-pi4.json, {tmp_path}/r-local.json" in done.stdout
+    assert done.stdout.endswith(f"\nSaved: {tmp_path}/r-pi4.json\nSaved: {tmp_path}/r-local.json\n")
+    assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("Saved: ")) <= 100
     assert {path.name for path in tmp_path.glob("r*.json")} == {"r-pi4.json", "r-local.json"}
     assert "ssh:pi4: 2 arms, round 1/3" in done.stderr
 
@@ -187,7 +194,7 @@ def test_a_mistake_ends_as_it_does_here(desk: Desk, arguments: tuple[str, ...], 
         ("exit 127", "ssh could not run a command there"),
         ('PATH=/nowhere; exec /bin/sh -c "$command"', "no Python 3.11 or newer. Required: python3"),
         ("echo 'This account is not available.'; exit 1", "This account is not available."),
-        ('export XDG_CACHE_HOME=/proc; exec sh -c "$command"', "Make it, once, with --setup: edge-squeeze benchmark"),
+        ('export XDG_CACHE_HOME=/proc; exec sh -c "$command"', "Make it, once, with --setup. Run: "),
         (
             'export XDG_CACHE_HOME=%s; dd bs=1 count=30000 status=none | sh -c "$command"; exit 255',
             "connection was cut",

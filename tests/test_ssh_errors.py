@@ -28,7 +28,7 @@ ABOUT = {"python": "3.11.2", "machine": "armv7l", "libc": "glibc 2.36"}
         ("ssh: connect to host board port 2222: Connection timed out", "does not answer", "Is it on"),
         ("Connection timed out during banner exchange", "does not answer", "ssh -p 2222 -l pi board"),
         ("ssh: connect to host board port 22: No route to host", "does not answer", "Is it on"),
-        (UNKNOWN_KEY, "host key is not known here", "Run ssh -p 2222 -l pi board once by hand"),
+        (UNKNOWN_KEY, "host key is not known here", "Run `ssh -p 2222 -l pi board` once by hand"),
         (CHANGED_KEY, "not the one that is known", "ssh-keygen -R '[board]:2222'"),
         ("pi@board: Permission denied (publickey,password).", "refused the keys", "ssh-copy-id pi@board"),
         ("Received disconnect from 10.0.0.2: Too many authentication failures", "refused the keys", "ssh-add"),

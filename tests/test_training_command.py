@@ -29,7 +29,7 @@ ENOUGH = (*SMALL, "--epochs", "10", "--learning-rate", "0.002")
 def next_command(stdout: str) -> list[str]:
     """The words of the command after "Next:", without the program's name."""
     program, *words = shlex.split(stdout.partition("Next:")[2])
-    assert program == "edge-squeeze"
+    assert Path(program).name == "edge-squeeze"
     return words
 
 

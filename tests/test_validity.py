@@ -6,8 +6,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import MS, STANDARD, a_launch, a_memory_launch, an_arm, launches
-from validity_cases import QUIET, TABLE, Done, Make, all_launches, checked, each, medians, told
+from synthetic import MS, STANDARD, a_launch, a_memory_launch, an_arm, launches, readings
+from validity_cases import (
+    QUIET,
+    TABLE,
+    Done,
+    Make,
+    all_launches,
+    busy,
+    checked,
+    clocked,
+    each,
+    inputs,
+    medians,
+    outputs,
+    pressed,
+    slowing,
+    some_launches,
+    told,
+)
 
 from edge_squeeze.benchmarks.checks import FAIL, INVALID, PASS, SUSPECT, UNKNOWN, VALID, WARN, Check, rollup
 from edge_squeeze.benchmarks.launches.records import Launch, Served, as_json
@@ -39,6 +56,14 @@ SHOWN = {
     "oversubscription", "samples", "major_faults", "timer", "inputs", "outputs", "variety", "pace",
     "repeatability", "preemption", "resumed",
 }  # fmt: skip
+
+
+def idle_and_waiting(share: float, run_delay_ns: int | None) -> Done:
+    """One thread that ran for this share of the time, and that the kernel says to have waited so long."""
+    said = readings(run_delay_ns=run_delay_ns)
+    told_nothing = [{**one, "run_delay_ns": None} for one in said]
+    seen = told_nothing if run_delay_ns is None else said
+    return checked(all_launches(cpu_ns=round(share * 1e9), wall_ns=10**9, readings=seen))
 
 
 def statuses(checks: Done, *besides: str) -> dict[str, str]:
@@ -125,6 +150,24 @@ def test_readings_of_a_later_version_can_be_read() -> None:
     ("checks", "name", "part"),
     [
         (told("throttled")(["under-voltage", "throttled"]), "thermal", "Throttled: under-voltage, throttled. "),
+        (
+            busy(0.85),
+            "contention",
+            "only 85 % of the time. It waited for a core only 0 %, so other programs are not",
+        ),
+        (idle_and_waiting(0.85, 60 * MS), "contention", "ran only 85 % of the time. Other programs had its core."),
+        (idle_and_waiting(0.85, None), "contention", "ran only 85 % of the time. Other programs had its core."),
+        (pressed("standard", 2)(31), "contention", "waited for a core 31 % of the time. Other programs want"),
+        (each("nivcsw")(2500), "preemption", "It lost its core 25 times an inference."),
+        (clocked(1_000_000), "frequency", "The clock fell by 50 % (governor: performance). Cool the device."),
+        (slowing("standard")(0.1), "stationarity", "Try --profile rigorous"),
+        (slowing("rigorous")(0.1), "stationarity", "Let the device reach a steady temperature first."),
+        (inputs((8, True, "sha")), "inputs", "What was fed in: all zero. "),
+        (inputs((7, False, "sha")), "inputs", "What was fed in: 7 distinct of 8. "),
+        (inputs((8, False, "another")), "inputs", "What was fed in: not the same in all launches. "),
+        (each("sanity")(outputs(constant=True)), "variety", "All scores of all inputs are one number."),
+        (each("sanity")(outputs(distinct=1)), "variety", "Outputs are alike for all inputs."),
+        (each("sanity", 1)(outputs(sha256="another")), "repeatability", "Try another engine."),
         (checked(all_launches(), arm=an_arm(threads=3)), "oversubscription", "Only 2 cores can be used."),
         (medians()([10, 11] * 5), "precision", "About 37 launches"),
         (medians()([10, 10]), "precision", "Fewer than 3 launches"),
@@ -148,7 +191,12 @@ def test_waiting_for_cores_is_blamed_on_who_takes_them(threads: int, part: str) 
 
 def test_the_clock_is_blamed_on_its_governor() -> None:
     slow = [as_json(Reading(at, [khz])) for at, khz in enumerate([2_000_000, 2_000_000, 1_000_000])]
-    assert "governor: performance" in hint(checked(all_launches(readings=slow)), "frequency")
+    settled = hint(checked(all_launches(readings=slow)), "frequency")
+    assert "governor: performance" in settled
+    assert "cpupower" not in settled, "it is set to that already"
+    assert "`cpupower frequency-set -g performance`" in hint(
+        checked(all_launches(readings=slow), device=NOBODY_TELLS), "frequency"
+    )
     assert "governor: unknown" in hint(checked(all_launches(readings=slow), device=NOBODY_TELLS), "frequency")
 
 
@@ -163,6 +211,10 @@ def test_the_clock_is_blamed_on_its_governor() -> None:
         (checked(launches([10], samples=59)), "percentiles", "p90, p95", None),
         (checked(launches([10], samples=9)), "percentiles", None, None),
         (each("affinity")([1]), "affinity", "[1]", None),
+        (checked(some_launches(10)[:9] + all_launches(affinity=[1])[9:]), "affinity", "[1]", None),
+        (inputs((8, True, "sha")), "inputs", "all zero", None),
+        (inputs((8, False, "another")), "inputs", "not the same in all launches", None),
+        (each("sanity")(outputs(constant=True)), "variety", "one number", None),
         (each("served")(Served("", "xnnpack", 40, 30, [], [])), "delegation", "30 of 40 operators", None),
     ],
 )

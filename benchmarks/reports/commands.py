@@ -25,6 +25,7 @@ class Wanted:
     saved: Sequence[Path]
     strict: bool
     fail_on_regression: bool
+    verbose: bool = False
 
 
 def benchmark(
@@ -37,20 +38,22 @@ def benchmark(
         _check_comparable(files, options)
     if replay is not None:
         _check_replay(replay, files, addresses)
-        return _show(edge_squeeze.replay(replay, gate=options["gate"]), wanted)
+        return _show(edge_squeeze.replay(replay, gate=options["gate"]), wanted, replayed=True)
     if not addresses:
         reporter = ConsoleReporter(animated=False)
         return _show(edge_squeeze.benchmark(files, **options, reporter=reporter), wanted)
     found = elsewhere.measure(files, addresses, options, setup=setup)
     if len(found) == 1:
         return _show(found[0].raised(), wanted)
-    side_by_side.show(found, as_json=wanted.as_json, raw=wanted.raw, saved=wanted.saved)
+    side_by_side.show(found, as_json=wanted.as_json, raw=wanted.raw, saved=wanted.saved, verbose=wanted.verbose)
     codes = [_code(one.result, wanted) if one.result else 0 for one in found]
     return elsewhere.failure(found) or next(filter(None, codes), 0)
 
 
-def _show(result: Result, wanted: Wanted) -> int:
-    output.show(result, as_json=wanted.as_json, raw=wanted.raw, saved=wanted.saved)
+def _show(result: Result, wanted: Wanted, *, replayed: bool = False) -> int:
+    output.show(
+        result, as_json=wanted.as_json, raw=wanted.raw, saved=wanted.saved, verbose=wanted.verbose, replayed=replayed
+    )
     return _code(result, wanted)
 
 

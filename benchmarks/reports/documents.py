@@ -43,6 +43,7 @@ FIGURES = (
 def markdown(result: Result) -> str:
     """A table with the device and the date."""
     device, cpu = result.device.device, result.device.cpu
+    columns, rows = report.table(result)
     where = ", ".join(filter(None, (device.model, cpu.name, device.os, device.kind)))
     versions = {f"{one.arm.engine} {one.launches[0].served.version}" for one in result.arms if one.launches}
     lines = [
@@ -51,9 +52,9 @@ def markdown(result: Result) -> str:
         "",
         f"Device: {where}. Engines: {', '.join(sorted(versions))}. Date: {result.created_utc[:10]}.",
         "",
-        _line(report.COLUMNS),
-        _line(["---"] * len(report.COLUMNS)),
-        *map(_line, report.rows(result)),
+        _line([column.title for column in columns]),
+        _line(["---"] * len(columns)),
+        *map(_line, rows),
         "",
         *(f"- {note}" for note in report.notes(result)),
     ]

@@ -2,50 +2,68 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
-from edge_squeeze.benchmarks.checks import EMULATED, FAIL, PASS, UNKNOWN, VALID, WARN, is_emulated
+from edge_squeeze.benchmarks.checks import EMULATED, FAIL, WARN, is_emulated
 from edge_squeeze.benchmarks.comparison import MEMORY_GATE, P50
 from edge_squeeze.benchmarks.machine.cores import cpu_ranges
 from edge_squeeze.benchmarks.reports.headline import label
+from edge_squeeze.benchmarks.reports.trust import doubts
 from edge_squeeze.benchmarks.result import ArmResult, Comparison, Result, baseline, of_networks
 from edge_squeeze.benchmarks.statistics.verdicts import EQUIVALENT, IMPROVEMENT, INCONCLUSIVE, REGRESSION, margin
+from edge_squeeze.tables import Column
 
-NOTHING = "-"
+NOTHING, FAILED = "-", "failed"
+ENGINE, THREADS, PARITY = 1, 2, 13  # of COLUMNS
 COLUMNS = (
-    "arm", "engine", "threads", "p50 ms", "95 %", "p90", "p95", "first", "load", "peak MB", "file MB", "x faster",
-    "trust", "verdict",
+    Column("arm", text=True), Column("engine", 3, text=True), Column("threads", 2), Column("p50 ms"), Column("95 %"),
+    Column("p90", 6), Column("p95", 7), Column("first", 8), Column("load", 9), Column("peak MB", 4),
+    Column("file MB", 5), Column("x faster", 1), Column("trust"), Column("parity", text=True),
+    Column("verdict", text=True),
 )  # fmt: skip
 BASELINE = "baseline"
-NOT_FOR_ALL = ("denormals", "delegation", "percentiles", "precision")  # checks that some files or profiles do not have
+UNMARKED = ("pass", "unknown")  # parity of arms that nothing speaks against
 
 
-def rows(result: Result) -> list[tuple[str, ...]]:
-    """A row of COLUMNS for each arm."""
-    return [_row(one, result) for one in result.arms]
+def table(result: Result) -> tuple[list[Column], list[list[str]]]:
+    """The columns, and a row for each arm.
+
+    What tells arms of one name apart is never left out; parity is a column only where it speaks against an arm.
+    """
+    rows, columns = [_row(one, result) for one in result.arms], list(COLUMNS)
+    if len({row[0] for row in rows}) < len(rows):
+        for at in (ENGINE, THREADS):
+            if len({row[at] for row in rows}) > 1:
+                columns[at] = dataclasses.replace(columns[at], rank=0)
+    shown = [at for at in range(len(columns)) if at != PARITY or any(_marked(one) for one in result.arms)]
+    return [columns[at] for at in shown], [[row[at] for at in shown] for row in rows]
+
+
+def _marked(one: ArmResult) -> bool:
+    return one.correctness.gate not in UNMARKED
 
 
 def _row(one: ArmResult, result: Result) -> tuple[str, ...]:
     arm, found = one.arm, one.summary
     about = arm.name, arm.engine_name, str(arm.threads)
     if found is None:
-        return *about, *[NOTHING] * 7, _mb(arm.size_bytes), NOTHING, NOTHING, f"failed: {one.failure}"
+        return *about, *[NOTHING] * 7, _mb(arm.size_bytes), NOTHING, NOTHING, one.correctness.gate.upper(), FAILED
     peak = NOTHING if found.peak_rss_bytes is None else f"{found.peak_rss_bytes / 1e6:.1f}"
     base = baseline(one, result.arms).summary
     times = f"{base.p50_ms / found.p50_ms:.2f}" if base and not is_emulated(one.checks) else NOTHING
     return (
         *about, ms(found.p50_ms), interval(found.p50_ci95), ms(found.p90_ms), ms(found.p95_ms), ms(found.first_ms),
-        ms(found.load_init_ms), peak, _mb(arm.size_bytes), times, one.validity, _verdict(one, result),
+        ms(found.load_init_ms), peak, _mb(arm.size_bytes), times, one.validity,
+        one.correctness.gate.upper(), _verdict(one, result),
     )  # fmt: skip
 
 
 def _verdict(one: ArmResult, result: Result) -> str:
     found = next((c for c in result.comparisons if c.cand == one.arm.id and c.metric == P50), None)
     is_baseline = any(c.base == one.arm.id for c in result.comparisons)
-    compared = said(found) if found else BASELINE if is_baseline else NOTHING
-    text = EMULATED if is_emulated(one.checks) else compared
-    proof = {"pass": "", "unknown": ""}.get(one.correctness.gate, f"; parity {one.correctness.gate.upper()}")
-    return text + proof
+    compared = found.verdict if found else BASELINE if is_baseline else NOTHING
+    return EMULATED if is_emulated(one.checks) else compared
 
 
 def said(found: Comparison) -> str:
@@ -74,12 +92,13 @@ def _mb(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:.2f}" if size_bytes >= 1e5 else f"{size_bytes / 1e6:.4f}"  # noqa: PLR2004 - digits
 
 
-def notes(result: Result) -> Iterator[str]:
-    """What a reader of the table has to know, a line each."""
+def notes(result: Result, *, every: bool = True) -> Iterator[str]:
+    """What a reader of the table has to know, a line each; with `every` arm named that a finding concerns."""
     yield _protocol(result)
     if len(groups := of_networks(result.arms)) > 1:
         told = "; ".join(", ".join(label(one, result.arms) for one in group) for group in groups)
         yield f"{len(groups)} networks, each compared with its own first file (--across-networks: all): {told}."
+    yield from (f"{label(one, result.arms)} failed: {one.failure}" for one in result.arms if one.summary is None)
     if result.measured_floor is not None:
         yield (
             f"A/A floor of this device: {result.measured_floor:.1%}. It is kept: comparisons here call nothing below "
@@ -97,13 +116,24 @@ def notes(result: Result) -> Iterator[str]:
         yield f"Waited {result.waited_s:.0f} s, in all, for the machine to calm down."
     for one in result.arms:
         yield from _long_run(one, result.arms)
+    yield from _undecided(result)
     yield from (_compared(found, result) for found in result.comparisons if found.metric != P50)
-    yield from _doubts(result)
+    yield from doubts(result, every=every)
     for one in result.arms:
         if one.why:
             times, *reasons = one.why
             yield f"Why {label(one, result.arms)} is not faster ({times}):"
             yield from (f"  {reason}" for reason in reasons)
+
+
+def _undecided(result: Result) -> Iterator[str]:
+    """What it would take to decide comparisons of p50: arms that need as many launches are named together."""
+    names = {one.arm.id: label(one, result.arms) for one in result.arms if not is_emulated(one.checks)}
+    told: dict[str, list[str]] = {}
+    for found in result.comparisons:
+        if found.metric == P50 and found.verdict == INCONCLUSIVE and found.cand in names:
+            told.setdefault(said(found), []).append(names[found.cand])
+    yield from (f"{', '.join(whom)}: {what}" for what, whom in told.items())
 
 
 def _protocol(result: Result) -> str:
@@ -122,8 +152,9 @@ def _protocol(result: Result) -> str:
 def _long_run(one: ArmResult, arms: Sequence[ArmResult]) -> Iterator[str]:
     if one.summary and (held := one.summary.sustained):
         when = "held its speed" if held.t_throttle_s is None else f"slower from {held.t_throttle_s:.0f} s on"
-        if held.t_throttle_s is not None and {"contention", "waiting"} & {c.id for c in one.checks if c.status != PASS}:
-            when += ", perhaps for the sake of other programs"
+        disturbed = any(c.id in ("contention", "waiting") and c.status in (WARN, FAIL) for c in one.checks)
+        if held.t_throttle_s is not None and disturbed:
+            when += ", possibly because other programs were running"
         yield (
             f"{label(one, arms)}: peak {ms(held.peak_ms)}, steady {ms(held.steady_ms)}: {held.ratio:.2f} times its "
             f"peak; {when}."
@@ -141,28 +172,6 @@ def _compared(found: Comparison, result: Result) -> str:
     ratio = "" if found.ratio is None else f", {found.ratio:.2f} times the baseline's"
     why = f": {found.reason}" if found.reason else ""
     return f"{found.metric} of {names[found.cand]}: {said(found)}{ratio}{why}"
-
-
-def _doubts(result: Result) -> Iterator[str]:
-    """What spoke against trusting arms: each hint once, with the arms that it concerns."""
-    told: dict[tuple[str, str], list[str]] = {}
-    for one in result.arms:
-        for check in one.checks:
-            if check.status in (FAIL, WARN):
-                key = f"{check.id} ({'fails' if check.status == FAIL else 'doubtful'})", check.hint or ""
-                limit = "" if check.threshold is None else f" (limit {_value(check.threshold)})"
-                told.setdefault(key, []).append(f"{label(one, result.arms)} {_value(check.value)}".strip() + limit)
-    for (what, hint), whom in told.items():
-        yield f"{what}: {'; '.join(whom)}. {hint}"
-    if not told and any(one.summary for one in result.arms):
-        looked = [check.id for one in result.arms for check in one.checks if check.status == UNKNOWN]
-        unknown = [name for name in dict.fromkeys(looked) if name not in NOT_FOR_ALL]
-        besides = f" Not known here: {', '.join(unknown)}." if unknown else ""
-        yield f"{VALID.capitalize()}: every check passed that could be made.{besides}"
-
-
-def _value(value: float | str | None) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def failed_ci(comparisons: Sequence[Comparison]) -> int:

@@ -12,10 +12,17 @@ from edge_squeeze.errors import UsageError
 
 APP_MANIFESTS = ("app/src/main/AndroidManifest.xml", "src/main/AndroidManifest.xml")
 MODELS = "assets/models"
-app = typer.Typer(help="Copy artifacts to where an app reads them.", no_args_is_help=True, rich_markup_mode=None)
+IN = "out/squeezenet1.1-tflite-int8"
+app = typer.Typer(
+    help="Copy artifacts to where an app reads them.", no_args_is_help=True, rich_markup_mode=None,
+    epilog=arg.examples(f"bundle android {IN} ANDROID_PROJECT", f"bundle files {IN} DIR"),
+)  # fmt: skip
 
 
-@app.command(short_help="Into an Android project.")
+@app.command(
+    short_help="Into an Android project.",
+    epilog=arg.examples(f"bundle android {IN} ANDROID_PROJECT", "bundle android ANDROID_PROJECT --list"),
+)
 def android(
     paths: arg.AndroidPaths = None,
     *,
@@ -23,6 +30,7 @@ def android(
     list_: arg.ListBundled = False,
     remove: arg.RemoveBundled = None,
     json_: arg.Json = False,
+    verbose: arg.AllColumns = False,
 ) -> None:
     """Copy artifacts into app/src/main/assets/models of an Android project, the last path; its app finds them there."""
     from edge_squeeze.bundling import bundle, summary
@@ -31,12 +39,16 @@ def android(
     models = _models(project)
     bundle.check_sizes(artifacts)
     if not (list_ or remove):
-        summary.add(artifacts, models, force=force, as_json=json_, following=summary.after_android(project))
+        following = summary.after_android(project)
+        summary.add(artifacts, models, force=force, as_json=json_, verbose=verbose, following=following)
     else:
-        _show_or_remove(models, remove or [], as_json=json_)
+        _show_or_remove(models, remove or [], as_json=json_, verbose=verbose)
 
 
-@app.command(short_help="Into any folder, for an app of your own.")
+@app.command(
+    short_help="Into any folder, for an app of your own.",
+    epilog=arg.examples(f"bundle files {IN} DIR", "bundle files DIR --remove squeezenet1.1-tflite-int8"),
+)
 def files(
     paths: arg.FolderPaths = None,
     *,
@@ -44,32 +56,33 @@ def files(
     list_: arg.ListBundled = False,
     remove: arg.RemoveBundled = None,
     json_: arg.Json = False,
+    verbose: arg.AllColumns = False,
 ) -> None:
     """Copy artifacts into a folder, the last path, for an app of your own; it need not exist yet."""
     from edge_squeeze.bundling import summary
 
     *artifacts, folder = _checked(paths or [], remove or [], "files ARTIFACT... DIR", listed=list_)
     if not (list_ or remove):
-        summary.add(artifacts, folder, force=force, as_json=json_, following=summary.AFTER_FILES)
+        summary.add(artifacts, folder, force=force, as_json=json_, verbose=verbose, following=summary.AFTER_FILES)
     elif folder.is_dir():
-        _show_or_remove(folder, remove or [], as_json=json_)
+        _show_or_remove(folder, remove or [], as_json=json_, verbose=verbose)
     else:
         raise UsageError(f"No such folder: {folder}. Required: one that `edge-squeeze bundle files` filled.")
 
 
-def _show_or_remove(folder: Path, names: Sequence[str], *, as_json: bool) -> None:
+def _show_or_remove(folder: Path, names: Sequence[str], *, as_json: bool, verbose: bool) -> None:
     from edge_squeeze.bundling import summary
 
     if names:
         summary.remove(names, folder, as_json=as_json)
-    elif not summary.listing(folder, as_json=as_json):
+    elif not summary.listing(folder, as_json=as_json, verbose=verbose):
         raise typer.Exit(UsageError.exit_code)
 
 
 def _checked(paths: Sequence[Path], removed: Sequence[str], usage: str, *, listed: bool) -> list[Path]:
     """`paths`, the last of which is where artifacts go to; UsageError if it is not clear what is to be done."""
     target = usage.rpartition(" ")[2]
-    how = f"Usage: edge-squeeze bundle {usage}, or {target} with --list or with --remove NAME."
+    how = f"Usage: `edge-squeeze bundle {usage}`, or {target} with --list or with --remove NAME."
     if not paths:
         raise UsageError(f"No path was given. {how}")
     if listed and removed:

@@ -9,23 +9,29 @@ from typing import Any
 
 from edge_squeeze.bundling import bundle, index
 from edge_squeeze.bundling.bundle import Bundled, Found
-from edge_squeeze.console import print_json, print_table, print_text
+from edge_squeeze.console import print_json, print_next, print_prose, whole
 from edge_squeeze.documentation import page
 from edge_squeeze.manifest import Manifest
+from edge_squeeze.tables import Column, print_table
 
-COLUMNS = ("artifact", "format", "precision", "MB", "parity")
-TEXTS = 3  # of the columns
+COLUMNS = (
+    Column("artifact", text=True), Column("format", 3, text=True), Column("precision", 2, text=True), Column("MB", 1),
+    Column("parity"),
+)  # fmt: skip
+CHANGE, STATE = Column("change", text=True), Column("state", text=True)
 MAKES_APK = "tools/apk.py"  # in the demo app of the checkout
 AFTER_FILES = (f"{page('android')} shows how an app of yours reads them",)
 
 
 def after_android(project: Path) -> Sequence[str]:
     """How to go on once `project` has its artifacts."""
-    studio = f"open {project} in Android Studio"
-    return ("make apk", f"or {studio}") if (project / MAKES_APK).is_file() else (studio,)
+    studio = f"open {whole(str(project))} in Android Studio"
+    return (whole("make apk"), f"or {studio}") if (project / MAKES_APK).is_file() else (studio,)
 
 
-def add(artifacts: Sequence[Path], folder: Path, *, force: bool, as_json: bool, following: Sequence[str]) -> None:
+def add(
+    artifacts: Sequence[Path], folder: Path, *, force: bool, as_json: bool, verbose: bool, following: Sequence[str]
+) -> None:
     """Bundle `artifacts` in `folder` and print what was done, and `following` as what to do next."""
     bundled = bundle.add(artifacts, folder, force=force)
     warnings = [one.warning for one in bundled if one.warning]
@@ -33,9 +39,9 @@ def add(artifacts: Sequence[Path], folder: Path, *, force: bool, as_json: bool, 
         print_json({"artifacts": [_as_json(one) for one in bundled], **_all(folder), "warnings": warnings})
         return
     rows = [(*_cells(one.manifest.name, one.manifest, one.size_bytes), one.change) for one in bundled]
-    print_table((*COLUMNS, "change"), rows, left=TEXTS)
-    print_text("", _total(folder), *(f"warning: {warning}." for warning in warnings))
-    print_text("", "Next:", *(f"  {line}" for line in following))
+    print_table((*COLUMNS, CHANGE), rows, every=verbose)
+    print_prose("", _total(folder), *(f"warning: {warning}." for warning in warnings))
+    print_next(advice=following)
 
 
 def remove(names: Sequence[str], folder: Path, *, as_json: bool) -> None:
@@ -44,10 +50,10 @@ def remove(names: Sequence[str], folder: Path, *, as_json: bool) -> None:
     if as_json:
         print_json({"removed": [dataclasses.asdict(entry) for entry in gone], **_all(folder)})
         return
-    print_text(f"Removed {', '.join(entry.name for entry in gone)}.", _total(folder))
+    print_prose(f"Removed {', '.join(entry.name for entry in gone)}.", _total(folder))
 
 
-def listing(folder: Path, *, as_json: bool) -> bool:
+def listing(folder: Path, *, as_json: bool, verbose: bool) -> bool:
     """Print what is bundled in `folder`, and whether each of it is whole; True if all is."""
     found = bundle.listing(folder)
     whole = not any(one.problem for one in found)
@@ -56,9 +62,10 @@ def listing(folder: Path, *, as_json: bool) -> bool:
         print_json({"artifacts": rows, **_all(folder)})
         return whole
     if found:
-        print_table((*COLUMNS, "state"), [(*_found_cells(one), one.problem or "whole") for one in found], left=TEXTS)
-        print_text("")
-    print_text(_total(folder))
+        cells = [(*_found_cells(one), "NOT whole" if one.problem else "whole") for one in found]
+        print_table((*COLUMNS, STATE), cells, every=verbose)
+        print_prose("", *(f"{one.entry.name} is not whole: {one.problem}." for one in found if one.problem), later="  ")
+    print_prose(_total(folder))
     return whole
 
 
@@ -93,4 +100,4 @@ def _all(folder: Path) -> dict[str, Any]:
 def _total(folder: Path) -> str:
     entries = index.read(folder).artifacts
     count = f"{len(entries) or 'No'} artifact{'' if len(entries) == 1 else 's'}"
-    return f"{count} in {folder}, {sum(entry.size_bytes for entry in entries) / 1e6:.2f} MB in all."
+    return f"{count} in {whole(str(folder))}, {sum(entry.size_bytes for entry in entries) / 1e6:.2f} MB in all."

@@ -88,8 +88,8 @@ class Connection:
             )  # fmt: skip
         except FileNotFoundError as error:
             raise DeviceError(
-                f"{address.text} is reached with the program ssh, which is not installed here. Debian: apt install "
-                "openssh-client."
+                f"{address.text} is reached with the program ssh, which is not installed here. Debian: "
+                "`apt install openssh-client`."
             ) from error
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()

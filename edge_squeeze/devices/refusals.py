@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_squeeze.console import program
 from edge_squeeze.devices.address import Address
 from edge_squeeze.documentation import page
 from edge_squeeze.errors import DeviceError
@@ -26,23 +27,23 @@ class Refusal:
     remedy: str
 
 
-BY_HAND = "Try it by hand: {ssh}"
+BY_HAND = "Try it by hand. Run: {ssh}"
 CONNECTING = (
     Refusal(
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Offending \S+ key in",
         "its host key is not the one that is known",
-        "If the board was installed anew: ssh-keygen -R {known}, then {ssh} to accept the new key. If not, somebody "
-        "may be in between.",
+        "If the board was installed anew: `ssh-keygen -R {known}`, then `{ssh}` to accept the new key. If not, "
+        "somebody may be in between.",
     ),
     Refusal(
         r"Host key verification failed|No \S+ host key is known|authenticity of host",
         "its host key is not known here",
-        "Run {ssh} once by hand, compare the fingerprint and accept it.",
+        "Run `{ssh}` once by hand, compare the fingerprint and accept it.",
     ),
     Refusal(
         r"Permission denied|Too many authentication failures|no matching identity",
         "it refused the keys that ssh offered; passwords are not asked for here",
-        "Bring a key there with ssh-copy-id {host}, or load yours with ssh-add.",
+        "Bring a key there with `ssh-copy-id {host}`, or load yours with `ssh-add`.",
     ),
     Refusal(
         r"Could not resolve hostname|Name or service not known|nodename nor servname",
@@ -52,7 +53,7 @@ CONNECTING = (
     Refusal(
         r"Connection refused",
         "it answers, but no ssh server listens there",
-        "Enable ssh on the board (Raspberry Pi: sudo raspi-config, Interface Options, SSH), or give another port: "
+        "Enable ssh on the board (Raspberry Pi: `sudo raspi-config`, Interface Options, SSH), or give another port: "
         "ssh:HOST:PORT.",
     ),
     Refusal(
@@ -75,7 +76,7 @@ SETTING_UP = (
     Refusal(
         r"ensurepip|No module named '?(venv|pip)",
         "its Python has no venv or no pip",
-        "Debian, Ubuntu, Raspberry Pi OS: sudo apt install python3-venv. Then run the same command again.",
+        "Debian, Ubuntu, Raspberry Pi OS: `sudo apt install python3-venv`. Then run the same command again.",
     ),
     Refusal(
         r"Temporary failure in name resolution|NewConnectionError|Failed to establish a new connection"
@@ -145,10 +146,10 @@ def no_python(address: Address, found: str) -> DeviceError:
 
 def no_environment(address: Address) -> DeviceError:
     """The error for a board where edge-squeeze was not set up."""
-    command = shlex.join(["edge-squeeze", *sys.argv[1:2], "--setup", *sys.argv[2:]])
+    command = f"{program()} {shlex.join([*sys.argv[1:2], '--setup', *sys.argv[2:]])}"
     return DeviceError(
         f"{address.text} has no environment of this edge-squeeze with the engines that the files need. Make it, once, "
-        f"with --setup: {command}"
+        f"with --setup. Run: {command}"
     )
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from edge_squeeze.console import message
 from edge_squeeze.devices.address import Address
 from edge_squeeze.devices.board import Device, Outcome, Tell
 from edge_squeeze.devices.cargo import Job
@@ -70,7 +71,7 @@ def _teller(address: Address, *, many: bool) -> Tell:
     prefix = f"{address.text}: " if many else ""
 
     def tell(line: str) -> None:
-        sys.stderr.write(f"{prefix}{line.strip() if prefix else line}\n")
+        sys.stderr.write(message(f"{prefix}{line.strip() if prefix else line}") + "\n")
         sys.stderr.flush()
 
     return tell

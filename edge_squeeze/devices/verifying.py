@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from edge_squeeze import artifact as artifacts
-from edge_squeeze.console import print_json, print_text
+from edge_squeeze.console import print_json, print_prose, whole
 from edge_squeeze.devices import running
 from edge_squeeze.devices.address import Address
 from edge_squeeze.devices.cargo import Job
@@ -29,5 +29,5 @@ def verify(
     if as_json:
         print_json({"device": address.text, "artifact": str(artifact), **json.loads(said)})
     else:
-        print_text(f"{artifact} on {address.text}:", said.rstrip())
+        print_prose(f"{whole(str(artifact))} on {address.text}:", *said.rstrip().splitlines(), later="  ")
     return outcome.code

@@ -68,8 +68,8 @@ def _metadata() -> str:
         found = importlib.metadata.distribution("edge-squeeze")
     except importlib.metadata.PackageNotFoundError:
         raise DeviceError(
-            "This edge-squeeze was never installed, so that nothing says which packages a board needs. Run: "
-            "pip install -e . in its checkout."
+            "This edge-squeeze was never installed, so that nothing says which packages a board needs. Run, "
+            "in its checkout, `pip install -e .`"
         ) from None
     lines = (found.read_text("METADATA") or found.read_text("PKG-INFO") or "").partition("\n\n")[0].splitlines()
     kept = ("Metadata-Version:", "Name:", "Requires-Python:", "Requires-Dist:", "Provides-Extra:")

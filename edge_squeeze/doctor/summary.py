@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import textwrap
 from collections.abc import Iterator, Sequence
 
-from edge_squeeze.console import print_json, print_text
+from edge_squeeze.console import print_json, print_next, print_prose, print_text, whole, width, wrap
 from edge_squeeze.doctor.diagnosis import EXPORT, NOT_FETCHED, Diagnosis, Engine, Job, Package, Problem, WeightsFile
 from edge_squeeze.doctor.installation import MISSING
 from edge_squeeze.doctor.machine import Cpu, Machine
 
 LABEL = 13  # columns; the longest label is "run .tflite"
 INDENT = "  "
-WIDEST = 100
 
 
 def show(diagnosis: Diagnosis, *, as_json: bool) -> None:
@@ -22,36 +19,31 @@ def show(diagnosis: Diagnosis, *, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(diagnosis))
         return
-    width = min(WIDEST, shutil.get_terminal_size().columns)
-    print_text(*_verdict(diagnosis, width), "")
+    print_text(*_verdict(diagnosis), "")
     for label, text in _facts(diagnosis):
-        print_text(*_wrapped(text, f"{label:<{LABEL}}", width))
+        print_prose(text, start=f"{label:<{LABEL}}")
     for job in diagnosis.jobs:
-        print_text("", *_job(job, diagnosis, width))
-    print_text("", "Next:", *(f"{INDENT}{command}" for command in _next(diagnosis)))
+        print_text("", *_job(job, diagnosis))
+    print_next(*_next(diagnosis))
 
 
-def _wrapped(text: str, start: str, width: int) -> list[str]:
-    """Lines of `text` after `start`, broken between words only: paths, packages and versions stay whole."""
-    later = " " * max(len(start), 2 * len(INDENT))
-    return textwrap.wrap(
-        text, width, initial_indent=start, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
-    )
+def _wrapped(text: str, start: str) -> list[str]:
+    return wrap(text, width(), start, " " * max(len(start), 2 * len(INDENT)))
 
 
-def _verdict(diagnosis: Diagnosis, width: int) -> Iterator[str]:
+def _verdict(diagnosis: Diagnosis) -> Iterator[str]:
     work = "export" if diagnosis.main_job == EXPORT else "run artifacts"
     yield f"edge-squeeze {diagnosis.version} is {'' if diagnosis.ready else 'NOT '}ready to {work}."
-    yield from _problems(diagnosis.problems, width)
+    yield from _problems(diagnosis.problems)
     for warning in diagnosis.warnings:
-        yield from _wrapped(f"warning: {warning}", INDENT, width)
+        yield from _wrapped(f"warning: {warning}", INDENT)
 
 
-def _problems(problems: Sequence[Problem], width: int) -> Iterator[str]:
+def _problems(problems: Sequence[Problem]) -> Iterator[str]:
     for problem in problems:
-        yield from _wrapped(problem.what, f"{INDENT}problem: ", width)
+        yield from _wrapped(problem.what, f"{INDENT}problem: ")
     for advice in dict.fromkeys(problem.advice for problem in problems if problem.advice):
-        yield from _wrapped(advice, INDENT, width)
+        yield from _wrapped(advice, INDENT)
     yield from (f"{INDENT}Run: {command}" for command in _commands(problems))
 
 
@@ -62,7 +54,7 @@ def _commands(problems: Sequence[Problem]) -> list[str]:
 def _facts(diagnosis: Diagnosis) -> Iterator[tuple[str, str]]:
     """Labels and texts; a label is empty where the one above goes on."""
     machine = diagnosis.machine
-    yield "Python", f"{machine.python} ({machine.executable})"
+    yield "Python", f"{machine.python} ({whole(machine.executable)})"
     yield "machine", f"{machine.system} {machine.machine}, {machine.libc or 'libc not known'}"
     yield "processor", _processor(machine.cpu)
     yield "", f"dot-product instructions for int8 kernels: {_dot_product(machine.cpu)}"
@@ -98,21 +90,21 @@ def _weights(one: WeightsFile) -> str:
     return f"{one.variant}: {one.state}{later}"
 
 
-def _job(job: Job, diagnosis: Diagnosis, width: int) -> Iterator[str]:
+def _job(job: Job, diagnosis: Diagnosis) -> Iterator[str]:
     """The state of a job and what it rests on; what is not meant to be done here is told in short."""
     used = next((engine for engine in diagnosis.engines if engine.name == job.engine), None)
     if used:
         state = "ok" if job.ready else "NOT ready"
         yield f"{job.name:<{LABEL}}{state}, with {used.name} {used.version}"
-        yield from _wrapped(_kernels(used), INDENT, width)
-        yield from _others(used, diagnosis.engines, width)
-        yield from _problems([one for one in job.problems if one not in diagnosis.problems], width)
+        yield from _wrapped(_kernels(used), INDENT)
+        yield from _others(used, diagnosis.engines)
+        yield from _problems([one for one in job.problems if one not in diagnosis.problems])
     elif job.name == diagnosis.main_job:
         yield f"{job.name:<{LABEL}}{'ok' if job.ready else 'NOT ready'}"
-        yield from _packages(job.packages, width)
+        yield from _packages(job.packages)
     else:
         advice = dict.fromkeys(problem.advice for problem in job.problems if problem.advice)
-        yield from _wrapped(": ".join(["not set up here", *advice]), f"{job.name:<{LABEL}}", width)
+        yield from _wrapped(": ".join(["not set up here", *advice]), f"{job.name:<{LABEL}}")
         yield from (f"{INDENT}Run: {command}" for command in _commands(job.problems))
 
 
@@ -122,20 +114,20 @@ def _kernels(engine: Engine) -> str:
     return f"kernels: {engine.float_kernels} for float files, {engine.int8_kernels} for int8 and dynamic files"
 
 
-def _others(used: Engine, engines: Sequence[Engine], width: int) -> Iterator[str]:
+def _others(used: Engine, engines: Sequence[Engine]) -> Iterator[str]:
     for other in engines:
         if other.format == used.format and other is not used:
             state = "" if other.usable else ", NOT usable"
-            yield from _wrapped(f"also: --runtime {other.name} ({other.version}{state})", INDENT, width)
+            yield from _wrapped(f"also: --runtime {other.name} ({other.version}{state})", INDENT)
 
 
-def _packages(packages: Sequence[Package], width: int) -> Iterator[str]:
+def _packages(packages: Sequence[Package]) -> Iterator[str]:
     rows = [(one.name, one.version or "-", one.required or "any", one.state) for one in packages]
     name, version, required = (max(len(row[i]) for row in rows) for i in range(3))
     for row, package in zip(rows, packages, strict=True):
         purpose = f": {package.purpose}" if package.state == MISSING and package.purpose else ""
         start = f"{INDENT}{row[0]:<{name}}  {row[1]:<{version}}  {row[2]:<{required}}  "
-        yield from _wrapped(f"{row[3]}{purpose}", start, width)
+        yield from _wrapped(f"{row[3]}{purpose}", start)
 
 
 def _next(diagnosis: Diagnosis) -> list[str]:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from edge_squeeze import model_files
 from edge_squeeze.artifact import MANIFEST
-from edge_squeeze.console import print_json, print_table, print_text
+from edge_squeeze.console import print_json, print_prose, print_text, whole, width
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.inspection.arithmetic import HYBRID
 from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect, recognise
 from edge_squeeze.inspection.layers import COMPUTED, Kernel
 from edge_squeeze.manifest import Manifest
 from edge_squeeze.parity import PASS
+from edge_squeeze.tables import Column, print_table
 
 LARGEST_FILE = 1 << 31  # neither format goes beyond in one file
-WIDTH, INDENT = 118, 22
+INDENT = 22
+ENDS = (
+    Column("", text=True), Column("name", text=True, cut=True), Column("shape", 1, text=True),
+    Column("dtype", text=True), Column("scale, zero point", text=True),
+)  # fmt: skip
+LAYERS = (
+    Column("layers", text=True, cut=True), Column("weights", text=True), Column("compute in", text=True),
+    Column("count"), Column("numbers", 1), Column("MACs"),
+)  # fmt: skip
 LONGEST_NAME, LONGEST_VALUE, MOST_TEXT = 60, 300, 1000
 MILLION = 1_000_000
 MOST_ENDS = 12
@@ -54,19 +62,25 @@ def run(path: Path) -> tuple[str, Inspection, Manifest | None]:
         raise UsageError(f"{file}: {error} {why}") from error
 
 
-def show(path_shown: str, found: Inspection, manifest: Manifest | None, *, as_json: bool) -> None:
-    """Print what was found in the file, with what its artifact says of it."""
+def show(
+    path_shown: str, found: Inspection, manifest: Manifest | None, *, as_json: bool, verbose: bool = False
+) -> None:
+    """Print what was found in the file, with what its artifact says of it; whole names if `verbose`."""
     if as_json:
         print_json(_document(path_shown, found, manifest))
         return
-    print_text(path_shown, *_heading(found, manifest), "")
-    print_table(("", "name", "shape", "dtype", "scale, zero point"), _ends(found), left=4)
+    print_text(path_shown)
+    print_prose(*_heading(found, manifest), "", later="  ")
+    print_table(ENDS, _ends(found), every=verbose)
     if found.kernels:
         print_text("")
-        columns = ("layers", "weights", "compute in", "count", "numbers", "MACs", "")
-        print_table(columns, _layers(found.kernels), left=3)
-    print_text("", *_facts(found), "", f"{summary(found)}.")
-    print_text(*(f"warning: {_plain(warning, LONGEST_VALUE)}." for warning in warnings(found, manifest)))
+        print_table(LAYERS, _layers(found.kernels), every=verbose)
+    print_text("")
+    for name, value in _facts(found):
+        start, later = (f"{name:<{INDENT}}", None) if width() > 3 * INDENT else (f"{name}: ", "  ")
+        print_prose(value, start=start, later=later)
+    print_prose("", f"{summary(found)}.")
+    print_prose(*(f"warning: {_plain(warning, LONGEST_VALUE)}." for warning in warnings(found, manifest)), later="  ")
 
 
 def _document(path_shown: str, found: Inspection, manifest: Manifest | None) -> dict[str, Any]:
@@ -121,22 +135,19 @@ def _layers(kernels: Iterable[Kernel]) -> Iterator[tuple[str, ...]]:
     for names, group in groups.items():
         macs = [kernel.macs for kernel in group if kernel.macs is not None]
         shown = _count(sum(macs)) if len(macs) == len(group) else "?"
-        yield *map(_plain, names), str(len(group)), f"{sum(kernel.elements for kernel in group):,}", shown, ""
+        yield *map(_plain, names), str(len(group)), f"{sum(kernel.elements for kernel in group):,}", shown
 
 
 def _count(macs: int) -> str:
     return f"{macs:,}" if macs < MILLION else f"{macs / MILLION:,.1f} M"
 
 
-def _facts(found: Inspection) -> Iterator[str]:
-    """Aligned lines of what else the file says, without what goes without saying."""
+def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
+    """Names and values of what else the file says, without what goes without saying; lines break behind commas."""
     facts = {"operators": found.operators, "tensors": found.tensor_types, **found.metadata}
     for name, value in facts.items():
-        if not value or (name, value) == ("subgraphs", 1):
-            continue
-        lines = textwrap.wrap(_plain(_text(value), MOST_TEXT).replace(" ", "\0").replace(",\0", ", "), WIDTH - INDENT)
-        for i, line in enumerate(lines):
-            yield f"{name.replace('_', ' ') if i == 0 else '':<{INDENT}}" + line.replace("\0", " ")
+        if value and (name, value) != ("subgraphs", 1):
+            yield name.replace("_", " "), ", ".join(map(whole, _plain(_text(value), MOST_TEXT).split(", ")))
 
 
 def _text(value: Any) -> str:

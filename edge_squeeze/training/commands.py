@@ -45,19 +45,19 @@ def train(
 
 
 def _show(trained: Trained, *, as_json: bool) -> None:
-    from edge_squeeze.console import print_json, print_text
+    from edge_squeeze.console import print_json, print_next, print_prose
 
     if as_json:
         judged = {"learnt": trained.learnt, "warning": trained.warning}
         print_json({**dataclasses.asdict(trained), "folder": str(trained.folder), **judged})
         return
     low, high = trained.interval
-    print_text(
+    print_prose(
         "",
         f"{trained.accuracy:.1%} of the {trained.tested:,} test pictures are told right "
         f"(95 % interval: {low:.1%} to {high:.1%}). They were looked at once, at the end.",
     )
     if trained.warning:
-        print_text("", f"Warning: {trained.warning}")
+        print_prose("", f"Warning: {trained.warning}")
     if not trained.dead:
-        print_text("", "Next:" if trained.learnt else "To export it all the same:", f"  {trained.next_command}")
+        print_next(trained.next_command, title="Next:" if trained.learnt else "To export it all the same:")
