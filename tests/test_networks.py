@@ -105,8 +105,8 @@ def test_each_network_has_a_baseline_and_an_answer_of_its_own(two_networks: Ask)
     assert first.startswith("Fastest is b.tflite: ")
     assert "times as fast as a.tflite (improvement)" in first
     assert second.startswith("c.tflite: 1")
-    rows = report.rows(found)
-    times, verdicts = report.COLUMNS.index("x faster"), report.COLUMNS.index("verdict")
+    columns, rows = report.table(found)
+    times, verdicts = ([column.title for column in columns].index(title) for title in ("x faster", "verdict"))
     assert [row[times] for row in rows] == ["1.00", rows[1][times], "1.00"]
     assert 1.9 < float(rows[1][times]) < 2.1
     assert [row[verdicts] for row in rows] == ["baseline", "improvement", "-"]
