@@ -54,7 +54,7 @@ def test_a_benchmark_prints_its_answer_first_and_saves_what_it_measured(
     assert [one["summary"]["p50_ms"] for one in json.loads(replayed.stdout)["arms"]] == latencies
     compared = command_line("compare", "r.json", "r.json")
     assert compared.returncode in (0, 9), compared.stderr  # itself, if it was precise enough to say so
-    assert re.search(r"squeezenet1.1-tflite-int8 litert 1 +p50 +1\.000 ", compared.stdout)
+    assert re.search(r"squeezenet1\.1-tflite-int8 litert 1\s+p50 +1\.000 ", compared.stdout)
 
 
 def test_json_is_the_only_thing_on_standard_output(command_line: CommandLine, folders: dict[str, Path]) -> None:
