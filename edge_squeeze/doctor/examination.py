@@ -63,7 +63,7 @@ NEEDS = {
         2 * 10**9,
         2 * 10**9,
         "exporting SqueezeNet 1.1 as int8 took 1.0 GB at its peak, in every format and precision 1.4 GB",
-        "a network in every format and precision takes 20 MB, installing all that exporting needs 2.2 GB (export-cpu) or 2.7 GB",
+        "a network in every format and precision takes 20 MB, all that exporting needs 2.2 GB (2.7 with GPUs)",
     ),
     RUN: Needs(250 * 10**6, 100 * 10**6, "`predict` took 70 to 120 MB at its peak", "an artifact takes up to 5 MB"),
 }
