@@ -11,14 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from edge_squeeze import model_files
+from edge_squeeze.artifact import locate
+from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.benchmarks import networks
 from edge_squeeze.benchmarks.launches.records import PIXELS, VALUES, InputSet
-from edge_squeeze.engines.catalogue import FORMATS, OTHERS, RUNTIMES, choose, is_installed
+from edge_squeeze.engines.catalogue import FORMATS, OTHERS, RUNTIMES, choose
 from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME
+from edge_squeeze.engines.runner import CHANNELS, check_threads
 from edge_squeeze.errors import UsageError, unknown
-from edge_squeeze.manifest import Manifest
-from edge_squeeze.runtimes import CHANNELS, check_threads
+from edge_squeeze.packages import is_installed
 
 SLOW_TO_LOAD = "tf.lite"  # loads TensorFlow, which would be measured along; LiteRT is the same engine
 ENGINES = {name: row for name, row in (RUNTIMES | OTHERS).items() if name != SLOW_TO_LOAD}
@@ -135,7 +136,7 @@ def left_out(ask: Ask, faults: Mapping[str, str] = MappingProxyType({})) -> Iter
 
 def read(path: Path) -> ModelFile:
     """The model file that `path` means; UsageError if it is none, or no longer the one that was exported."""
-    file, manifest = model_files.find(path)
+    file, manifest = locate.find(path)
     try:
         size = file.stat().st_size
         if size > LARGEST_FILE:

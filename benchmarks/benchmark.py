@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge_squeeze.benchmarks import comparison, correctness, floor as floors, journal, preparation, why
+from edge_squeeze.benchmarks import aa_floor as floors, comparison, correctness, int8_advice, journal, preparation
 from edge_squeeze.benchmarks.arms import ALL, Arm, Ask, faults, left_out, resolve
 from edge_squeeze.benchmarks.case import Case
 from edge_squeeze.benchmarks.checks import INVALID
@@ -20,7 +20,6 @@ from edge_squeeze.benchmarks.correctness import Correctness
 from edge_squeeze.benchmarks.journal import Journal
 from edge_squeeze.benchmarks.launches.local import Local, Measurer
 from edge_squeeze.benchmarks.launches.records import MEMORY, Launch
-from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.result import ArmResult, Result
 from edge_squeeze.benchmarks.session import Session, level_of
@@ -28,6 +27,7 @@ from edge_squeeze.benchmarks.summary import summarise, timed
 from edge_squeeze.benchmarks.validity import check
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.inspection.inspector import Inspection
+from edge_squeeze.machine.device import Device
 from edge_squeeze.reporting import Reporter
 
 NOBODY = "unknown"  # a device that does not tell who it is
@@ -109,7 +109,7 @@ def _result(
     measured = [
         _arm_result(arm, launches, session, device, correct[arm.id], looked.get(arm.sha256), resumed) for arm in arms
     ]
-    reasons = why.explain(measured, looked, device)
+    reasons = int8_advice.explain(measured, looked, device)
     measured = [dataclasses.replace(one, why=reasons.get(one.arm.id, [])) for one in measured]
     floor = None if settings.aa else floors.highest(device.device.id_hash, arms)
     return Result(

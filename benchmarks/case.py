@@ -8,10 +8,10 @@ from functools import cached_property
 
 from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.launches.records import Launch
-from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.machine.telemetry import Reading
 from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.summary import Summary, timed
+from edge_squeeze.machine.device import Device
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import numpy as np
 
 from edge_squeeze.benchmarks.checks import INVALID, SUSPECT, VALID, is_emulated
 from edge_squeeze.benchmarks.launches.records import MEMORY, SUSTAINED, Launch
-from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.result import ArmResult, Comparison, baseline
 from edge_squeeze.benchmarks.statistics.verdicts import (
@@ -26,6 +25,7 @@ from edge_squeeze.benchmarks.statistics.verdicts import (
     margin,
 )
 from edge_squeeze.benchmarks.summary import timed
+from edge_squeeze.machine.device import Device
 
 INCOMPARABLE = "incomparable"
 P50, MEMORY_GATE, SIZE = "p50", "memory", "size"

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-import edge_squeeze
-from edge_squeeze import download
 from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.launches.records import Launch, as_json
 from edge_squeeze.benchmarks.profiles import Profile
-from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError
-from edge_squeeze.text_files import read_text
+from edge_squeeze.files import cache
+from edge_squeeze.files.decoding import decode
+from edge_squeeze.files.reading import read_text
+from edge_squeeze.version import __version__
 
 FOLDER = "benchmarks"
 LARGEST = 1 << 30
@@ -29,13 +29,13 @@ OLDEST_S = 24 * 3600  # an older session is not gone on with
 def key(arms: Sequence[Arm], profile: Profile, seed: int, device_hash: str) -> str:
     """What the same measurement of the same files on the same device has in common."""
     files = [dataclasses.replace(arm, path="", inputs=dataclasses.replace(arm.inputs, path=None)) for arm in arms]
-    plan = list(map(as_json, files)), as_json(profile), seed, device_hash, edge_squeeze.__version__
+    plan = list(map(as_json, files)), as_json(profile), seed, device_hash, __version__
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def folder() -> Path:
     """Where journals and floors are kept."""
-    return download.cache_folder() / FOLDER
+    return cache.cache_folder() / FOLDER
 
 
 class Journal:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.errors import EdgeSqueezeError
 from edge_squeeze.inspection.inspector import FileTensor, inspect
-from edge_squeeze.manifest import Manifest
 
 # Formats and quantization keep parameters, but batch normalization is folded in some files and four numbers a channel
 # in others: 5 % of the smallest MobileNet.

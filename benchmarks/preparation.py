@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze import artifact
+from edge_squeeze.artifact import folder as artifact
+from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.launches.records import PIXELS
 from edge_squeeze.engines import ncnn_engine
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
 from edge_squeeze.inspection.inspector import Inspection, inspect
-from edge_squeeze.manifest import Manifest
 from edge_squeeze.networks.variants import SAME, VARIANTS, Pool
-from edge_squeeze.pictures import list_pictures, open_picture
+from edge_squeeze.pictures.loading import list_pictures, open_picture
 
 NCNN = "ncnn"
 FEWEST_PICTURES = 2

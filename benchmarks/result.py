@@ -10,16 +10,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import edge_squeeze
-from edge_squeeze import notebook
 from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.checks import INVALID, Check, rollup
 from edge_squeeze.benchmarks.correctness import Correctness
 from edge_squeeze.benchmarks.launches.records import Launch, as_json
-from edge_squeeze.benchmarks.machine.device import Device
 from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.summary import Summary, count
 from edge_squeeze.errors import UsageError
+from edge_squeeze.machine.device import Device
+from edge_squeeze.reporting import html_table
+from edge_squeeze.version import __version__
 
 SCHEMA = "edge_squeeze.bench/1"
 SEVERAL = "edge_squeeze.devices/1"  # documents of that schema, from several devices
@@ -124,7 +124,7 @@ class Result:
         for one in self.comparisons:
             verdicts.setdefault(one.cand, []).append(f"{one.metric} {one.verdict}")
         rows = [(*_cells(one), ", ".join(verdicts.get(one.arm.id, ["-"]))) for one in self.arms]
-        return notebook.table(("arm", "engine", "threads", "p50 ms", "95 %", "trust", "verdict"), rows)
+        return html_table(("arm", "engine", "threads", "p50 ms", "95 %", "trust", "verdict"), rows)
 
 
 def _cells(one: ArmResult) -> tuple[str, str, str, str, str, str]:
@@ -140,7 +140,7 @@ def to_json(result: Result, *, raw: bool = True) -> dict[str, Any]:
     """The document of `result`; without `raw`, launches keep only their medians."""
     return {
         "schema": SCHEMA,
-        "tool": {"name": "edge-squeeze", "version": edge_squeeze.__version__},
+        "tool": {"name": "edge-squeeze", "version": __version__},
         "created_utc": result.created_utc,
         "session_id": result.session_id,
         "profile": as_json(result.profile),

@@ -9,12 +9,12 @@ from typing import Any
 from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.correctness import Correctness
 from edge_squeeze.benchmarks.launches.records import MEMORY, InputSet, Launch
-from edge_squeeze.benchmarks.machine.device import Device, Power, Processor, System
 from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.result import SCHEMA, SEVERAL
-from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError
-from edge_squeeze.text_files import read_json
+from edge_squeeze.files.decoding import decode
+from edge_squeeze.files.reading import read_json
+from edge_squeeze.machine.device import Device, Power, Processor, System
 
 LARGEST = 1 << 30
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from edge_squeeze.converters.formats.tracing import INPUT
 from edge_squeeze.converters.targets import Order, Target
-from edge_squeeze.converters.tracing import INPUT
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.inspection.inspector import Inspection
 from edge_squeeze.inspection.layers import Kernel

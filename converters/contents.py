@@ -5,15 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 
-from edge_squeeze import tools
-from edge_squeeze.artifact import CALIBRATION, LABELS, MANIFEST, PARITY
-from edge_squeeze.converters import calibration
-from edge_squeeze.converters.calibration import CalibrationRecord
+from edge_squeeze import packages
+from edge_squeeze.artifact.folder import CALIBRATION, LABELS, MANIFEST, PARITY
+from edge_squeeze.artifact.manifest import (
+    Golden,
+    Graph,
+    LabelsFile,
+    Manifest,
+    ModelFile,
+    ParityRecord,
+    TensorSpec,
+    to_json,
+)
+from edge_squeeze.converters.quantization import calibration
+from edge_squeeze.converters.quantization.calibration import CalibrationRecord
 from edge_squeeze.converters.request import Prepared, Request
 from edge_squeeze.converters.targets import Order
 from edge_squeeze.inspection.inspector import FileTensor, Inspection
-from edge_squeeze.manifest import Golden, Graph, LabelsFile, Manifest, ModelFile, ParityRecord, TensorSpec, to_json
-from edge_squeeze.verification import Proof
+from edge_squeeze.proof import gates
+from edge_squeeze.proof.verification import Proof
 
 TOOLS = ("edge-squeeze", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
 
@@ -60,11 +70,11 @@ def manifest(
         preprocessing=subject.preprocessing,
         rewrites=prepared.rewrites,
         quantizer=target.quantizer,
-        gates=target.gate_records(own=subject.own),
+        gates=gates.find(target.format, target.precision).records(own=subject.own),
         golden=gold,
         parity=ParityRecord(proof.verdict, proof.reason),
         graph=Graph(found.operators, found.tensor_types, found.transposes, found.opset),
-        tools=tools.versions(TOOLS),
+        tools=packages.versions(TOOLS),
         command=request.command,
         design=subject.design,
     )

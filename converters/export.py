@@ -5,19 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_squeeze import artifact, golden, labels, notebook, original as originals, proof_pictures, runtimes
-from edge_squeeze.converters import calibration, conformance, contents
+from edge_squeeze.artifact import folder as artifacts, labels
+from edge_squeeze.artifact.folder import EXPORTED
+from edge_squeeze.artifact.manifest import Manifest, WeightsRecord
+from edge_squeeze.converters import conformance, contents
+from edge_squeeze.converters.quantization import calibration
 from edge_squeeze.converters.request import Prepared, Request
-from edge_squeeze.converters.rewrites import bake
+from edge_squeeze.converters.rewrites.normalization import bake
 from edge_squeeze.converters.targets import Order
+from edge_squeeze.engines.runner import open_runner
 from edge_squeeze.errors import ConversionError, PartlyExportedError, UsageError
+from edge_squeeze.files import atomic
 from edge_squeeze.inspection.inspector import inspect
-from edge_squeeze.manifest import Manifest, WeightsRecord
-from edge_squeeze.parity import FIGURES
-from edge_squeeze.pictures import PictureSet
-from edge_squeeze.reporting import Reporter
-from edge_squeeze.subject import Subject
-from edge_squeeze.verification import CONSTANT, GateSet, Proof, prove_all, refer
+from edge_squeeze.models import original as originals
+from edge_squeeze.models.source import Subject
+from edge_squeeze.pictures.loading import PictureSet
+from edge_squeeze.proof import gates as gate_table, golden, pictures as proof_pictures
+from edge_squeeze.proof.parity import FIGURES
+from edge_squeeze.proof.verification import CONSTANT, Proof, prove_all, refer
+from edge_squeeze.reporting import Reporter, html_table
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Exports(list[Exported]):
     """The artifacts of an export, in the order of formats and precisions; a table in a notebook."""
 
     def _repr_html_(self) -> str:
-        return notebook.table(("artifact", "verdict", "MB", *FIGURES), [one._cells() for one in self])  # noqa: SLF001
+        return html_table(("artifact", "verdict", "MB", *FIGURES), [one._cells() for one in self])  # noqa: SLF001
 
 
 def export(request: Request, reporter: Reporter) -> Exports:
@@ -54,7 +60,7 @@ def export(request: Request, reporter: Reporter) -> Exports:
     """
     for order in request.orders:
         folder = request.out / request.name(order)
-        artifact.check_target(folder)
+        atomic.check_target(folder, EXPORTED)
         _check_origin(folder, request.subject)
     for warning in request.subject.warnings:
         reporter.note(f"warning: {warning}")
@@ -91,7 +97,7 @@ def _export_each(request: Request, prepared: Prepared, reporter: Reporter) -> Ex
 def _check_origin(folder: Path, subject: Subject) -> None:
     """Raise UsageError if `folder` holds what was made from another model, or other weights, of the same name."""
     try:
-        older = artifact.load(folder).manifest
+        older = artifacts.load(folder).manifest
     except UsageError:  # none there, or one that this version cannot read
         return
     there, here = older.weights, subject.weights
@@ -110,7 +116,7 @@ def _forgotten_labels(request: Request) -> Path | None:
     weights, classes = request.subject.weights.path, request.subject.classes
     if weights is None or request.labels != labels.default(classes):
         return None
-    beside = Path(weights).with_name(artifact.LABELS)
+    beside = Path(weights).with_name(artifacts.LABELS)
     return beside if beside.is_file() else None
 
 
@@ -145,6 +151,7 @@ def _prepare(request: Request, reporter: Reporter) -> Prepared:
 def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Reporter) -> Exported:
     order = prepared.told(order)
     target, name = order.target, request.name(order)
+    gates = gate_table.find(target.format, target.precision)
     with reporter.step(name):
         with reporter.part("convert"):
             model = target.convert(prepared.baked, options=order.options)
@@ -152,21 +159,16 @@ def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Re
             found = inspect(model, target.format)
             conformance.check(found, order, request.subject.file_size, request.subject.classes)
         with reporter.part("prove"):
-            runner = runtimes.open_runner(model, target.format)
-            proof = prove_all(prepared.references, runner, _gates(request, order), reporter)
+            runner = open_runner(model, target.format)
+            proof = prove_all(prepared.references, runner, gates, reporter, own=request.subject.own)
         with reporter.part("golden files"):
             span = prepared.span(found.outputs[0])
-            gold, files = golden.make(model, target.format, request.subject.preprocessing, target.golden, span)
+            gold, files = golden.make(model, target.format, request.subject.preprocessing, gates.golden, span)
         manifest = contents.manifest(request, order, prepared, model, found, gold, proof)
         with reporter.part("write"):
             record = prepared.calibration if target.quantizer else None
             files |= contents.files(request, manifest, model, proof, record)
-            artifact.write(request.out / name, files)
+            atomic.write(request.out / name, files, EXPORTED)
         reporter.note(f"{len(model):,} bytes, {proof.verdict}")
     lint = record.lint if record else []
     return Exported(request.out / name, manifest, proof, request.subject.warnings, tuple(lint))
-
-
-def _gates(request: Request, order: Order) -> GateSet:
-    own = request.subject.own
-    return lambda pictures: order.target.gates(len(pictures), pictures.photographs, own=own)

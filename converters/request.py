@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_squeeze.converters.calibration import CalibrationRecord
+from edge_squeeze.converters.quantization.calibration import CalibrationRecord
 from edge_squeeze.converters.targets import FORMATS, Order
 from edge_squeeze.inspection.inspector import FileTensor
-from edge_squeeze.subject import Subject
-from edge_squeeze.verification import Reference
+from edge_squeeze.models.source import Subject
+from edge_squeeze.proof.verification import Reference
 
 STEPS = 256  # of an 8-bit number
 

@@ -1,20 +1,13 @@
-"""The table of targets (format x precision): how each is made, what its file must hold, and what it must reach.
-
-Figures in the reasons were measured on SqueezeNet 1.0 and 1.1 with their ImageNet weights, and where it was the worst
-on a MobileNetV2 (docs/parity.md).
-"""
+"""The table of targets (format x precision): how each is made, and what its file must hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from edge_squeeze.converters import to_onnx, to_tflite
+from edge_squeeze.converters.formats import to_onnx, to_tflite
 from edge_squeeze.converters.options import ConvertOptions
 from edge_squeeze.errors import UsageError, unknown
-from edge_squeeze.golden import Tolerance
-from edge_squeeze.parity import ENOUGH_PICTURES, Gate, at_least, at_most
 
 Converter = Callable[..., bytes]  # (baked Keras model, *, options: ConvertOptions) -> the file
 
@@ -38,93 +31,21 @@ class Target:
     precision: str
     convert: Converter
     weights: str  # dtype that every kernel in the finished file must have
-    smoke_gates: tuple[Gate, ...]  # for built-in crops, or too few pictures to say more
-    full_gates: tuple[Gate, ...]  # for ENOUGH_PICTURES of the user's
-    golden: Tolerance
     io: str = "float32"  # default dtype of the pixels
     ios: tuple[str, ...] = ("float32", "uint8")
     quantizer: str | None = None
-    own_gates: tuple[Gate, ...] | None = None  # for a model of the user's, where they differ
 
-    def gates(self, pictures: int, photographs: bool, *, own: bool) -> tuple[Gate, ...]:  # noqa: FBT001 - one of a pair
-        """The gates for so many pictures, `photographs` being crops of the built-in ones; `own`: a user's model."""
-        if own and self.own_gates is not None:
-            return self.own_gates
-        return self.smoke_gates if photographs or pictures < ENOUGH_PICTURES else self.full_gates
-
-    def gate_records(self, *, own: bool) -> dict[str, list[dict[str, Any]]]:
-        """Both sets of gates, for model.json."""
-        kinds = {
-            "crops": self.gates(0, photographs=True, own=own),
-            "pictures": self.gates(ENOUGH_PICTURES, False, own=own),
-        }
-        return {kind: [asdict(gate) for gate in gates] for kind, gates in kinds.items()}
-
-
-SAME_ARITHMETIC = (
-    at_most("max_abs", 1e-5, "float32 sums in another order: 5e-6 measured; wrong channels or mean give 0.6 and more"),
-    at_least("top1_agreement", 1.0, "two classes would have to be within 1e-5 of each other to swap"),
-)
-OWN_ARITHMETIC = (
-    at_most("max_abs", 1e-4, "float32 sums in another order: 7.5e-6 measured on MobileNetV2, EfficientNetB0 and "
-            "ResNet50V2, 5e-5 on inputs far larger than a network was trained on"),
-    at_least("top1_agreement", 1.0, "two classes would have to be within 1e-4 of each other to swap"),
-)  # fmt: skip
-HALF_WEIGHTS = (
-    at_most(
-        "distance",
-        0.03,
-        "weights rounded to 11 bits: 0.0008 to 0.004 measured; wrong channels or mean give 0.36 to 0.61",
-    ),
-    at_least("top1_agreement", 0.99, "1 of 500 pictures had two classes close enough to swap"),
-)
-HALF_WEIGHTS_SMOKE = (
-    HALF_WEIGHTS[0],
-    at_least("top1_agreement", 0.95, "one near tie among few pictures is no defect; the other gate sees those"),
-)
-FLOAT_GOLDEN = Tolerance(
-    1e-4, "tflite-runtime and LiteRT differ by 2e-6 on x86; wrong channels or mean give 0.6 and more"
-)
-FLOAT16_GOLDEN = Tolerance(
-    0.05, "cores that add in half precision (ARMv8.2) differ by up to 0.030 (emulated); wrong channels or mean by 0.6"
-)
 
 TARGETS = (
+    Target("tflite", "float32", to_tflite.float32, "float32"),
+    Target("tflite", "float16", to_tflite.float16, "float16"),
+    Target("tflite", "dynamic", to_tflite.dynamic, "int8"),
     Target(
-        "tflite", "float32", to_tflite.float32, "float32", SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN,
-        own_gates=OWN_ARITHMETIC,
+        "tflite", "int8", to_tflite.int8, "int8", io="uint8", ios=("uint8", "int8", "float32"),
+        quantizer="TensorFlow post-training (stock)",
     ),
-    Target("tflite", "float16", to_tflite.float16, "float16", HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT_GOLDEN),
-    Target(
-        "tflite", "dynamic", to_tflite.dynamic, "int8",
-        smoke_gates=(
-            at_least("cosine", 0.97, "SqueezeNets give 0.990 and more; wrong channels or mean 0.79 at most"),
-            at_least("top1_agreement", 0.80, "SqueezeNets give 0.95 and more; wrong channels or mean 0.60 at most"),
-        ),
-        full_gates=(
-            at_least("cosine", 0.97, "SqueezeNets give 0.990 and more; wrong channels or mean 0.79 at most"),
-            at_least("top1_agreement", 0.88, "as for int8, whose weights it has; SqueezeNets give 0.94 and more"),
-        ),
-        golden=Tolerance(0.05, "an allowance: activations are rounded anew per picture; on emulated ARM64 by 0.029"),
-    ),
-    Target(
-        "tflite", "int8", to_tflite.int8, "int8",
-        smoke_gates=(
-            at_least("cosine", 0.95, "SqueezeNets give 0.972 and more; noise, wrong channels or mean 0.79 at most"),
-            at_least("top1_agreement", 0.70, "SqueezeNets give 0.78 and more; wrong channels or mean 0.60 at most"),
-        ),
-        full_gates=(
-            at_least("cosine", 0.95, "SqueezeNets give 0.972 and more; noise, wrong channels or mean 0.79 at most"),
-            at_least("top1_agreement", 0.88, "SqueezeNets give 0.92 and more on 500 crops; with noise 0.34 and less"),
-        ),
-        golden=Tolerance(1.5 / 256, "a step of the int8 scores; 0 measured within a family on x86 and emulated ARM64"),
-        io="uint8", ios=("uint8", "int8", "float32"), quantizer="TensorFlow post-training (stock)",
-    ),
-    Target(
-        "onnx", "float32", to_onnx.float32, "float32", SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN,
-        own_gates=OWN_ARITHMETIC,
-    ),
-    Target("onnx", "float16", to_onnx.float16, "float16", HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT16_GOLDEN),
+    Target("onnx", "float32", to_onnx.float32, "float32"),
+    Target("onnx", "float16", to_onnx.float16, "float16"),
 )  # fmt: skip
 PRECISIONS = tuple(dict.fromkeys(target.precision for target in TARGETS))
 ALL = "all"

@@ -16,31 +16,50 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from enum import IntEnum
 from typing import Any
+
+
+class ExitCode(IntEnum):
+    """What a command ends with; docs/commands.md explains each."""
+
+    OK = 0
+    DEFECT = 1
+    USAGE = 2
+    FAILED_PROOF = 3  # of parity, or golden files that differ
+    FAILED_CONVERSION = 4  # or a file that no engine runs
+    MISSING_DEPENDENCY = 5
+    FAILED_DEVICE = 6
+    UNTRUSTWORTHY = 7  # a measurement
+    REGRESSION = 8
+    INCONCLUSIVE = 9
+    INCOMPARABLE = 10
+    INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+    BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 class EdgeSqueezeError(Exception):
     """Base of every error this package raises on purpose; its text is meant for the user."""
 
-    exit_code = 1
+    exit_code: int = ExitCode.DEFECT
 
 
 class UsageError(EdgeSqueezeError):
     """The user gave something that cannot be used."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class FailedParityError(UsageError):
     """An artifact was given whose parity failed, and it was not said that this is meant."""
 
-    exit_code = 3
+    exit_code = ExitCode.FAILED_PROOF
 
 
 class ConversionError(EdgeSqueezeError):
     """A model that could be read could not be converted, or its file is not what its name says."""
 
-    exit_code = 4
+    exit_code = ExitCode.FAILED_CONVERSION
 
     def __init__(self, message: str, log: str = "") -> None:
         """Keep the converter's own output in `log`; the command line shows its end."""
@@ -60,7 +79,7 @@ class PartlyExportedError(ConversionError):
 class MissingDependencyError(EdgeSqueezeError):
     """A package that this action needs is not installed."""
 
-    exit_code = 5
+    exit_code = ExitCode.MISSING_DEPENDENCY
 
     def __init__(self, package: str, extra: str | None, purpose: str, instead: str | None = None) -> None:
         """Say which `extra` of ours, if any, installs `package`, needed for `purpose`; or what to do `instead`."""
@@ -71,7 +90,7 @@ class MissingDependencyError(EdgeSqueezeError):
 class DeviceError(EdgeSqueezeError):
     """A board could not be reached, set up, or used to the end."""
 
-    exit_code = 6
+    exit_code = ExitCode.FAILED_DEVICE
 
 
 class FailedThereError(EdgeSqueezeError):

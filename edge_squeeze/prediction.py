@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from edge_squeeze import notebook
-from edge_squeeze.artifact import Artifact
+from edge_squeeze.artifact.folder import Artifact
+from edge_squeeze.engines.runner import RunOptions, open_runner
 from edge_squeeze.errors import UsageError
-from edge_squeeze.labels import top_k
 from edge_squeeze.networks.architecture import ANY, Size
-from edge_squeeze.pictures import as_rgb, list_pictures, open_picture
-from edge_squeeze.preprocessing import Pixels, Preprocessing
-from edge_squeeze.runtimes import RunOptions, open_runner
-from edge_squeeze.scores import comparable
+from edge_squeeze.pictures.loading import as_rgb, list_pictures, open_picture
+from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
+from edge_squeeze.reporting import html_table
+from edge_squeeze.scores import comparable, top_k
 
 SHOWN = 3  # classes in a line
 Picture = str | Path | Image.Image | Pixels
@@ -47,7 +46,7 @@ class Classification:
 
     def _repr_html_(self) -> str:
         rows = [(one.label, str(one.index), f"{one.score:.1%}") for one in self.predictions]
-        return notebook.table(("class", "index", "score"), rows)
+        return html_table(("class", "index", "score"), rows)
 
 
 class Classifier:

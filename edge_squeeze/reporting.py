@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import html
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -44,3 +46,26 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Nothing happens."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Where not all columns fit, the one with the highest `rank` is left out first; rank 0 always stays. Text is aligned
+    left, figures right. Cells of a column that may be `cut` lose their middle where even that does not suffice.
+    """
+
+    title: str
+    rank: int = 0
+    text: bool = False
+    cut: bool = False
+
+
+def html_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """An HTML table; names of files and classes come from outside, so every cell is escaped."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    return "\n".join(["<table>", line(columns, "th"), *(line(row, "td") for row in rows), "</table>"])

@@ -24,3 +24,11 @@ def comparable(scores: Scores, kind: str) -> Scores:
     powers = np.exp(scores.astype(np.float64) - scores.max(axis=-1, keepdims=True))
     probabilities: Scores = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
     return probabilities
+
+
+def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Indices of the `k` highest of `scores` [classes], best first; equal scores keep their order.
+
+    int8 scores have 256 steps, so ties are common: an unstable sort would rank them differently on each machine.
+    """
+    return np.argsort(-scores, kind="stable")[:k]

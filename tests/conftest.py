@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import CommandLine
 from PIL import Image
 
 import edge_squeeze
-from edge_squeeze import artifact, original, subject
+from edge_squeeze.artifact import folder as artifact
 from edge_squeeze.converters.export import Exported
+from edge_squeeze.models import original, source
 
 ROOT = Path(__file__).resolve().parent.parent
 # More weights and labelled pictures than a plain install brings: tests that want them skip without.
 TEST_DATA = Path(os.environ.get("EDGE_SQUEEZE_TEST_DATA", ROOT.parent / "shared"))
-CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def data_file(name: str) -> Path:
@@ -44,7 +44,7 @@ def imagenet_pictures() -> Path:
 @pytest.fixture(scope="session")
 def original_11() -> original.Original:
     """SqueezeNet 1.1 with its ImageNet weights."""
-    return subject.of_variant(*subject.find_weights("squeezenet1.1", "imagenet")).original()
+    return source.of_variant(*source.find_weights("squeezenet1.1", "imagenet")).original()
 
 
 @pytest.fixture(scope="session")

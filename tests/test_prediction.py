@@ -10,8 +10,8 @@ import edge_squeeze
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.targets import TARGETS
 from edge_squeeze.errors import UsageError
-from edge_squeeze.labels import top_k
-from edge_squeeze.pictures import photograph
+from edge_squeeze.pictures.photographs import photograph
+from edge_squeeze.scores import top_k
 
 NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
 CATS = {"Egyptian cat", "tabby", "tiger cat"}

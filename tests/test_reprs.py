@@ -10,11 +10,11 @@ import pytest
 from synthetic import FakeDevice, asked, measure
 
 import edge_squeeze
-from edge_squeeze.artifact import Artifact
+from edge_squeeze.artifact.folder import Artifact
 from edge_squeeze.benchmarks.result import Result
 from edge_squeeze.bundling.bundle import Bundled
 from edge_squeeze.converters.export import Exported, Exports
-from edge_squeeze.pictures import photograph
+from edge_squeeze.pictures.photographs import photograph
 from edge_squeeze.prediction import Classification, Prediction
 from edge_squeeze.training.training import Trained
 

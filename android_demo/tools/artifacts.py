@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import edge_squeeze
-from edge_squeeze import labels
-from edge_squeeze.conventions import squeezenet_caffe
+from edge_squeeze.artifact import labels
 from edge_squeeze.converters.export import Exported
+from edge_squeeze.pictures.presets import squeezenet_caffe
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST_DATA = Path(os.environ.get("EDGE_SQUEEZE_TEST_DATA", ROOT.parent / "shared"))

@@ -18,8 +18,9 @@ import numpy as np
 from building import colour_profile
 from PIL import ExifTags, Image
 
-from edge_squeeze.pictures import open_picture, photograph
-from edge_squeeze.preprocessing import STRETCH, Preprocessing
+from edge_squeeze.pictures.loading import open_picture
+from edge_squeeze.pictures.photographs import photograph
+from edge_squeeze.pictures.preprocessing import STRETCH, Preprocessing
 
 RULES = {
     "crop": Preprocessing(short_side=256, crop=(227, 227)),

@@ -12,7 +12,7 @@ import sys
 
 from edge_squeeze.benchmarks.launches.records import InputSet, Pace, Task, as_json
 from edge_squeeze.errors import EdgeSqueezeError
-from edge_squeeze.supervision import die_with
+from edge_squeeze.process.supervision import die_with
 
 ERROR = "error"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_squeeze.benchmarks.machine.cores import ROOT, cpu_folder, cpu_groups, number, text
+from edge_squeeze.machine.cores import ROOT, cpu_folder, cpu_groups, number, text
 
 # Bits of get_throttled; 16 bits higher: the same has happened (raspberrypi.com, documentation/computers/os.html).
 PI_FLAGS = {0x1: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}

@@ -11,7 +11,7 @@ from edge_squeeze.benchmarks.comparison import P50
 from edge_squeeze.benchmarks.result import ArmResult, Result, of_networks
 from edge_squeeze.benchmarks.statistics.verdicts import IMPROVEMENT, REGRESSION
 from edge_squeeze.benchmarks.summary import Summary
-from edge_squeeze.parity import FAIL as PROOF_FAILED
+from edge_squeeze.proof.parity import FAIL as PROOF_FAILED
 
 MOST_HINTS = 3
 

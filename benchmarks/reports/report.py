@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from edge_squeeze.benchmarks.checks import EMULATED, FAIL, WARN, is_emulated
-from edge_squeeze.benchmarks.comparison import MEMORY_GATE, P50
-from edge_squeeze.benchmarks.machine.cores import cpu_ranges
+from edge_squeeze.benchmarks.comparison import INCOMPARABLE, MEMORY_GATE, P50
 from edge_squeeze.benchmarks.reports.headline import label
 from edge_squeeze.benchmarks.reports.trust import doubts
 from edge_squeeze.benchmarks.result import ArmResult, Comparison, Result, baseline, of_networks
 from edge_squeeze.benchmarks.statistics.verdicts import EQUIVALENT, IMPROVEMENT, INCONCLUSIVE, REGRESSION, margin
-from edge_squeeze.tables import Column
+from edge_squeeze.errors import ExitCode
+from edge_squeeze.machine.cores import cpu_ranges
+from edge_squeeze.reporting import Column
 
 NOTHING, FAILED = "-", "failed"
 ENGINE, THREADS, PARITY = 1, 2, 13  # of COLUMNS
@@ -178,5 +179,5 @@ def failed_ci(comparisons: Sequence[Comparison]) -> int:
     """The exit code of docs/commands.md that `comparisons` demand: 8, 10, 9 or 0."""
     verdicts = {found.verdict for found in comparisons}
     good = {EQUIVALENT, IMPROVEMENT}
-    codes = {REGRESSION: 8, "incomparable": 10, INCONCLUSIVE: 9}
+    codes = {REGRESSION: ExitCode.REGRESSION, INCOMPARABLE: ExitCode.INCOMPARABLE, INCONCLUSIVE: ExitCode.INCONCLUSIVE}
     return next((code for verdict, code in codes.items() if verdict in verdicts - good), 0)

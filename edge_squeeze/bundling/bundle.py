@@ -8,14 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_squeeze import artifact as artifacts
-from edge_squeeze.artifact import MANIFEST, Artifact
+from edge_squeeze.artifact import folder as artifacts
+from edge_squeeze.artifact.folder import MANIFEST, Artifact
+from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.bundling import asset_names, contents, index as indexes
 from edge_squeeze.bundling.index import INDEX, Entry, Index
 from edge_squeeze.bundling.replacement import Replacement
 from edge_squeeze.errors import UsageError, unknown
-from edge_squeeze.manifest import Manifest
-from edge_squeeze.parity import PASS
+from edge_squeeze.files import atomic
+from edge_squeeze.proof.parity import PASS
 
 ADDED, REPLACED = "added", "replaced"
 READABLE = "See to it that you may read it"
@@ -69,7 +70,7 @@ def add(paths: Sequence[Path], folder: Path, *, force: bool = False) -> list[Bun
             with _alone(folder):
                 return _put(found, folder)
     finally:
-        artifacts.remove_empty(made)  # where nothing came to be in them
+        atomic.remove_empty(made)  # where nothing came to be in them
 
 
 def check_sizes(paths: Sequence[Path]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from edge_squeeze.artifact import MANIFEST, Artifact
+from edge_squeeze.artifact.folder import MANIFEST, Artifact
+from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.bundling import asset_names
 from edge_squeeze.errors import FailedParityError, UsageError
-from edge_squeeze.manifest import Manifest
-from edge_squeeze.parity import FAIL, PASS, UNPROVEN
-from edge_squeeze.pictures import open_picture
+from edge_squeeze.pictures.loading import open_picture
+from edge_squeeze.proof.parity import FAIL, PASS, UNPROVEN
 
 CHANNELS, FLOAT32_BYTES = 3, 4
 VERDICTS = (PASS, FAIL, UNPROVEN)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_squeeze.bundling import asset_names
-from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError
-from edge_squeeze.text_files import read_json
+from edge_squeeze.files.decoding import decode
+from edge_squeeze.files.reading import read_json
 
 INDEX = "index.json"
 SCHEMA_VERSION = 1

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from edge_squeeze.artifact import discard, remove_leftovers, swap, temporary_beside, write_files
+from edge_squeeze.files.atomic import discard, remove_leftovers, swap, temporary_beside, write_files
 
 
 class Replacement:

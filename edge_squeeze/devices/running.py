@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from edge_squeeze.console import message
 from edge_squeeze.devices.address import Address
-from edge_squeeze.devices.board import Device, Outcome, Tell
-from edge_squeeze.devices.cargo import Job
+from edge_squeeze.devices.job import Job
+from edge_squeeze.devices.ssh.session import Device, Outcome, Tell
 from edge_squeeze.errors import EdgeSqueezeError
 
 
@@ -27,12 +25,12 @@ class Attempt:
     error: EdgeSqueezeError | None = None
 
 
-def run(addresses: Sequence[Address], job: Job, *, setup: bool) -> list[Attempt]:
-    """What `job` came to on each of `addresses`; their lines go to standard error as they come.
+def run(addresses: Sequence[Address], job: Job, tell: Tell, *, setup: bool) -> list[Attempt]:
+    """What `job` came to on each of `addresses`; their lines go to `tell` as they come.
 
     Interrupted, it ends the work on all devices first.
     """
-    devices = [Device(one, _teller(one, many=len(addresses) > 1), setup=setup) for one in addresses]
+    devices = [Device(one, _teller(one, tell, many=len(addresses) > 1), setup=setup) for one in addresses]
     with _broken_pipes_are_errors(), ThreadPoolExecutor(len(devices)) as pool:
         attempts = [pool.submit(_attempt, one, job) for one in devices]
         try:
@@ -67,19 +65,15 @@ def _attempt(device: Device, job: Job) -> Attempt:
         return Attempt(address.text, address.slug, None, error)
 
 
-def _teller(address: Address, *, many: bool) -> Tell:
+def _teller(address: Address, tell: Tell, *, many: bool) -> Tell:
     prefix = f"{address.text}: " if many else ""
 
-    def tell(line: str) -> None:
-        sys.stderr.write(message(f"{prefix}{line.strip() if prefix else line}") + "\n")
-        sys.stderr.flush()
-
-    return tell
+    return lambda line: tell(f"{prefix}{line.strip() if prefix else line}")
 
 
-def run_alone(address: Address, job: Job, *, setup: bool) -> Outcome:
+def run_alone(address: Address, job: Job, tell: Tell, *, setup: bool) -> Outcome:
     """What `job` came to on one device; its error is raised."""
-    (attempt,) = run([address], job, setup=setup)
+    (attempt,) = run([address], job, tell, setup=setup)
     if attempt.outcome is None:
         raise attempt.error or AssertionError
     return attempt.outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_squeeze.doctor.installation import OK
-from edge_squeeze.doctor.machine import Machine
+from edge_squeeze.machine.host import Machine
 
 EXPORT, RUN = "export", "run"
 NOT_FETCHED, DAMAGED = "not fetched", "damaged"

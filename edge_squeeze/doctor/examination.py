@@ -9,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import edge_squeeze
-from edge_squeeze import download
-from edge_squeeze.doctor import machine as machines, remedies
+from edge_squeeze.doctor import remedies
 from edge_squeeze.doctor.diagnosis import (
     DAMAGED,
     EXPORT,
@@ -24,11 +22,15 @@ from edge_squeeze.doctor.diagnosis import (
     Problem,
     WeightsFile,
 )
-from edge_squeeze.doctor.installation import MISSING, OK, Installation, judge, own_requirements
-from edge_squeeze.doctor.machine import Machine
+from edge_squeeze.doctor.installation import MISSING, OK, Installation, judge
 from edge_squeeze.engines.catalogue import FORMATS, OTHERS, RUNTIMES as ENGINES, default_kernels
+from edge_squeeze.files import cache
+from edge_squeeze.machine import host as machines
+from edge_squeeze.machine.host import Machine
+from edge_squeeze.models.weights import PUBLISHED, Published
+from edge_squeeze.packages import own_requirements
 from edge_squeeze.reporting import Reporter, Silent
-from edge_squeeze.weights import PUBLISHED, Published
+from edge_squeeze.version import __version__
 
 ENGINES_OF = {kind: tuple(name for name, row in ENGINES.items() if kind in row.formats) for kind in FORMATS}
 # What exporting needs and for what.
@@ -85,7 +87,7 @@ def examine(
     main_job = EXPORT if exporting else RUN
     told = {problem.what for job in jobs for problem in job.problems}
     return Diagnosis(
-        version=edge_squeeze.__version__,
+        version=__version__,
         ready=not problems,
         main_job=main_job,
         machine=machine,
@@ -181,7 +183,7 @@ def _weights(here: Installation, variant: str, published: Published) -> WeightsF
         path = folder / rest if folder else None
     elif published.url:
         with contextlib.suppress(RuntimeError):  # a user without a home has no cache
-            path = download.cached_path(published.url, published.sha256)
+            path = cache.cached_path(published.url, published.sha256)
     if path is not None and path.is_file():
         state = OK if _sha256(path) == published.sha256 else DAMAGED
     return WeightsFile(variant, state, str(path) if path else None)

@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib.metadata
-import importlib.util
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_squeeze.systems import ended_by
-from edge_squeeze.tools import version_of
+from edge_squeeze.packages import Requirement, folder_of, release, version_of
+from edge_squeeze.process.systems import ended_by
 
-OWN_NAME = "edge-squeeze"
 OK, MISSING, TOO_OLD, TOO_NEW = "ok", "missing", "too old", "too new"
 LOAD_TIMEOUT_S = 60  # TensorFlow takes 4 s on an idle x86 core, far more on a board's memory card
 LONGEST_REASON = 200
-LINE = re.compile(r"\s*([\w.-]+)\s*(?:\[([^]]*)\])?\s*\(?([^;()]*)\)?\s*(?:;(.*))?")
-EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
 SPECIFIER = re.compile(r"\s*(>=|<=|==|~=|>|<)\s*(\S+)\s*")
 RAISED = re.compile(r"[\w.]*(Error|Exception|Exit)\b")
 # How a version may compare with the one that stands behind the operator.
 ADMITTED = {">=": (0, 1), ">": (1,), "==": (0,), "<=": (-1, 0), "<": (-1,), "~=": (0, 1)}
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """A package that this one needs, always or for one of its extras, in versions that fit `specifiers`."""
-
-    package: str
-    specifiers: str
-    extra: str | None
-
-
-def read_requirements(lines: Iterable[str]) -> list[Requirement]:
-    """The requirements that lines of metadata state; of their markers only the extra is looked at.
-
-    An extra that includes another one of this package (`edge-squeeze[other]; extra == "one"`) has its packages, too.
-    """
-    found, included = [], []
-    for line in lines:
-        if not (match := LINE.fullmatch(line)):
-            continue
-        extra = EXTRA.search(match[4] or "")
-        if match[1].lower() == OWN_NAME:
-            included += [(extra and extra[1], name.strip()) for name in (match[2] or "").split(",")]
-        else:
-            found.append(Requirement(match[1].lower(), match[3].strip(), extra and extra[1]))
-    taken = [dataclasses.replace(one, extra=into) for into, name in included for one in found if one.extra == name]
-    return found + taken
-
-
-def own_requirements() -> list[Requirement]:
-    """What the own package requires; nothing where it runs without having been installed."""
-    try:
-        return read_requirements(importlib.metadata.requires(OWN_NAME) or [])
-    except importlib.metadata.PackageNotFoundError:
-        return []
-
-
-def release(version: str) -> tuple[int, ...]:
-    """The leading numbers of `version`: (2, 21, 0) for 2.21.0rc1; () if it starts with none."""
-    match = re.match(r"\d+(\.\d+)*", version)
-    return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
 def judge(version: str, specifiers: str) -> str:
@@ -88,12 +41,6 @@ def _compare(one: tuple[int, ...], other: tuple[int, ...]) -> int:
     length = max(len(one), len(other))
     left, right = (numbers + (0,) * (length - len(numbers)) for numbers in (one, other))
     return (left > right) - (left < right)
-
-
-def folder_of(module: str) -> Path | None:
-    """The folder that `module` is installed in, found without importing it."""
-    spec = importlib.util.find_spec(module)
-    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 def why_not_loadable(module: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from edge_squeeze.engines.onnx_engine import OnnxEngine
 from edge_squeeze.engines.openvino_engine import OpenVinoEngine
 from edge_squeeze.engines.tflite_engine import TFLiteEngine
 from edge_squeeze.errors import UsageError, unknown
+from edge_squeeze.packages import is_installed
 
 Opener = Callable[[Model, EngineOptions], Engine]
 
@@ -53,11 +53,6 @@ OTHERS = {
 FORMATS = ("tflite", "onnx")
 
 
-def is_installed(package: str) -> bool:
-    """Can `package` be imported? Found out without importing it."""
-    return importlib.util.find_spec(package) is not None
-
-
 def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = RUNTIMES) -> str:
     """The engine of `rows` called `name`, or the first that is installed, for files of `format_name`.
 
@@ -69,9 +64,9 @@ def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = R
     if name is None:
         found = next((key for key, row in able.items() if row.installed), None)
         if found is None:
-            from edge_squeeze.doctor import remedies  # takes longer to load than choosing does
+            from edge_squeeze import packages  # takes longer to load than choosing does
 
-            raise remedies.missing_engine(format_name, f"running {_a_file(format_name)}")
+            raise packages.missing_engine(format_name, f"running {_a_file(format_name)}")
         return found
     if name not in rows:
         raise unknown(f"runtime of .{format_name} files", name, able)
@@ -79,9 +74,9 @@ def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = R
         reads = " and ".join(f".{kind}" for kind in rows[name].formats)
         raise UsageError(f"{name} runs {reads} files, and this is {_a_file(format_name)}. Choices: {', '.join(able)}.")
     if not able[name].installed:
-        from edge_squeeze.doctor import remedies
+        from edge_squeeze import packages
 
-        raise remedies.missing(able[name].package, able[name].extra, f"--runtime {name}")
+        raise packages.missing(able[name].package, able[name].extra, f"--runtime {name}")
     return name
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze.chatter import captured
 from edge_squeeze.engines.engine import BUILTIN, XNNPACK, Array, Arrays, EngineOptions, Model, Tensor, must_fit
-from edge_squeeze.tools import version_of
+from edge_squeeze.packages import version_of
+from edge_squeeze.process.output import captured
 
 DELEGATE = "DELEGATE"
 

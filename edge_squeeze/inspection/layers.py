@@ -167,3 +167,11 @@ def _learnt(graph: FileGraph, operator: Operator) -> Iterator[int]:
 
 def _is_learnt(constant: Tensor) -> bool:
     return (constant.elements or 0) > 1 and constant.dtype in (*FLOATS, *QUANTISED)
+
+
+NEEDS_UNSIGNED = ("Conv", "MatMul")  # ONNX Runtime's x86 kernels for these want uint8 activations
+
+
+def is_slow_on_x86(kernel: Kernel) -> bool:
+    """Whether ONNX Runtime computes this layer in float on x86, since its activations are signed."""
+    return kernel.operator in NEEDS_UNSIGNED and (kernel.arithmetic, kernel.activations) == ("int8", "int8")

@@ -6,10 +6,10 @@ import dataclasses
 from collections import ChainMap
 from typing import Any
 
-from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.inspection import onnx_schema, onnx_types
 from edge_squeeze.inspection.graph import TABLE_COST, UNKNOWN, Allowance, FileGraph, Operator, Tensor
 from edge_squeeze.inspection.onnx_types import text
+from edge_squeeze.packages import is_installed
 
 STANDARD = ("", "ai.onnx", "ai.onnx.ml")  # domains
 # Attribute of a Constant operator that holds bare numbers -> their dtype.

@@ -177,3 +177,6 @@ def named(stages: Iterable[Stage]) -> Iterator[tuple[str, Stage]]:
         number += not isinstance(stage, Pool)
         kind = "pool" if isinstance(stage, Pool) else "fire" if isinstance(stage, Fire) else "conv"
         yield f"{kind}{number}", stage
+
+
+DEFAULT_VARIANT = "squeezenet1.1"

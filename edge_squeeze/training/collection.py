@@ -14,8 +14,8 @@ from PIL import Image
 
 from edge_squeeze.errors import UsageError
 from edge_squeeze.networks.arithmetic import COLOURS
-from edge_squeeze.pictures import SUFFIXES, as_rgb, list_pictures, open_picture
-from edge_squeeze.preprocessing import Pixels, Preprocessing
+from edge_squeeze.pictures.loading import SUFFIXES, as_rgb, list_pictures, open_picture
+from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.training import digits
 

@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 from PIL import Image
 
-from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.errors import MissingDependencyError
+from edge_squeeze.packages import is_installed
 
 SIDE = 32  # pixels, of 8: what squeezenet-lab takes
 DARKEST = 16  # of the originals' values

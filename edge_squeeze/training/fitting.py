@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze import weights as weight_store
-from edge_squeeze.chatter import captured
 from edge_squeeze.errors import UsageError
+from edge_squeeze.models import weights as weight_store
 from edge_squeeze.networks import builder
 from edge_squeeze.networks.design import Architecture
-from edge_squeeze.preprocessing import Preprocessing
+from edge_squeeze.pictures.preprocessing import Preprocessing
+from edge_squeeze.process.output import captured
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.scores import LOGITS, PROBABILITIES, Scores, comparable
 from edge_squeeze.training.collection import Collection

@@ -13,7 +13,7 @@ from edge_squeeze.networks.arithmetic import COLOURS
 from edge_squeeze.networks.design import AS_IS, Architecture, Design
 
 if TYPE_CHECKING:
-    from edge_squeeze.preprocessing import Preprocessing
+    from edge_squeeze.pictures.preprocessing import Preprocessing
 
 EPOCHS, BATCHES = range(1, 10_001), range(1, 4097)
 # Folds into any first convolution, also one that pads with zeros: no mean is taken away.
@@ -57,7 +57,7 @@ class TrainOptions:
 
     def prepared(self) -> Preprocessing:
         """What pictures go through: cut to the network's shape, and not squeezed into it, as for any export."""
-        from edge_squeeze.conventions import choose  # Pillow's turn to be imported, not that of --help
+        from edge_squeeze.pictures.presets import choose  # Pillow's turn to be imported, not that of --help
 
         size, given = self.architecture().input_size, self.preprocessing or PRESET
         _check_resize(self.resize, size)
@@ -69,7 +69,7 @@ class TrainOptions:
 
 def _check_resize(resize: str | None, size: tuple[int, int]) -> None:
     """Raise UsageError for a short side that the network's input cannot be cut from."""
-    from edge_squeeze.preprocessing import LARGEST_SIDE
+    from edge_squeeze.pictures.preprocessing import LARGEST_SIDE
 
     if resize and resize.isdecimal() and int(resize) not in range(max(size), LARGEST_SIDE + 1):
         raise UsageError(

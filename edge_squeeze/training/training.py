@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_squeeze import original as originals
-from edge_squeeze.conventions import describe
-from edge_squeeze.parity import wilson
+from edge_squeeze.models import original as originals
+from edge_squeeze.pictures.presets import describe
+from edge_squeeze.proof.parity import wilson
 from edge_squeeze.reporting import Reporter
-from edge_squeeze.training import collection, keeping
+from edge_squeeze.training import collection, output
 from edge_squeeze.training.fitting import Fitted, Task, fit
 from edge_squeeze.training.options import TrainOptions
 from edge_squeeze.training.splitting import Split, split
@@ -67,7 +67,7 @@ def train(options: TrainOptions, reporter: Reporter) -> Trained:
     Raises UsageError for what cannot be learnt from or written, MissingDependencyError.
     """
     preprocessing = options.prepared()
-    keeping.check_target(options)
+    output.check_target(options)
     originals.require_tensorflow()
     with reporter.step("pictures"):
         files = collection.find(options.images)
@@ -83,11 +83,11 @@ def train(options: TrainOptions, reporter: Reporter) -> Trained:
         originals.load_tensorflow()
     fitted = _fit(task, reporter)
     with reporter.step(f"write {options.folder}"):
-        keeping.keep(task, fitted)
+        output.keep(task, fitted)
     truth = pictures.truth[parts.test]
     chance = float(np.bincount(truth).max() / len(truth))
     accuracy, interval = fitted.right / len(truth), wilson(fitted.right, len(truth))
-    return Trained(options.folder, accuracy, interval, len(truth), chance, fitted.dead, keeping.next_command(options))
+    return Trained(options.folder, accuracy, interval, len(truth), chance, fitted.dead, output.next_command(options))
 
 
 def _fit(task: Task, reporter: Reporter) -> Fitted:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze.engines.catalogue import is_installed
 from edge_squeeze.errors import MissingDependencyError, UsageError
+from edge_squeeze.packages import is_installed
 from edge_squeeze.weight_files import keras_graph
 from edge_squeeze.weight_files.archives import Archive, parsed
 from edge_squeeze.weight_files.layers import LARGEST_UNPACKED, Layers, add, shapes_1_0

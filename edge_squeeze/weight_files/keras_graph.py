@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from edge_squeeze.keras_config import layers_of
+from edge_squeeze.weight_files.keras_config import layers_of
 
 SETTINGS = ("strides", "padding", "activation")  # of a convolution: those that its weights' shapes do not show
 SHAPES = ("batch_shape", "batch_input_shape")  # Keras 3 and 2

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_squeeze.decoding import decode
 from edge_squeeze.errors import UsageError
+from edge_squeeze.files.decoding import decode
 from edge_squeeze.networks.design import Network
-from edge_squeeze.preprocessing import Preprocessing
+from edge_squeeze.pictures.preprocessing import Preprocessing
 from edge_squeeze.weight_files.archives import Archive
 from edge_squeeze.weight_files.layers import Allowance, Layers, add, float32, require_floats
 from edge_squeeze.weight_files.told import Told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_squeeze.networks.design import Network
-from edge_squeeze.preprocessing import Preprocessing
+from edge_squeeze.pictures.preprocessing import Preprocessing
 from edge_squeeze.weight_files.keras_graph import Graph
 
 

@@ -1,0 +1,118 @@
+"""Keras model -> .onnx, in float32 and float16, with NHWC or NCHW pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edge_squeeze.converters.formats.tracing import INPUT, signature, traceable
+from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.errors import MissingDependencyError
+from edge_squeeze.packages import is_installed
+from edge_squeeze.process.output import converting
+
+ALMOST_ZERO = 1e-7  # not 0 in float16, either
+OPEN_SIDES = ("batch", "height", "width")  # what open dimensions are called, channels apart
+
+
+def float32(model: Any, *, options: ConvertOptions) -> bytes:
+    """The file with float32 weights; `model` takes raw pixels [N,H,W,3]."""
+    return _finished(_convert(model, options))
+
+
+def float16(model: Any, *, options: ConvertOptions) -> bytes:
+    """The file with float16 weights and arithmetic, its input and output as in float32."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    with converting(f"ONNX Runtime could not make {model.name} float16"):
+        # The casts are put in out of order, which onnx.checker refuses: sort.
+        half = OnnxModel(convert_float_to_float16(_convert(model, options), keep_io_types=True))
+        half.topological_sort()
+    return _finished(half.model)
+
+
+def _convert(model: Any, options: ConvertOptions) -> Any:
+    """Run tf2onnx; the result is an `onnx.ModelProto`."""
+    if not is_installed("tf2onnx"):
+        raise MissingDependencyError("tf2onnx", "export", "exporting to ONNX")
+    with converting(f"tf2onnx could not convert {model.name}"):
+        import tf2onnx
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        spec = signature(model, options.io or "float32", batch=None if options.dynamic_batch else 1)
+        traced = traceable(model, options.output).get_concrete_function(spec)
+        # Frozen here: tf2onnx.convert.from_function takes constants that the function captured for inputs.
+        frozen = convert_variables_to_constants_v2(traced)
+        (given,), (taken,) = frozen.inputs, frozen.outputs
+        nchw = [given.name] if options.layout == "nchw" else None
+        proto, _ = tf2onnx.convert.from_graph_def(
+            frozen.graph.as_graph_def(), input_names=[given.name], output_names=[taken.name], opset=options.opset,
+            inputs_as_nchw=nchw,
+        )  # fmt: skip
+    _rename(proto.graph, {given.name: INPUT, taken.name: options.output})
+    _keep_zero_pads(proto.graph)
+    return proto
+
+
+def _rename(graph: Any, names: Mapping[str, str]) -> None:
+    """Give tensors of `graph` other names: old -> new."""
+    for value in (*graph.input, *graph.output):
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        for tensors in (node.input, node.output):
+            for i, tensor in enumerate(tensors):
+                tensors[i] = names.get(tensor, tensor)
+
+
+def _keep_zero_pads(graph: Any) -> None:
+    """Pad before max pooling with a little more than zero, where the padding is zero.
+
+    ONNX Runtime makes a pooling with padding of the two, which takes padding for minus infinity: other values where
+    a whole window is negative, as in ResNetV2 (8.5e-3 of a probability; onnxruntime pull request 18136).
+    """
+    import numpy as np
+    import onnx
+
+    pooled = {node.input[0] for node in graph.node if node.op_type == "MaxPool"}
+    constants = {constant.name: constant for constant in graph.initializer}
+    for node in graph.node:
+        if node.op_type != "Pad" or node.output[0] not in pooled:
+            continue
+        value = node.input[2] if len(node.input) > 2 else ""  # noqa: PLR2004 - data, pads, value
+        if not value or (value in constants and not onnx.numpy_helper.to_array(constants[value]).any()):
+            name = f"{node.output[0]}/value"
+            graph.initializer.append(onnx.numpy_helper.from_array(np.array(ALMOST_ZERO, np.float32), name))
+            node.input[2:] = [name]
+
+
+def _finished(proto: Any) -> bytes:
+    """The bytes of `proto`, checked, its open dimensions named and everything the same on every run.
+
+    The static shapes of its tensors are left in it, so that any reader can count what it computes.
+    """
+    import onnx
+
+    _name_open_sides(proto.graph)
+    proto.graph.name = "edge-squeeze"
+    proto.producer_version = proto.producer_version.partition(" ")[0]  # tf2onnx adds "None" for want of a git hash
+    del proto.graph.value_info[:]  # inferred shapes that still carry the old names
+    with converting("ONNX refuses the file that was made"):
+        onnx.checker.check_model(proto, full_check=True)
+        inferred = onnx.shape_inference.infer_shapes(proto, strict_mode=True).graph.value_info
+    proto.graph.value_info.extend(value for value in inferred if _is_static(value.type.tensor_type.shape))
+    data: bytes = proto.SerializeToString(deterministic=True)
+    return data
+
+
+def _name_open_sides(graph: Any) -> None:
+    for value in (*graph.input, *graph.output):
+        batch, *others = value.type.tensor_type.shape.dim
+        sides = [batch, *(side for side in others if not side.HasField("dim_value"))]
+        for side, name in zip(sides, OPEN_SIDES, strict=False):
+            if not side.HasField("dim_value"):
+                side.dim_param = name
+
+
+def _is_static(shape: Any) -> bool:
+    return len(shape.dim) > 0 and all(side.HasField("dim_value") for side in shape.dim)

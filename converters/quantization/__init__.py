@@ -1,0 +1,1 @@
+"""Where the ranges of quantized files come from."""

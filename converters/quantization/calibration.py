@@ -1,0 +1,181 @@
+"""What an int8 export learns its ranges from: pictures, or the ranges an earlier export wrote down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_squeeze.converters.formats.to_tflite import measure_ranges
+from edge_squeeze.errors import UsageError
+from edge_squeeze.files.decoding import decode
+from edge_squeeze.files.reading import read_json
+from edge_squeeze.models.source import Subject
+from edge_squeeze.networks.design import AS_IS, Design
+from edge_squeeze.pictures.loading import PictureSet, Sample, check as check_pictures, load_folder
+from edge_squeeze.pictures.photographs import photograph_crops
+from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
+from edge_squeeze.pictures.presets import describe
+from edge_squeeze.reporting import Reporter
+
+SCHEMA_VERSION = 1
+CROPS_PER_PHOTOGRAPH = 20
+SMALLEST_CROP = 0.35  # no measurable difference from 0.5, over four seeds and both networks
+SEED = 1  # parity crops have another, so that no crop serves both
+ENOUGH = 50
+MOST_OF_A_LIST = 200  # lists of training pictures may be long, and each picture is a run of the network
+# Mean step between neighbours / standard deviation: 1.16 for uniform noise, 0.02 to 0.45 for 200 ImageNet pictures.
+NOISE_RATIO = 0.8
+BLANK_DEVIATION = 2.0  # of 255
+LARGEST_VALUE = float(np.finfo(np.float32).max)
+# Agreement with float32 on 1,000 ImageNet pictures in percent: with the five photographs, with 100 ImageNet pictures.
+# Taken before this code, with other crops of the same photographs; docs/parity.md has what this code gives.
+PHOTOGRAPHS_COST = {"squeezenet1.0": (89.4, 92.8), "squeezenet1.1": (94.0, 94.4)}
+
+
+@dataclass(frozen=True)
+class CalibrationPicture:
+    """A picture that ranges were measured on."""
+
+    name: str
+    sha256: str  # of the pixels the network saw
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationRecord:
+    """The content of calibration.json."""
+
+    schema_version: int = SCHEMA_VERSION
+    variant: str | None
+    design: Design = AS_IS
+    classes: int
+    input_size: tuple[int, int]
+    weights_sha256: str | None
+    weights_seed: int | None
+    preprocessing: Preprocessing
+    source: str
+    seed: int | None
+    count: int
+    pictures: list[CalibrationPicture]
+    lint: list[str]
+    ranges: dict[str, tuple[float, float]]
+
+
+Source = PictureSet | CalibrationRecord
+
+
+def check(path: Path) -> None:
+    """Raise UsageError if `path` holds neither pictures nor a calibration.json, found out without a model."""
+    if path.suffix == ".json":
+        decode(CalibrationRecord, read_json(path), str(path))
+    else:
+        check_pictures(path)
+
+
+def load_source(path: Path | None, subject: Subject) -> Source:
+    """What `path` holds: pictures, or the record of a calibration.json made for `subject`.
+
+    Crops of the built-in photographs where it is None. UsageError for what cannot be used.
+    """
+    if path is None:
+        return photograph_crops(CROPS_PER_PHOTOGRAPH, subject.preprocessing.size, SEED, SMALLEST_CROP)
+    if path.suffix == ".json":
+        return _read(path, subject.identity())
+    return load_folder(path, subject.preprocessing, sample=Sample(MOST_OF_A_LIST, SEED))
+
+
+def calibrate(subject: Subject, baked: Any, source: Source, reporter: Reporter) -> CalibrationRecord:
+    """The ranges of the layers of `baked`, which takes raw pixels: those of a record, or measured on pictures."""
+    if isinstance(source, CalibrationRecord):
+        return source
+    ranges = measure_ranges(baked, reporter.track(source.pixels, "calibrate"))
+    return CalibrationRecord(
+        **subject.identity(),
+        source=source.description,
+        seed=source.seed,
+        count=len(source),
+        pictures=[CalibrationPicture(*pair) for pair in zip(source.names, hashes(source.pixels), strict=True)],
+        lint=lint(source, subject.variant if subject.weights.trained else None),
+        ranges={name: (low, high) for name, (low, high) in ranges.items()},
+    )
+
+
+def hashes(pixels: Pixels) -> list[str]:
+    """sha256 of each picture's pixels [H,W,3]."""
+    return [hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest() for picture in pixels]
+
+
+def lint(pictures: PictureSet, variant: str | None = None) -> list[str]:
+    """What is wrong with `pictures` [N,H,W,3] as a calibration set for `variant`, in words; empty if nothing."""
+    findings = [_cost_of_photographs(variant)] if pictures.photographs else []
+    if len(pictures) < ENOUGH:
+        findings.append(f"calibrated on {len(pictures)} pictures, at least {ENOUGH} are wanted and 100 are better")
+    named = list(zip(pictures.names, pictures.pixels, strict=True))
+    findings += _finding("looks like noise, on which int8 collapses", [n for n, p in named if _is_noise(p)])
+    findings += _finding("is blank", [n for n, p in named if p.std() < BLANK_DEVIATION])
+    counts = Counter(hashes(pictures.pixels))
+    repeated = [n for n, h in zip(pictures.names, hashes(pictures.pixels), strict=True) if counts[h] > 1]
+    return findings + _finding("is there more than once", repeated)
+
+
+def _cost_of_photographs(variant: str | None) -> str:
+    cost = ""
+    if variant in PHOTOGRAPHS_COST:
+        few, many = PHOTOGRAPHS_COST[variant]
+        cost = f" ({few} % agreement with float32 instead of {many} % on 1,000 ImageNet pictures)"
+    return (
+        f"calibrated on 5 photographs, which underestimate the ranges{cost}: give --calibration DIR with 100 of yours"
+    )
+
+
+def overlap(record: CalibrationRecord, pictures: PictureSet) -> list[str]:
+    """What to say if some of `pictures`, which int8 is about to be judged on, are those it was calibrated on."""
+    known = {picture.sha256 for picture in record.pictures}
+    shared = sum(digest in known for digest in hashes(pictures.pixels))
+    if not shared:
+        return []
+    return [f"{shared} of the {len(pictures)} pictures of the proof were calibrated on, which flatters int8"]
+
+
+def _finding(what: str, names: list[str]) -> list[str]:
+    others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+    return [f"calibration picture {names[0]}{others} {what}"] if names else []
+
+
+def _is_noise(picture: Pixels) -> bool:
+    values = picture.astype(np.float32)
+    if min(values.shape[:2]) < 2:  # noqa: PLR2004 - no neighbours to differ from
+        return False
+    steps = np.abs(np.diff(values, axis=1)).mean() + np.abs(np.diff(values, axis=0)).mean()
+    return bool(steps / 2 > NOISE_RATIO * max(float(values.std()), BLANK_DEVIATION))
+
+
+def to_json(record: CalibrationRecord) -> str:
+    """The text of calibration.json."""
+    return json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n"
+
+
+def _words(value: Any) -> str:
+    return describe(value) if isinstance(value, Preprocessing) else str(value)
+
+
+def _read(path: Path, identity: dict[str, Any]) -> CalibrationRecord:
+    """The record in `path`; UsageError if it cannot be read or was made for another network or other weights."""
+    record = decode(CalibrationRecord, read_json(path), str(path))
+    assert isinstance(record, CalibrationRecord)
+    wanted = {**identity, "schema_version": SCHEMA_VERSION}
+    got = {key: getattr(record, key) for key in wanted}
+    if differing := [key for key in wanted if wanted[key] != got[key]]:
+        told = "; ".join(f"{key}: required {_words(wanted[key])}, got {_words(got[key])}" for key in differing)
+        raise UsageError(f"{path} was made for another model or preprocessing. {told}. Calibrate with pictures.")
+    for name, (low, high) in record.ranges.items():
+        if not -LARGEST_VALUE <= low <= high <= LARGEST_VALUE:
+            raise UsageError(
+                f"{path}: the range of {name} is {low} to {high}. Required: finite float32, smallest first."
+            )
+    return record

@@ -1,0 +1,1 @@
+"""Exact rewrites of the Keras model before it is converted."""

@@ -1,0 +1,79 @@
+"""The folder that an export leaves: read with its hashes checked, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from edge_squeeze.artifact import manifest as manifests
+from edge_squeeze.artifact.manifest import Manifest
+from edge_squeeze.errors import UsageError
+from edge_squeeze.files.atomic import Kind
+from edge_squeeze.files.reading import read_text
+
+MANIFEST, LABELS, PARITY, CALIBRATION = "model.json", "labels.txt", "parity.json", "calibration.json"
+
+
+# Other tools have a model.json, too.
+EXPORTED = Kind("artifact", MANIFEST, frozenset({"schema_version", "variant", "precision", "golden"}))
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact on disk whose manifest could be read."""
+
+    folder: Path
+    manifest: Manifest
+
+    def __repr__(self) -> str:
+        return f"<Artifact {self.manifest.name} in {self.folder}>"
+
+    def model(self) -> bytes:
+        """The bytes of the model file; UsageError if they are not those of the manifest's sha256."""
+        return self._checked(self.manifest.file.name, self.manifest.file.sha256)
+
+    def _checked(self, name: str, sha256: str) -> bytes:
+        data = self.read(name)
+        if (digest := hashlib.sha256(data).hexdigest()) != sha256:
+            raise UsageError(
+                f"{self.folder / name} is not the file that was exported: required sha256 {sha256}, got {digest}. "
+                "Export it again."
+            )
+        return data
+
+    def read(self, name: str) -> bytes:
+        """The bytes of the artifact's file `name`; UsageError if it is missing or lies outside the folder."""
+        return self.path(name).read_bytes()
+
+    def path(self, name: str) -> Path:
+        """Where the artifact's file `name` is; UsageError if it is missing or lies outside the folder."""
+        try:
+            path = (self.folder / name).resolve()
+            found = path.is_file()
+        except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL in it, links in a circle
+            raise UsageError(f"{self.folder / MANIFEST} names no possible file: {name[:60]!r}.") from error
+        if PurePosixPath(name).is_absolute() or not path.is_relative_to(self.folder.resolve()):
+            raise UsageError(f"{self.folder / MANIFEST} names a file outside its folder: {name!r}.")
+        if not found:
+            raise UsageError(f"{self.folder} lacks {name[:60]}, which its {MANIFEST} names.")
+        return path
+
+    def labels(self) -> list[str]:
+        """The class names; UsageError if the file has changed, or has not as many as classes."""
+        record = self.manifest.labels
+        names = self._checked(record.name, record.sha256).decode("utf-8", "replace").splitlines()
+        if len(names) != self.manifest.classes:
+            raise UsageError(f"{self.folder / record.name}: required {self.manifest.classes} names, got {len(names)}.")
+        return names
+
+
+def load(folder: Path) -> Artifact:
+    """The artifact in `folder` (or the folder of the file given); UsageError if it is none."""
+    folder = folder.parent if folder.is_file() else folder
+    if not folder.is_dir():
+        raise UsageError(f"No such artifact: {folder}. Required: a folder that `edge-squeeze export` left.")
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise UsageError(f"{folder} is no artifact: it has no {MANIFEST}. Run `edge-squeeze export` to make one.")
+    return Artifact(folder, manifests.from_json(read_text(path), str(path)))

@@ -1,0 +1,225 @@
+"""The arguments and options of the commands: what each is called on the command line, and what --help says of it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_squeeze.errors import UsageError
+from edge_squeeze.networks.architecture import ANY, Size
+from edge_squeeze.networks.variants import VARIANTS
+
+# export: what to convert
+Model = Annotated[str, typer.Argument(help=f"{', '.join(VARIANTS)}, or a Keras model: .keras, .h5, SavedModel folder.")]
+Weights = Annotated[
+    str | None, typer.Option(help="imagenet, random or a weights file, for a variant; default: imagenet.")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of --weights random; default: 0.")]
+Classes = Annotated[int | None, typer.Option(help="Number of classes; default: that of the weights.")]
+InputSize = Annotated[str | None, typer.Option(help="Side of the input in pixels, HEIGHTxWIDTH, or any.")]
+Preprocessing = Annotated[
+    str | None, typer.Option(help="What pixels went through in training: caffe, torch, tf, unit, raw or a JSON file.")
+]
+Resize = Annotated[
+    str | None, typer.Option(help="How pictures are brought to size: crop, stretch, or the short side before the crop.")
+]
+Labels = Annotated[Path | None, typer.Option(help="Text file with a class name a line.")]
+CustomObjects = Annotated[
+    str | None, typer.Option(help="Python module, or .py file, with a model's own layers. It is run.")
+]
+
+# export, models show: what is to differ from a variant's row
+Bypass = Annotated[str, typer.Option(help="Additions around fire modules: none, simple or complex.")]
+BaseE = Annotated[int | None, typer.Option(help="Filters that the first fire module expands to.")]
+IncrE = Annotated[int | None, typer.Option(help="How many more after each --freq fire modules.")]
+Pct3x3 = Annotated[float | None, typer.Option("--pct-3x3", help="Part of those filters that is 3x3.")]
+Freq = Annotated[int | None, typer.Option(help="Fire modules that expand alike.")]
+SqueezeRatio = Annotated[float | None, typer.Option(help="Squeeze filters for each filter that is expanded to.")]
+
+# export: into what
+Format = Annotated[list[str], typer.Option("--format", help="tflite, onnx or all; several with commas, or repeated.")]
+Precision = Annotated[
+    list[str], typer.Option(help="float32, float16, dynamic, int8 or all; several with commas, or repeated.")
+]
+Out = Annotated[Path, typer.Option(help="Folder that receives a folder per artifact.")]
+Io = Annotated[
+    str | None, typer.Option(help="dtype of the pixels: uint8, int8, float32; default: uint8 for int8, else float32.")
+]
+Layout = Annotated[str, typer.Option(help="nhwc or nchw (ONNX).")]
+Opset = Annotated[int | None, typer.Option(help="ONNX operator set; default: 17.")]
+DynamicBatch = Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch open (ONNX).")]
+
+# pictures
+Calibration = Annotated[
+    Path | None,
+    typer.Option(help="Pictures, a .txt list of them, or a calibration.json, that int8 learns its ranges from."),
+]
+Images = Annotated[
+    Path | None,
+    typer.Option(help="Pictures, or a .txt list, to prove parity on; default: crops of built-in photographs."),
+]
+Pictures = Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")]
+
+# artifacts and engines
+Artifact = Annotated[Path, typer.Argument(help="Folder that `export` left.")]
+FileOrArtifact = Annotated[Path, typer.Argument(help="A .tflite or .onnx file, or a folder that `export` left.")]
+Original = Annotated[
+    Path | None, typer.Option(help="Weights file or Keras model it was made from, if not where it says.")
+]
+Threads = Annotated[int, typer.Option(help="Threads of the engine.")]
+Runtime = Annotated[
+    str | None, typer.Option(help="litert, tflite-runtime, tf.lite or onnxruntime; default: the first installed.")
+]
+ShownSize = Annotated[
+    str | None,
+    typer.Option(
+        "--input-size", help="Side in pixels, or HEIGHTxWIDTH, of an artifact that takes any; default: usual."
+    ),
+]
+Top = Annotated[int, typer.Option(min=1, help="How many classes to show.")]
+
+# benchmark, compare
+Files = Annotated[list[Path] | None, typer.Argument(help=".tflite or .onnx files, or folders that `export` left.")]
+Profile = Annotated[
+    str,
+    typer.Option(
+        help="quick (3 fresh processes of each arm, or a few more), standard (10), rigorous (20), sustained (one, of "
+        "600 s) or paced (3, at 30 frames a second)."
+    ),
+]
+ThreadCounts = Annotated[
+    list[str] | None,
+    typer.Option("--threads", help="Threads of the engine; several with commas, or repeated; default: up to 4 cores."),
+]
+Runtimes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--runtime",
+        help="litert, litert:builtin (no XNNPACK), tflite-runtime, onnxruntime, openvino, ncnn or all; several with "
+        "commas, or repeated; default: the first installed for each file.",
+    ),
+]
+Cores = Annotated[str, typer.Option(help="big, prime, little, all, or cores as 0,2-3.")]
+NoSpin = Annotated[bool, typer.Option("--no-spin", help="ONNX Runtime's idle threads sleep.")]
+Inputs = Annotated[Path | None, typer.Option(help="Pictures to feed to artifacts; default: seeded pixels.")]
+InputShape = Annotated[
+    list[str] | None, typer.Option(help="Shape of an input with open dimensions, as 1,224,224,3; one per input.")
+]
+InputSeed = Annotated[int, typer.Option("--seed", help="Seed of the inputs and of the order of the arms.")]
+Launches = Annotated[int | None, typer.Option(help="Fresh processes of each arm; default: the profile's.")]
+Duration = Annotated[float | None, typer.Option(help="Seconds of a launch (sustained, paced).")]
+Rate = Annotated[float | None, typer.Option(help="Frames a second (paced); default: 30.")]
+Gate = Annotated[
+    list[str],
+    typer.Option(help="What is compared: p50, p90, first, load, memory, size; several with commas, or repeated."),
+]
+AcrossNetworks = Annotated[
+    bool,
+    typer.Option("--across-networks", help="Compare all files with the first, even those of another network."),
+]
+FailOnRegression = Annotated[
+    bool, typer.Option("--fail-on-regression", help="End with 8, 9 or 10 for what got slower, is unclear, unlike.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="End with 7 if a measurement is invalid.")]
+AaFloor = Annotated[
+    bool,
+    typer.Option(
+        "--aa-floor",
+        help="Measure one file against itself; later comparisons with this engine and threads judge by it.",
+    ),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Begin again where a session was interrupted.")]
+Replay = Annotated[Path | None, typer.Option(help="Compute the figures of a saved result anew, and measure nothing.")]
+Results = Annotated[
+    list[Path] | None, typer.Option("--out", help="File that receives the result: .json, .csv or .md; repeatable.")
+]
+NoRaw = Annotated[bool, typer.Option("--no-raw", help="Leave the samples out of the JSON.")]
+Old = Annotated[Path, typer.Argument(help="The earlier result (.json).")]
+New = Annotated[Path, typer.Argument(help="The later result (.json).")]
+Force = Annotated[bool, typer.Option("--force", help="Compare what was measured under other circumstances.")]
+
+# verify, benchmark: where
+Device = Annotated[
+    list[str] | None,
+    typer.Option("--device", help="Where it runs: ssh:[USER@]HOST[:PORT], or local; default: local.", metavar="DEVICE"),
+]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device", help="Where to measure: ssh:[USER@]HOST[:PORT], or local; repeatable; default: local.",
+        metavar="DEVICE",
+    ),
+]  # fmt: skip
+Setup = Annotated[bool, typer.Option("--setup", help="Make an environment on a board that has none, once.")]
+
+# bundle
+AndroidPaths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[ARTIFACT]... ANDROID_PROJECT", help="Folders that `export` left, then the project they go into."
+    ),
+]
+FolderPaths = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[ARTIFACT]... DIR", help="Folders that `export` left, then the folder they go into."),
+]
+ForceBundle = Annotated[bool, typer.Option("--force", help="Take artifacts, too, whose parity failed or is unproven.")]
+ListBundled = Annotated[bool, typer.Option("--list", help="Show what is there, and whether it is whole.")]
+RemoveBundled = Annotated[
+    list[str] | None, typer.Option("--remove", metavar="NAME", help="Remove an artifact; repeatable.")
+]
+
+# train
+TrainSize = Annotated[
+    str | None, typer.Option("--input-size", help="Side of the input in pixels, or HEIGHTxWIDTH; default: the row's.")
+]
+Variant = Annotated[str, typer.Argument(help=f"{', '.join(VARIANTS)}.")]
+TrainImages = Annotated[
+    Path | None, typer.Option("--images", help="Folder with a folder per class; default: scikit-learn's digits.")
+]
+TrainOut = Annotated[Path, typer.Option("--out", help="Folder that receives a folder per variant.")]
+Epochs = Annotated[int, typer.Option(help="How often each picture is learnt from.")]
+BatchSize = Annotated[int, typer.Option(help="Pictures a step.")]
+LearningRate = Annotated[float, typer.Option(help="Of Adam, at its highest.")]
+TrainSeed = Annotated[int, typer.Option("--seed", help="Of the split, the first weights and the order.")]
+TrainPreprocessing = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocessing", help="What pixels go through: unit (the default), raw, tf, torch, caffe or a JSON file."
+    ),
+]
+
+# every command
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+AllColumns = Annotated[bool, typer.Option("--verbose", "-v", help="Show all columns, however wide the terminal is.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where the time goes and what converters print.")]
+
+
+def joined(values: list[str] | None) -> str | None:
+    """What an option says that takes several with commas and may be repeated; None if it was not given."""
+    return ",".join(values) if values else None
+
+
+def examples(*commands: str) -> str:
+    """The end of a command's --help: `commands` as they are typed."""
+    return "\n".join(["\b", "Examples:", *(f"  edge-squeeze {command}" for command in commands)])
+
+
+def command_line() -> str:
+    """The command as it was typed."""
+    return shlex.join(["edge-squeeze", *sys.argv[1:]])
+
+
+def size(text: str | None) -> Size | None:
+    """What --input-size says; UsageError if it is none."""
+    if text is None or text.lower() == ANY:
+        return text and ANY
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):  # noqa: PLR2004 - height and width
+        raise UsageError(f"--input-size must be a number of pixels, HEIGHTxWIDTH or any, got {text!r}.")
+    height, width = int(sides[0]), int(sides[-1])
+    return height, width

@@ -1,0 +1,156 @@
+"""`edge-squeeze export`: converts a network, and shows how far each file is from the original."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from edge_squeeze import api
+from edge_squeeze.cli import arguments as arg
+from edge_squeeze.errors import ExitCode, PartlyExportedError
+from edge_squeeze.networks.design import NONE, Design
+from edge_squeeze.networks.variants import DEFAULT_VARIANT
+from edge_squeeze.process import output
+
+if TYPE_CHECKING:
+    from edge_squeeze.converters.export import Exported
+
+FLOAT32_BYTES = 4
+SMALL_BYTES = 100_000
+
+
+def export(
+    model: arg.Model = DEFAULT_VARIANT,
+    format_: arg.Format = ["tflite"],  # noqa: B006 - typer copies it
+    precision: arg.Precision = ["float32"],  # noqa: B006
+    weights: arg.Weights = None, seed: arg.Seed = None,
+    classes: arg.Classes = None,
+    input_size: arg.InputSize = None,
+    bypass: arg.Bypass = NONE, base_e: arg.BaseE = None, incr_e: arg.IncrE = None, pct_3x3: arg.Pct3x3 = None,
+    freq: arg.Freq = None, squeeze_ratio: arg.SqueezeRatio = None,
+    preprocessing: arg.Preprocessing = None,
+    resize: arg.Resize = None,
+    labels: arg.Labels = None,
+    custom_objects: arg.CustomObjects = None,
+    calibration: arg.Calibration = None,
+    images: arg.Images = None,
+    out: arg.Out = Path("out"),
+    io: arg.Io = None, layout: arg.Layout = "nhwc", opset: arg.Opset = None, dynamic_batch: arg.DynamicBatch = False,
+    json_: arg.Json = False, verbose: arg.Verbose = False,
+) -> None:  # fmt: skip
+    """Convert a network, prove each file against the original, and write an artifact folder for each."""
+    from edge_squeeze.cli.console import ConsoleReporter
+
+    output.visible(verbose)
+    try:
+        exported = api.export(
+            model, format=format_, precision=precision, weights=weights, seed=seed, classes=classes,
+            input_size=arg.size(input_size), design=Design(bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio),
+            preprocessing=preprocessing, resize=resize, labels=labels,
+            custom_objects=custom_objects, calibration=calibration, images=images, out=out, io=io, layout=layout,
+            opset=opset, dynamic_batch=dynamic_batch, reporter=ConsoleReporter(verbose=verbose),
+            command=arg.command_line(),
+        )  # fmt: skip
+    except PartlyExportedError as error:
+        _show(error.exported, as_json=json_, verbose=verbose)
+        raise
+    _show(exported, as_json=json_, verbose=verbose)
+    if any(one.proof.verdict == "fail" for one in exported):
+        raise typer.Exit(ExitCode.FAILED_PROOF)
+
+
+def _show(exported: Sequence[Exported], *, as_json: bool, verbose: bool) -> None:
+    """Print what was made, every figure if `verbose`."""
+    from edge_squeeze.cli.console import print_json, print_prose, print_text, whole
+    from edge_squeeze.cli.parity_table import PARITY_COLUMNS, proof_as_json
+    from edge_squeeze.cli.tables import print_table
+    from edge_squeeze.proof.parity import FAIL, PASS
+    from edge_squeeze.reporting import Column
+
+    if as_json:
+        print_json({"artifacts": [{"folder": str(e.folder), **_size(e), **proof_as_json(e.proof)} for e in exported]})
+        return
+    print_text("")
+    rows = [(_target(e), *_sizes(e), *e.proof.parity.cells(), e.proof.verdict.upper()) for e in exported]
+    columns = Column("target", text=True), Column("MB", 1), Column("smaller", 4)
+    print_table((*columns, *PARITY_COLUMNS, Column("verdict", text=True)), rows, every=verbose)
+    print_text("", "Written:", *(f"  {e.folder}" for e in exported))
+    for verdict, reason in dict.fromkeys(
+        (e.proof.verdict, e.proof.reason) for e in exported if e.proof.verdict != FAIL
+    ):
+        held = [e for e in exported if (e.proof.verdict, e.proof.reason) == (verdict, reason)]
+        names = "" if len(held) == len(exported) else f"{', '.join(map(_target, held))}: "
+        words = f"Proven on {held[0].proof.basis}" if verdict == PASS else verdict
+        print_prose("", f"{names}{words}: {reason}.")
+    print_prose(*_remarks(exported[0]))
+    failed = [one for one in exported if one.proof.verdict == FAIL]
+    for one in failed:
+        print_prose("", *(f"FAIL {whole(str(one.folder))}: {failure}" for failure in one.proof.failures), later="  ")
+    _print_next(next((one for one in exported if one not in failed), None), failed)
+
+
+def _remarks(exported: Exported) -> list[str]:
+    """What a user should know of how the original was taken."""
+    from edge_squeeze.artifact.manifest import PREPEND_NORMALISATION, SAVED_MODEL
+    from edge_squeeze.scores import LOGITS
+
+    manifest, answers = exported.manifest, exported.proof.answers
+    remarks = [f"warning: {warning}." for warning in exported.warnings]
+    if manifest.variant is None:
+        remarks.append(
+            f"The original finds {answers.classes} of its {manifest.classes} classes in these pictures, with a mean "
+            f"best score of {answers.mean_top_score:.0%}. If it should find others, look at --preprocessing."
+        )
+    if manifest.weights.kind == SAVED_MODEL:
+        remarks.append("A SavedModel opens only as a whole, so it was converted as it is, nothing folded into it.")
+    if PREPEND_NORMALISATION in manifest.rewrites:
+        remarks.append("Preprocessing is an operator of its own before the network: folding it in would not be exact.")
+    if manifest.output.content == LOGITS:
+        remarks.append("The network gives logits; the figures above are of their softmax.")
+    return remarks
+
+
+def _print_next(good: Exported | None, failed: Sequence[Exported]) -> None:
+    from edge_squeeze.artifact.folder import PARITY
+    from edge_squeeze.cli.console import print_next, whole
+
+    advice, commands = [], []
+    if failed:
+        path = whole(str(failed[0].folder / PARITY))
+        advice.append(f"see {path} for every picture; what failed was kept as evidence, not for use")
+    if any(one.manifest.quantizer for one in failed):
+        advice.append(
+            "give `--calibration DIR` with 100 pictures of the kind it will see, or try `--precision dynamic,float16`"
+        )
+    if good is not None:
+        folder = shlex.quote(str(good.folder))
+        commands = [f"edge-squeeze predict {folder} PICTURE", f"edge-squeeze verify {folder} --images DIR"]
+    print_next(*commands, advice=advice)
+
+
+def _target(exported: Exported) -> str:
+    return f"{exported.manifest.format}-{exported.manifest.precision}"
+
+
+def _size(exported: Exported) -> dict[str, Any]:
+    manifest = exported.manifest
+    return {
+        "name": manifest.name,
+        "size_bytes": manifest.file.size_bytes,
+        "preprocessing": dataclasses.asdict(manifest.preprocessing),
+        "warnings": [*exported.warnings, *exported.lint],
+    }
+
+
+def _sizes(exported: Exported) -> tuple[str, str]:
+    """Megabytes, and how many times smaller that is than the weights as float32."""
+    size = exported.manifest.file.size_bytes
+    return (
+        f"{size / 1e6:.{2 if size >= SMALL_BYTES else 3}f}",
+        f"{exported.manifest.parameters * FLOAT32_BYTES / size:.1f}x",
+    )

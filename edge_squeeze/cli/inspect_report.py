@@ -1,0 +1,213 @@
+"""What `edge-squeeze inspect` shows: what is in a model file, and what matters of that."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from edge_squeeze.artifact import locate
+from edge_squeeze.artifact.folder import MANIFEST
+from edge_squeeze.artifact.manifest import Manifest
+from edge_squeeze.cli.console import print_json, print_prose, print_text, whole, width
+from edge_squeeze.cli.tables import print_table
+from edge_squeeze.errors import ConversionError, UsageError
+from edge_squeeze.inspection.arithmetic import HYBRID
+from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect, recognise
+from edge_squeeze.inspection.layers import COMPUTED, Kernel, is_slow_on_x86
+from edge_squeeze.proof.parity import PASS
+from edge_squeeze.reporting import Column
+
+LARGEST_FILE = 1 << 31  # neither format goes beyond in one file
+INDENT = 22
+ENDS = (
+    Column("", text=True), Column("name", text=True, cut=True), Column("shape", 1, text=True),
+    Column("dtype", text=True), Column("scale, zero point", text=True),
+)  # fmt: skip
+LAYERS = (
+    Column("layers", text=True, cut=True), Column("weights", text=True), Column("compute in", text=True),
+    Column("count"), Column("numbers", 1), Column("MACs"),
+)  # fmt: skip
+LONGEST_NAME, LONGEST_VALUE, MOST_TEXT = 60, 300, 1000
+MILLION = 1_000_000
+MOST_ENDS = 12
+
+
+def run(path: Path) -> tuple[str, Inspection, Manifest | None]:
+    """The model file at `path`, what is in it, and the manifest of the artifact that it belongs to, if any.
+
+    `path` is a .tflite or .onnx file or an artifact's folder. UsageError if it is neither, ConversionError for a
+    damaged file, MissingDependencyError for an .onnx file without protobuf. A changed file is no error here.
+    """
+    file, manifest = locate.find(path)
+    try:
+        if (size := file.stat().st_size) > LARGEST_FILE:
+            raise UsageError(
+                f"{file} is too large to look into: required at most {LARGEST_FILE:,} bytes, got {size:,}."
+            )
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error}.") from error
+    try:
+        return str(file), inspect(data, recognise(data, str(file))), manifest
+    except ConversionError as error:
+        changed = manifest is not None and hashlib.sha256(data).hexdigest() != manifest.file.sha256
+        why = (
+            "It is not the file that was exported."
+            if changed
+            else "It is truncated, damaged or not what its name says."
+        )
+        raise UsageError(f"{file}: {error} {why}") from error
+
+
+def show(
+    path_shown: str, found: Inspection, manifest: Manifest | None, *, as_json: bool, verbose: bool = False
+) -> None:
+    """Print what was found in the file, with what its artifact says of it; whole names if `verbose`."""
+    if as_json:
+        print_json(_document(path_shown, found, manifest))
+        return
+    print_text(path_shown)
+    print_prose(*_heading(found, manifest), "", later="  ")
+    print_table(ENDS, _ends(found), every=verbose)
+    if found.kernels:
+        print_text("")
+        print_table(LAYERS, _layers(found.kernels), every=verbose)
+    print_text("")
+    for name, value in _facts(found):
+        start, later = (f"{name:<{INDENT}}", None) if width() > 3 * INDENT else (f"{name}: ", "  ")
+        print_prose(value, start=start, later=later)
+    print_prose("", f"{summary(found)}.")
+    print_prose(*(f"warning: {_plain(warning, LONGEST_VALUE)}." for warning in warnings(found, manifest)), later="  ")
+
+
+def _document(path_shown: str, found: Inspection, manifest: Manifest | None) -> dict[str, Any]:
+    made = None
+    if manifest is not None:
+        parity = dataclasses.asdict(manifest.parity)
+        made = {"name": manifest.name, "sha256_matches": _is_same(found, manifest), "parity": parity}
+    return {
+        "path": path_shown,
+        **dataclasses.asdict(found),
+        "weight_types": found.weight_types,
+        "convolutions": found.convolutions,
+        "transposes": found.transposes,
+        "artifact": made,
+        "summary": summary(found),
+        "warnings": list(warnings(found, manifest)),
+    }
+
+
+def _is_same(found: Inspection, manifest: Manifest) -> bool:
+    return found.sha256 == manifest.file.sha256
+
+
+def _heading(found: Inspection, manifest: Manifest | None) -> Iterator[str]:
+    yield f"{found.format}, {found.size_bytes:,} bytes, {found.deflated_bytes:,} deflated"
+    macs = "an unknown number of" if found.macs is None else _count(found.macs)
+    yield f"{found.parameters:,} parameters, {macs} multiply-accumulates (MACs) for one picture"
+    if manifest is not None:
+        same = "the file that was exported" if _is_same(found, manifest) else "CHANGED since it was exported"
+        yield f"artifact {_plain(manifest.name)}: {same}, parity {manifest.parity.verdict.upper()}"
+
+
+def _ends(found: Inspection) -> Iterator[tuple[str, ...]]:
+    for side, ends in (("input", found.inputs), ("output", found.outputs)):
+        for end in ends[:MOST_ENDS]:
+            quantised = "" if end.scale is None else f"{end.scale:.6g}, {end.zero_point}"
+            yield side, _plain(end.name), _shape(end), _plain(end.dtype), quantised
+        if len(ends) > MOST_ENDS:
+            yield side, f"and {len(ends) - MOST_ENDS:,} more", "", "", ""
+
+
+def _shape(end: FileTensor) -> str:
+    if end.shape is None:
+        return "not given"
+    return " x ".join("?" if side is None else str(side) for side in end.shape) or "one number"
+
+
+def _layers(kernels: Iterable[Kernel]) -> Iterator[tuple[str, ...]]:
+    groups: dict[tuple[str, str, str], list[Kernel]] = {}
+    for kernel in kernels:
+        groups.setdefault((kernel.operator, kernel.dtype, kernel.arithmetic), []).append(kernel)
+    for names, group in groups.items():
+        macs = [kernel.macs for kernel in group if kernel.macs is not None]
+        shown = _count(sum(macs)) if len(macs) == len(group) else "?"
+        yield *map(_plain, names), str(len(group)), f"{sum(kernel.elements for kernel in group):,}", shown
+
+
+def _count(macs: int) -> str:
+    return f"{macs:,}" if macs < MILLION else f"{macs / MILLION:,.1f} M"
+
+
+def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
+    """Names and values of what else the file says, without what goes without saying; lines break behind commas."""
+    facts = {"operators": found.operators, "tensors": found.tensor_types, **found.metadata}
+    for name, value in facts.items():
+        if value and (name, value) != ("subgraphs", 1):
+            yield name.replace("_", " "), ", ".join(map(whole, _plain(_text(value), MOST_TEXT).split(", ")))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name or 'ai.onnx'} {number}" for name, number in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _plain(text: str, longest: int = LONGEST_NAME) -> str:
+    """Text of a file that may be anybody's, without what a terminal would obey."""
+    cut = text if len(text) <= longest else f"{text[: longest - 3]}..."
+    return "".join(character if character.isprintable() else "?" for character in cut)
+
+
+def summary(found: Inspection) -> str:
+    """One sentence on what matters, without its full stop."""
+    parts = [*_arithmetic(found.kernels)]
+    if found.has_integers:
+        floats = _plain(_text(found.float_fallbacks), LONGEST_VALUE)
+        parts.append(f"float fallbacks: {floats}" if floats else "no float fallbacks")
+    custom = ", ".join(found.custom_operators)
+    parts.append(f"custom operators: {_plain(custom, LONGEST_VALUE)}" if custom else "no Flex or custom operators")
+    parts.append(f"{found.transposes or 'no'} transpose{'' if found.transposes == 1 else 's'}")
+    return "; ".join(parts)
+
+
+def _arithmetic(kernels: list[Kernel]) -> Iterator[str]:
+    if not kernels:
+        yield "no convolutions or dense layers"
+    for arithmetic in dict.fromkeys(kernel.arithmetic for kernel in kernels):
+        group = [kernel for kernel in kernels if kernel.arithmetic == arithmetic]
+        number = f"{len(group)} of {len(kernels)} convolutions and dense layers"
+        stored = "/".join(dict.fromkeys(kernel.dtype for kernel in group))
+        how = "computed, not stored" if stored == COMPUTED else f"stored as {stored}"
+        if arithmetic == HYBRID:
+            yield f"{number} have {stored} weights and round float activations anew for each picture"
+        else:
+            yield f"{number} compute in {arithmetic}{'' if stored == arithmetic else f' (weights {how})'}"
+
+
+def warnings(found: Inspection, manifest: Manifest | None) -> Iterator[str]:
+    """What speaks against using the file, or was left open, each without its full stop."""
+    if manifest is not None and not _is_same(found, manifest):
+        yield f"the file was changed: {MANIFEST} says sha256 {manifest.file.sha256[:64]}, this has {found.sha256}"
+    if manifest is not None and manifest.parity.verdict != PASS:
+        yield f"do not trust it: parity {manifest.parity.verdict}: {manifest.parity.reason}"
+    if found.float_fallbacks or found.float_islands:
+        floats = _text(found.float_fallbacks) or "no computing operator"
+        yield (
+            f"it is integer only in part: {floats} in float; islands of floats between integers, which numbers are "
+            f"converted for there and back: {found.float_islands}"
+        )
+    if signed := sum(is_slow_on_x86(kernel) for kernel in found.kernels):
+        yield (
+            f"{signed} layers between dequantisations take int8: ONNX Runtime leaves most of those in float on x86 "
+            "unless session.qdqisint8allowed is set; with uint8 it computes in int8 there, too"
+        )
+    if found.custom_operators:
+        yield f"a plain runtime lacks {', '.join(found.custom_operators)}"
+    if found.elsewhere:
+        yield f"some constants are in other files, which were not opened: {', '.join(found.elsewhere)}"
+    if found.macs_unknown:
+        yield f"multiply-accumulates are unknown: {found.macs_unknown}"

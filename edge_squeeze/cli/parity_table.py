@@ -1,0 +1,30 @@
+"""What `export` and `verify` show of a proof: the columns of their tables, and the JSON of both."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from edge_squeeze.proof.parity import FIGURES, finite
+from edge_squeeze.proof.verification import Proof
+from edge_squeeze.reporting import Column
+
+PARITY_COLUMNS = tuple(map(Column, FIGURES, (2, 5, 3, 0)))
+
+
+def proof_as_json(proof: Proof) -> dict[str, Any]:
+    """A proof in the JSON document of a command."""
+    return {
+        "verdict": proof.verdict,
+        "reason": proof.reason,
+        "pictures": proof.pictures.description,
+        "original": dataclasses.asdict(proof.answers),
+        "runtime": proof.runtime,
+        "parity": _figures_as_json(proof),
+        "other_sizes": [{"size": other.pictures.size, "parity": _figures_as_json(other)} for other in proof.others],
+        "failures": proof.failures,
+    }
+
+
+def _figures_as_json(proof: Proof) -> dict[str, Any]:
+    return {key: finite(value) for key, value in dataclasses.asdict(proof.parity).items() if key != "per_picture"}

@@ -1,0 +1,79 @@
+"""`edge-squeeze predict`: shows the best classes of pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_squeeze import api
+from edge_squeeze.cli import arguments as arg
+from edge_squeeze.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_squeeze.prediction import Classification, Classifier
+
+
+def predict(
+    artifact: arg.Artifact,
+    pictures: arg.Pictures,
+    top: arg.Top = 5,
+    input_size: arg.ShownSize = None,
+    runtime: arg.Runtime = None,
+    threads: arg.Threads = 1,
+    json_: arg.Json = False,
+) -> None:
+    """Show the best classes of pictures, with the time each took."""
+    classifier = api.load(artifact, runtime=runtime, threads=threads)
+    found = classifier.classify_each(pictures, top, input_size=arg.size(input_size))
+    _show(classifier, found, as_json=json_)
+
+
+def _show(classifier: Classifier, found: Iterable[tuple[Path, Classification | UsageError]], *, as_json: bool) -> None:
+    """Print the classes that were found, picture by picture as they come.
+
+    Raises UsageError at the end if there were pictures that could not be read.
+    """
+    from edge_squeeze.cli.console import print_json
+    from edge_squeeze.machine import host
+
+    emulated, count, unreadable = host.emulated(), 0, 0
+    entries: list[dict[str, Any]] = []
+    for count, (file, one) in enumerate(found, start=1):
+        if count == 1 and not as_json:
+            _print_classifier(classifier, emulated=emulated)
+        if isinstance(one, UsageError):
+            unreadable += 1
+            sys.stderr.write(f"Skipped: {one}\n")
+            entries.append({"picture": str(file), "error": str(one), "emulated": emulated})
+        elif as_json:
+            entries.append({"picture": str(file), **dataclasses.asdict(one), "emulated": emulated})
+        else:
+            _print_classes(file, one)
+    if as_json:
+        print_json(entries)
+    if unreadable:
+        raise UsageError(f"{unreadable:,} of {count:,} pictures could not be read; each is named above.")
+
+
+def _print_classifier(classifier: Classifier, *, emulated: bool | None) -> None:
+    from edge_squeeze.cli.console import print_prose
+    from edge_squeeze.proof.parity import PASS
+
+    manifest, runner = classifier.artifact.manifest, classifier.runner
+    print_prose(f"{manifest.name} with {runner.runtime} {runner.version} ({runner.kernels} kernels)")
+    if emulated:
+        print_prose("This processor is emulated: its times say nothing about a real one.")
+    if manifest.parity.verdict != PASS:
+        print_prose(f"Do not trust this: parity {manifest.parity.verdict}: {manifest.parity.reason}.")
+
+
+def _print_classes(file: Path, one: Classification) -> None:
+    from edge_squeeze.cli.console import print_prose, print_text, whole
+
+    times = f"(preprocess {one.preprocess_ms:.1f} ms, inference {one.inference_ms:.1f} ms)"
+    print_prose("", f"{whole(str(file))}  {times}", later="  ")
+    shown = [p for p in one.predictions if p.score > 0] or one.predictions[:1]  # int8 scores are mostly 0
+    print_text(*(f"  {p.score:6.1%}  {p.label} ({p.index})" for p in shown))

@@ -1,0 +1,74 @@
+"""Engines that run an artifact, behind one method: pixels in, scores out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_squeeze.engines.catalogue import RUNTIMES, choose
+from edge_squeeze.engines.engine import Array, Engine, EngineOptions, dequantise, quantise, telling
+from edge_squeeze.errors import UsageError
+from edge_squeeze.pictures.preprocessing import Pixels
+from edge_squeeze.process.memory import memory_limited
+from edge_squeeze.scores import Scores
+
+THREADS = range(1, 257)  # engines crash or hang on absurd numbers
+CHANNELS = 3
+DYNAMIC_BATCH = 8  # pictures a time where the file leaves the batch open
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run an artifact: the runtime's name, or None for the first installed; a kernel family, or its default."""
+
+    threads: int = 1
+    runtime: str | None = None
+    kernels: str | None = None
+
+
+class Runner:
+    """An artifact, loaded. `kernels` names the family of kernels that computes: results agree within a family."""
+
+    def __init__(self, runtime: str, engine: Engine) -> None:
+        self.runtime, self.version, self.kernels = runtime, engine.version, engine.kernels
+        self._engine, self._input, self._output = engine, engine.inputs[0], engine.outputs[0]
+        batch, *self._sides = self._input.shape
+        self._step = batch or DYNAMIC_BATCH
+        self._nchw = self._sides[0] == CHANNELS and self._sides[-1] != CHANNELS
+
+    def run(self, pixels: Pixels) -> Scores:
+        """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8, quantisation undone.
+
+        A file whose height and width are open takes another size at each call.
+        """
+        _check(pixels, tuple(self._sides[1:] if self._nchw else self._sides[:2]))
+        with telling(f"{self.runtime} could not run this file"):
+            steps = range(0, len(pixels), self._step)
+            return np.concatenate([self._run(pixels[i : i + self._step]) for i in steps])
+
+    def _run(self, pixels: Array) -> Scores:
+        turned = pixels.transpose(0, 3, 1, 2) if self._nchw else pixels
+        raw = self._engine.run([np.ascontiguousarray(quantise(turned, self._input))])[0]
+        return dequantise(raw, self._output)
+
+
+def open_runner(model: bytes, format_name: str, options: RunOptions = RunOptions()) -> Runner:
+    """The Runner for the bytes of a .tflite or .onnx file; ConversionError if the engine refuses them."""
+    check_threads(options.threads)
+    name = choose(format_name, options.runtime)
+    with telling(f"The engine refuses this {format_name} file"), memory_limited(len(model)):
+        return Runner(name, RUNTIMES[name].open(model, EngineOptions(options.threads, options.kernels)))
+
+
+def check_threads(threads: int) -> None:
+    """Raise UsageError for a number of threads that no engine should be given."""
+    if threads not in THREADS:
+        raise UsageError(f"threads must be {THREADS.start} to {THREADS.stop - 1}, got {threads}.")
+
+
+def _check(pixels: Pixels, size: tuple[int | None, ...]) -> None:
+    fits = pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[3] == CHANNELS  # noqa: PLR2004
+    if not fits or any(side not in (None, got) or not got for side, got in zip(size, pixels.shape[1:], strict=False)):
+        height, width = ("any" if side is None else side for side in size)
+        raise UsageError(f"Required: pixels [N,{height},{width},3] uint8. Got: {list(pixels.shape)} {pixels.dtype}.")

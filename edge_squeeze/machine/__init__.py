@@ -1,0 +1,1 @@
+"""The machine: host, cores and device, as they are."""

@@ -1,0 +1,1 @@
+"""What is exported: a variant with weights or a user's model, and its Keras original."""

@@ -1,0 +1,213 @@
+"""A user's own Keras model: read as the untrusted input it is, and checked to be an image classifier."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from edge_squeeze.artifact.manifest import KERAS_MODEL, SAVED_MODEL, WeightsRecord
+from edge_squeeze.errors import EdgeSqueezeError, UsageError
+from edge_squeeze.models import saved_model
+from edge_squeeze.models.original import all_layers, load_tensorflow, require_tensorflow
+from edge_squeeze.models.saved_model import refused
+from edge_squeeze.process.memory import memory_limited
+from edge_squeeze.process.output import captured
+from edge_squeeze.weight_files import keras_config
+
+SUFFIXES = (".keras", ".h5", ".hdf5")
+KNOWN = "a .keras file, a .h5 file, or a folder with a SavedModel"
+HDF5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+LARGEST_FILE = 4 << 30
+LARGEST_CONFIG = 64 << 20
+LONGEST_MESSAGE = 300  # Keras quotes whole configurations
+
+
+def load(path: Path, input_size: int | tuple[int, int] | None, custom_objects: str | None) -> tuple[Any, WeightsRecord]:
+    """The Keras model at `path`, of fixed input size [None,H,W,C] -> [None,classes], and the record of its file.
+
+    `custom_objects` is a module that defines the layers that are not Keras' own: it is run. UsageError for what
+    cannot be read or is no image classifier, MissingDependencyError without TensorFlow.
+    """
+    require_tensorflow()
+    read, size = _reader(path)
+    if path.is_file():
+        keras_config.check(keras_config.read(path), path, size)
+    kind, source = (SAVED_MODEL, "SavedModel") if path.is_dir() else (KERAS_MODEL, "Keras model")
+    record = WeightsRecord(kind, f"{source} {path.name}", trained=True, path=str(path), sha256=digest(path))
+    load_tensorflow()
+    objects = _custom_objects(custom_objects) if custom_objects else {}
+    try:
+        with captured(), memory_limited(size):
+            model = read(path, objects)
+    except EdgeSqueezeError:
+        raise
+    except Exception as error:  # Keras raises whatever a damaged or foreign file makes it run into
+        raise UsageError(_why(path, error)) from error
+    return _fixed(_checked(model, path), input_size, path), record
+
+
+def _reader(path: Path) -> tuple[Any, int]:
+    """The function that reads the model at `path`, and how many bytes it has; UsageError if it is none by its looks."""
+    if path.is_dir():
+        if not (path / saved_model.FILE).is_file():
+            raise UsageError(f"{path} is no SavedModel: it has no {saved_model.FILE}. Required: {KNOWN}.")
+        return saved_model.read, sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    if not path.is_file():
+        raise UsageError(f"No such model: {path}. Required: {KNOWN}.")
+    size = path.stat().st_size
+    if path.suffix not in SUFFIXES or size > LARGEST_FILE:
+        raise UsageError(f"{path} ({size:,} bytes) cannot be read as a Keras model. Required: {KNOWN}, below 4 GB.")
+    with path.open("rb") as file:
+        start = file.read(len(HDF5))
+    wanted = ZIP if path.suffix == ".keras" else HDF5
+    if not start.startswith(wanted):
+        raise UsageError(f"{path} is no {path.suffix} file: required bytes {wanted!r} at its start, got {start!r}.")
+    return _read_keras, _check_archive(path) if path.suffix == ".keras" else size
+
+
+def _check_archive(path: Path) -> int:
+    """The bytes that the .keras file at `path` unpacks to; UsageError if they are absurdly many."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise UsageError(f"{path} is not a whole .keras file: {error}.") from error
+    total = sum(sizes.values())
+    if total > LARGEST_FILE or sizes.get("config.json", 0) > LARGEST_CONFIG:
+        raise UsageError(f"{path} would unpack to {total:,} bytes. Required: below 4 GB, config.json below 64 MB.")
+    return total
+
+
+def _read_keras(path: Path, objects: dict[str, Any]) -> Any:
+    import keras
+
+    return keras.saving.load_model(path, compile=False, custom_objects=objects)  # safe_mode is Keras' default
+
+
+def _custom_objects(module: str) -> dict[str, Any]:
+    """What the Python module (a name, or a .py file) defines and registers for Keras; running it is the user's wish."""
+    try:
+        if module.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(Path(module).stem, module)
+            assert spec is not None
+            assert spec.loader is not None
+            loaded = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(loaded)
+        else:
+            sys.path.insert(0, "")  # a module beside the user, as `python -m` would find it
+            loaded = importlib.import_module(module)
+    except Exception as error:  # the user's own code
+        raise UsageError(f"--custom-objects {module} cannot be imported: {type(error).__name__}: {error}.") from error
+    return {key: value for key, value in vars(loaded).items() if callable(value) and not key.startswith("_")}
+
+
+def _why(path: Path, error: Exception) -> str:
+    """What to tell the user of an error of Keras', whose messages quote whole configurations."""
+    text = " ".join(str(error).split())
+    if "Lambda" in text and "arbitrary code" in text:
+        return (
+            f"{path} has a Lambda layer with Python code in it, which would run on loading: refused. Build the model "
+            "with a layer of Keras' own, or with a class of yours and --custom-objects MODULE."
+        )
+    if found := re.search(
+        r"(?:Could not locate (?:class|function)|Unknown (?:layer|activation function)):? '?(\w+)", text
+    ):
+        return (
+            f"{path} needs {found[1]}, which is not Keras' own. Give --custom-objects MODULE, a Python module (or .py "
+            "file) that defines it."
+        )
+    if isinstance(error, MemoryError) or "OOM" in text or "Allocat" in text:
+        return f"{path} asks for far more memory than its size explains. It is damaged, or not what it seems."
+    return f"{path} cannot be read as a Keras model: {type(error).__name__}: {text[:LONGEST_MESSAGE]}"
+
+
+def _checked(model: Any, path: Path) -> Any:
+    """`model`, if it is an image classifier of Keras' functional kind."""
+    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    if not inputs or not outputs:
+        raise refused(
+            path, "it is a subclassed model, whose layers Keras does not know; save it with model.export(DIR)"
+        )
+    for kind, ends in (("input", inputs), ("output", outputs)):
+        if len(ends) != 1:
+            raise refused(path, f"it has {len(ends)} {kind}s ({', '.join(end.name for end in ends)}), one is required")
+    if reason := _mismatch(inputs[0], outputs[0]):
+        raise refused(path, reason)
+    half = {layer.name for layer in all_layers(model) if layer.compute_dtype not in ("float32", None)}
+    if half:
+        some = ", ".join(sorted(half)[:3])
+        raise refused(
+            path, f"{len(half)} of its layers do not compute in float32 ({some}); rebuild it with that policy"
+        )
+    return model
+
+
+def _mismatch(taken: Any, given: Any) -> str | None:
+    """What is wrong with the ends of a model, if anything."""
+    shape, classes = tuple(taken.shape), given.shape[-1]
+    if len(shape) != 4 or shape[-1] not in (1, 3):  # noqa: PLR2004 - batch, height, width, channels
+        return f"it takes {list(shape)}, which are no pictures"
+    if taken.dtype != "float32":
+        return f"it takes {taken.dtype}"
+    if shape[0] not in (None, 1):
+        return f"its batch is fixed to {shape[0]}; leave it open"
+    if len(given.shape) != 2 or classes is None:  # noqa: PLR2004 - batch, classes
+        return f"it gives {list(given.shape)}, not one score for each class"
+    if classes < 2:  # noqa: PLR2004 - the smallest choice
+        return "it gives one score; give both classes theirs: keras.layers.Concatenate()([1 - p, p])"
+    return None
+
+
+def _fixed(model: Any, input_size: int | tuple[int, int] | None, path: Path) -> Any:
+    """`model` with a fixed input size, which it has or `input_size` gives it."""
+    import keras
+
+    own, channels = tuple(model.input_shape[1:3]), model.input_shape[-1]
+    if input_size is None:
+        if None in own:
+            raise UsageError(f"{path} takes pictures of any size. Give --input-size.")
+        return model
+    size = (input_size, input_size) if isinstance(input_size, int) else input_size
+    if any(side not in (None, wanted) for side, wanted in zip(own, size, strict=True)):
+        raise UsageError(f"{path} takes pictures of {own[0]} x {own[1]}, --input-size asks for {size[0]} x {size[1]}.")
+    if None not in own:
+        return model
+    picture = keras.Input((*size, channels), name="image")
+    return keras.Model(picture, model(picture), name=model.name)
+
+
+def prepares_itself(path: Path) -> bool:
+    """Whether the model at `path` has a layer that normalises pictures; of a SavedModel nobody can tell."""
+    _reader(path)
+    return path.is_file() and keras_config.normalises(keras_config.read(path))
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, or of a folder's files with their names, in hexadecimal."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    total = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        total.update(str(file.relative_to(path)).encode() + b"\0" + bytes.fromhex(digest(file)))
+    return total.hexdigest()
+
+
+def check_unchanged(path: Path, record: WeightsRecord) -> None:
+    """Raise UsageError if the model that `record` describes is gone or has changed."""
+    _reader(path)
+    if (found := digest(path)) != record.sha256:
+        raise UsageError(f"{path} has changed: required sha256 {record.sha256}, got {found}.")
+
+
+def name(path: Path) -> str:
+    """What the artifacts of the model at `path` are called: its file's name, of letters, digits, dots, - and _."""
+    stem = path.resolve().name
+    stem = stem.removesuffix(path.suffix) if path.suffix in SUFFIXES else stem
+    return re.sub(r"[^\w.-]+", "-", stem).strip(".-") or "model"

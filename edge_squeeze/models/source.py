@@ -1,0 +1,249 @@
+"""What is to be exported, a variant with weights or a model of the user's, told in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edge_squeeze.artifact.manifest import Manifest, WeightsRecord
+from edge_squeeze.errors import UsageError, unknown
+from edge_squeeze.files.documentation import page
+from edge_squeeze.models import keras_file, original as originals, weights as weight_store
+from edge_squeeze.models.original import Original
+from edge_squeeze.models.weights import Weights
+from edge_squeeze.networks.architecture import ANY, Size, architecture
+from edge_squeeze.networks.arithmetic import smallest_input
+from edge_squeeze.networks.design import AS_IS, Architecture, Design
+from edge_squeeze.networks.variants import VARIANTS
+from edge_squeeze.pictures.preprocessing import Preprocessing
+from edge_squeeze.pictures.presets import CONVENTIONS, PRESETS, check_choice, choose, describe, preset
+from edge_squeeze.reporting import Reporter
+
+Sides = tuple[int, int]  # height, width
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A classifier, and how its original is had once TensorFlow is needed."""
+
+    name: str  # squeezenet1.1; for a user's model its file's name without the ending
+    variant: str | None  # row of the architecture table, None for a user's model
+    suffix: str  # what options that are not the default add to the names of its artifacts
+    classes: int
+    preprocessing: Preprocessing
+    weights: WeightsRecord
+    original: Callable[[], Original]
+    warnings: tuple[str, ...] = ()
+    design: Design = AS_IS
+    other_sizes: tuple[Sides, ...] = ()  # (height, width) to be proven at, too, where any is taken
+
+    @property
+    def file_size(self) -> tuple[int | None, int | None]:
+        """Height and width that its files declare: None where they stay open."""
+        return (None, None) if self.other_sizes else self.preprocessing.size
+
+    @property
+    def own(self) -> bool:
+        """Whether its gates are those of models that nobody has measured here."""
+        return is_own(self.variant)
+
+    def identity(self) -> dict[str, Any]:
+        """What a calibration of it is only good for."""
+        return {
+            "variant": self.variant,
+            "design": self.design,
+            "classes": self.classes,
+            "input_size": self.preprocessing.size,
+            "weights_sha256": self.weights.sha256,
+            "weights_seed": self.weights.seed,
+            "preprocessing": self.preprocessing,
+        }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user asked to export. None stands for the default; `weights`, `seed`, `classes` are for variants."""
+
+    model: str | Path
+    weights: str | Path | None = None
+    seed: int | None = None
+    classes: int | None = None
+    input_size: Size | None = None
+    preprocessing: str | Preprocessing | None = None
+    resize: str | None = None
+    custom_objects: str | None = None  # for models of the user's
+    design: Design | None = None  # for variants
+
+    def refuse(self, options: tuple[str, ...], reason: str) -> None:
+        """Raise UsageError if one of `options` was given: it would go unheeded."""
+        given = [option for option in options if getattr(self, option) is not None]
+        if given:
+            raise UsageError(f"{', '.join(map(_option, given))} does not apply to {self.model}: {reason}.")
+
+
+def is_own(variant: str | None) -> bool:
+    """Whether `variant` is none, or one whose weights are always the user's."""
+    return variant is None or VARIANTS[variant].convention is None
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def of_variant(arch: Architecture, weights: Weights, preprocessing: Preprocessing | None = None) -> Subject:
+    """The variant `arch` with `weights`, prepared for as they were trained, or as `preprocessing` says.
+
+    UsageError if neither is known.
+    """
+    prepared = _prepared(arch, weights) if preprocessing is None else preprocessing
+    return Subject(
+        arch.variant, arch.variant, _suffix(arch, weights), arch.classes, prepared, weights.record,
+        lambda: originals.build(arch, weights, prepared), design=arch.design, other_sizes=_other_sizes(arch),
+    )  # fmt: skip
+
+
+def _other_sizes(arch: Architecture) -> tuple[Sides, ...]:
+    return sizes(arch.input_size, smallest_input(arch.stages)) if arch.any_size else ()
+
+
+def _prepared(arch: Architecture, weights: Weights) -> Preprocessing:
+    if weights.told.preprocessing is not None:
+        return weights.told.preprocessing.at(arch.input_size)
+    if weights.convention is not None:
+        return CONVENTIONS[weights.convention].preprocessing(arch.input_size)
+    if not weights.record.trained:
+        return preset("unit", arch.input_size)  # as good as any: nothing was learnt
+    raise UsageError(
+        f"Nothing tells how the pictures were prepared that {weights.record.path or weights.record.source} was trained "
+        f"on, and a wrong guess would go unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file "
+        f"({page('models')})."
+    )
+
+
+def find_weights(
+    variant: str, weights: str | Path, seed: int = 0, classes: int | None = None, input_size: Size | None = None,
+    dropout: float | None = None, design: Design | None = None,
+) -> tuple[Architecture, Weights]:  # fmt: skip
+    """The weights that `weights` names, and the architecture: size and classes are theirs where None is given."""
+    found = weight_store.resolve(architecture(variant, classes, input_size, dropout, design), weights, seed)
+    classes = found.classes if classes is None else classes
+    size = _usual_size(variant, found) if input_size in (None, ANY) else input_size
+    return replace(architecture(variant, classes, size, dropout, design), any_size=input_size == ANY), found
+
+
+def _usual_size(variant: str, weights: Weights) -> tuple[int, int]:
+    """Height and width that `weights` were trained for, as far as they tell, else those of the row."""
+    if weights.told.preprocessing is not None:
+        return weights.told.preprocessing.size
+    if weights.told.graph is not None and weights.told.graph.input_size is not None:
+        return weights.told.graph.input_size
+    row = VARIANTS[variant]
+    own = weights.convention is None or row.convention is None
+    side = row.input_size if own else CONVENTIONS[weights.convention or ""].input_size
+    return side, side
+
+
+def _suffix(arch: Architecture, weights: Weights) -> str:
+    height, width = arch.input_size
+    other = not arch.any_size and arch.input_size != _usual_size(arch.variant, weights)
+    parts = [
+        not weights.record.trained and "-random",
+        arch.classes != arch.row.classes and f"-classes-{arch.classes}",
+        arch.design.suffix,
+        arch.any_size and f"-input-size-{ANY}",
+        other and f"-input-size-{height}",
+        other and height != width and f"x{width}",
+    ]
+    return "".join(part for part in parts if part)
+
+
+def of_model(choice: Choice) -> Subject:
+    """The user's Keras model, loaded; UsageError if it cannot be read or is no image classifier."""
+    path, input_size, preprocessing = Path(choice.model), choice.input_size, choice.preprocessing
+    if isinstance(input_size, str):
+        raise UsageError(f"--input-size {input_size} is for {', '.join(VARIANTS)}, not for {path}.")
+    model, record = keras_file.load(path, input_size, choice.custom_objects)
+    _, height, width, channels = model.input_shape
+    if not isinstance(preprocessing, Preprocessing):
+        preprocessing = choose(preprocessing or "raw", (height, width), channels, choice.resize)
+    original = Original(model, preprocessing, record)
+    suffix = "" if input_size is None else f"-input-size-{height}" + (f"x{width}" if height != width else "")
+    classes = model.output_shape[-1]
+    return Subject(keras_file.name(path), None, suffix, classes, preprocessing, record, lambda: original)
+
+
+def find(choice: Choice, reporter: Reporter) -> Subject:
+    """What `choice` describes; UsageError if it cannot be had, or something was given that does not apply."""
+    path = Path(choice.model)
+    if str(choice.model) in VARIANTS:
+        return _find_variant(choice)
+    if not (path.exists() or path.suffix in keras_file.SUFFIXES or len(path.parts) > 1):
+        raise UsageError(f"{unknown('variant', str(path), VARIANTS)} Or give a Keras model: {keras_file.KNOWN}.")
+    choice.refuse(("weights", "seed", "classes"), "a model file has its own")
+    if differing := (choice.design or AS_IS).record():
+        raise UsageError(f"{', '.join(map(_option, differing))} is for {', '.join(VARIANTS)}, not for {path}.")
+    with reporter.step(f"read {path}"):
+        warnings = tuple(_warnings(path, choice.preprocessing))
+        subject = of_model(choice)
+        reporter.note(f"pictures: {describe(subject.preprocessing)}")
+    return replace(subject, warnings=warnings)
+
+
+def _find_variant(choice: Choice) -> Subject:
+    choice.refuse(("custom_objects",), "it has none")
+    weights = "imagenet" if choice.weights is None else choice.weights
+    arch, found = find_weights(
+        str(choice.model), weights, choice.seed or 0, choice.classes, choice.input_size, design=choice.design
+    )
+    if choice.preprocessing is None:
+        choice.refuse(("resize",), "its weights say how; with --preprocessing it does")
+    if not isinstance(choice.preprocessing, str):
+        return of_variant(arch, found, choice.preprocessing)
+    return of_variant(arch, found, choose(choice.preprocessing, arch.input_size, resize=choice.resize))
+
+
+def _warnings(path: Path, preprocessing: str | Preprocessing | None) -> Iterator[str]:
+    """What to say of the choice for the user's model at `path`; UsageError where there must be one and is none."""
+    if isinstance(preprocessing, str):
+        check_choice(preprocessing)
+    itself = keras_file.prepares_itself(path)
+    if preprocessing is None and not itself:
+        inside = " A SavedModel cannot be looked into: if it normalises by itself, say raw." if path.is_dir() else ""
+        raise UsageError(
+            "Nothing tells how this model's pictures were prepared when it was trained, and a wrong guess would go "
+            f"unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file ({page('models')}).{inside}"
+        )
+    if itself and preprocessing not in (None, "raw"):
+        yield "the model has a layer that normalises; with --preprocessing its pictures are normalised twice"
+    if path.is_dir() and preprocessing != "raw":
+        yield "a SavedModel cannot be looked into; if it has a layer that normalises, its pictures are normalised twice"
+
+
+def find_again(manifest: Manifest, given: Path | None, custom_objects: str | None) -> Subject:
+    """What the artifact of `manifest` was made from, from the file `given` or found where it says.
+
+    UsageError if that is gone, no longer the same, or of another kind.
+    """
+    record, preprocessing = manifest.weights, manifest.preprocessing
+    if manifest.variant is None:
+        path = given or Path(record.path or "")
+        if given is None:
+            keras_file.check_unchanged(path, record)
+        size = manifest.input_size
+        return of_model(Choice(path, input_size=size, preprocessing=preprocessing, custom_objects=custom_objects))
+    arch = architecture(manifest.variant, manifest.classes, manifest.input_size, design=manifest.design)
+    arch = replace(arch, any_size=manifest.any_size)
+    found = weight_store.find_again(arch, record) if given is None else weight_store.resolve(arch, given)
+    return of_variant(arch, found, preprocessing)
+
+
+def sizes(usual: Sides, smallest: int) -> tuple[Sides, ...]:
+    """A smaller, a larger and a wider size than `usual`, no side below `smallest`.
+
+    The smaller and the wider one have an odd side: padding to "same" size is another there than for even sides.
+    """
+    height, width = usual
+    smaller = max(smallest, height * 3 // 4 | 1), max(smallest, width * 3 // 4 | 1)
+    return smaller, (height * 5 // 4, width * 5 // 4), (height, width * 3 // 2 | 1)

@@ -1,0 +1,183 @@
+"""Pictures from files, from folders, and the photographs that come with scikit-image."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
+
+from edge_squeeze.errors import UsageError
+from edge_squeeze.files.reading import read_text
+from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+LIST = ".txt"  # of pictures
+KNOWN = "a whole JPEG, PNG, WebP, BMP, GIF or TIFF file"
+LONGEST_PATH = 4096  # of Linux
+MOST_CHECKED = 200  # a fifth of a second on a slow disk
+MOST_PIXELS = 128_000_000  # phones take 108 million; the worst kind of picture takes 13 bytes of memory for each
+Part = Callable[[int], Sequence[int]]  # of so many pictures, the numbers of those that are wanted
+WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """Pictures made ready for a network, and where they came from."""
+
+    names: tuple[str, ...]
+    pixels: Pixels  # [N,H,W,3] raw RGB
+    description: str
+    photographs: bool  # crops of built-in photographs, not pictures of the user's
+    seed: int | None = None  # with which they were drawn from more
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of each."""
+        height, width = self.pixels.shape[1:3]
+        return height, width
+
+    @property
+    def sampled(self) -> bool:
+        """Whether they are some of more pictures of the user's."""
+        return self.seed is not None and not self.photographs
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How many pictures of a long list to take at most, and the seed that they are drawn with."""
+
+    most: int
+    seed: int
+
+    def part(self, count: int) -> list[int]:
+        """Which of `count` pictures are taken."""
+        return sorted(np.random.default_rng(self.seed).choice(count, self.most, replace=False).tolist())
+
+
+def open_picture(path: Path) -> Image.Image:
+    """The picture as it is meant to be seen, in RGB: EXIF rotation applied, transparent parts on white.
+
+    UsageError if `path` is missing, is no picture, is truncated, or would unpack to an absurd size.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # phones take 108 megapixels
+            with Image.open(path) as opened:
+                if opened.width * opened.height > MOST_PIXELS:
+                    raise UsageError(f"{path} has {opened.size} pixels. Required: at most {MOST_PIXELS:,} of them.")
+                opened.load()
+                return as_rgb(opened)
+    except FileNotFoundError as error:
+        raise UsageError(f"No such picture: {path}.") from error
+    except Image.DecompressionBombError as error:
+        raise UsageError(f"{path} is too large: {error}") from error
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+        raise UsageError(f"{path} is not a picture that can be read ({error}). Required: {KNOWN}.") from error
+
+
+def as_rgb(picture: Image.Image) -> Image.Image:
+    """`picture` as it is meant to be seen, in RGB: EXIF rotation applied, transparent parts on white.
+
+    ValueError for pictures whose numbers have no agreed range (32-bit integers and floats).
+    """
+    if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else it would only be copied
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"its values are of mode {picture.mode}, whose range is not known")
+    if picture.mode.startswith("I;16"):  # PIL's own conversion clips it to white
+        return Image.fromarray(_to_8_bits(np.asarray(picture))).convert("RGB")
+    if picture.mode in WITH_ALPHA or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=picture.getchannel("A"))
+        return white
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _to_8_bits(values: NDArray[np.uint16]) -> Pixels:
+    """`values` [H,W] from 0..65535 to 0..255, rounded; row by row, for memory's sake."""
+    rounded = np.empty(values.shape, np.uint8)
+    for row, wide in zip(rounded, values, strict=True):
+        row[:] = (wide.astype(np.uint32) + 128) // 257
+    return rounded
+
+
+def list_pictures(path: Path) -> list[Path]:
+    """The picture files at `path`: itself, those that a list names, or all below a folder, sorted.
+
+    A list is a .txt file with a path a line, seen from where the list is. UsageError if there are none.
+    """
+    if path.is_file():
+        return [path.parent / name for name in listed(path)] if is_list(path) else [path]
+    if not path.is_dir():
+        raise UsageError(f"No such file or folder: {path}. Required: a picture, a folder of pictures, or a list.")
+    named = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    found = sorted(p for p in named if p.is_file())
+    if not found:
+        raise UsageError(f"No pictures in {path}. Required: files ending in {', '.join(SUFFIXES)}.")
+    return found
+
+
+def check(path: Path) -> None:
+    """Raise UsageError if there are no pictures at `path`, or some of the first are missing or no pictures.
+
+    It reads their first bytes alone, to find out in a moment what would else be told after a model was loaded.
+    """
+    for file in list_pictures(path)[:MOST_CHECKED]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            try:
+                Image.open(file).close()
+            except Exception:
+                open_picture(file)  # which raises our own error, and says why
+
+
+def is_list(path: Path) -> bool:
+    """Whether the file `path` is a list of pictures, by its name."""
+    return path.suffix.lower() == LIST
+
+
+def listed(path: Path) -> list[str]:
+    """The lines of the list at `path`, empty ones left out; UsageError if none is left, or one is no possible path."""
+    lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
+    names = [line for line in lines if line]
+    if not names:
+        raise UsageError(f"{path} lists no pictures. Required: a path a line, seen from the folder of the list.")
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line or len(line) > LONGEST_PATH:
+            raise UsageError(f"{path}: line {number} is no path of a picture: {line[:40]!r}.")
+    return names
+
+
+def load_folder(
+    path: Path, preprocessing: Preprocessing, part: Part = range, sample: Sample | None = None
+) -> PictureSet:
+    """The pictures at `path` that `part` takes, or `sample` of a long list, preprocessed.
+
+    UsageError names the first that cannot be read.
+    """
+    found = list_pictures(path)
+    drawn = sample if sample and is_list(path) and len(found) > sample.most else None
+    files = [found[i] for i in (drawn.part if drawn else part)(len(found))]
+    pixels = np.stack([preprocessing.pixels(open_picture(file)) for file in files])
+    description = _described(len(files), len(found), f"{len(found):,} picture{'s' if len(found) > 1 else ''} of {path}")
+    seed = drawn.seed if drawn else None
+    return PictureSet(_names(files, path), pixels, description, photographs=False, seed=seed)
+
+
+def _described(taken: int, count: int, description: str) -> str:
+    return description if taken == count else f"{taken} of the {description}"
+
+
+def _names(files: list[Path], path: Path) -> tuple[str, ...]:
+    """What to call each of `files`, found at `path`: where it is, seen from the folder or the list."""
+    folder = path if path.is_dir() else path.parent
+    return tuple(str(file.relative_to(folder) if file.is_relative_to(folder) else file) for file in files)

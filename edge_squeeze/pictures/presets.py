@@ -1,0 +1,144 @@
+"""Which preprocessing a network was trained with: that of published weights, common presets, or a file's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_squeeze.errors import UsageError, unknown
+from edge_squeeze.files.decoding import decode
+from edge_squeeze.files.reading import read_json
+from edge_squeeze.pictures.preprocessing import CROP, RESIZES, STRETCH, Normalisation, Preprocessing
+
+LARGEST_FILE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A common way to scale pixels, in colour and, where there is such a thing, in grey."""
+
+    colour: Normalisation
+    grey: Normalisation | None = None
+
+
+# caffe, torch and tf are the modes of keras.applications' preprocess_input. The mean of its caffe is not the rounded
+# one of the published SqueezeNets (below).
+PRESETS = {
+    "caffe": Preset(Normalisation("bgr", (103.939, 116.779, 123.68))),
+    "torch": Preset(Normalisation("rgb", (123.675, 116.28, 103.53), (1 / 58.395, 1 / 57.12, 1 / 57.375))),
+    "tf": Preset(Normalisation("rgb", (127.5,) * 3, (1 / 127.5,) * 3), Normalisation("grey", (127.5,), (1 / 127.5,))),
+    "unit": Preset(Normalisation("rgb", scale=(1 / 255,) * 3), Normalisation("grey", (0.0,), (1 / 255,))),
+    "raw": Preset(Normalisation(), Normalisation("grey", (0.0,), (1.0,))),
+}
+
+
+def preset(name: str, size: tuple[int, int], channels: int = 3, resize: str = CROP) -> Preprocessing:
+    """The preset `name` for pictures of `size` (height, width); UsageError if there is none for `channels`.
+
+    `resize` is crop (the short side to that of the network), stretch, or the pixels of the short side before the crop.
+    """
+    if name not in PRESETS:
+        raise unknown("preprocessing", name, PRESETS)
+    row = PRESETS[name]
+    baked = row.colour if channels == row.colour.channels else row.grey
+    if baked is None:
+        choices = ", ".join(known for known, one in PRESETS.items() if one.grey)
+        raise UsageError(f"Preprocessing {name!r} is for colour, and the network takes grey. Choices: {choices}.")
+    if resize not in RESIZES and not resize.isdecimal():
+        raise UsageError(f"resize must be {', '.join(RESIZES)} or a number of pixels, got {resize!r}.")
+    rule, short_side = (resize, max(size)) if resize in RESIZES else (CROP, int(resize))
+    return Preprocessing(short_side, size, rule, baked=baked)
+
+
+def squeezenet_caffe(size: tuple[int, int]) -> Preprocessing:
+    """Preprocessing of the SqueezeNets trained in Caffe (both published ImageNet sets): 256 -> 227, BGR minus the mean.
+
+    Source: github.com/forresti/SqueezeNet, train_val.prototxt. Other input sizes keep the ratio of 256 to 227.
+    """
+    return Preprocessing(round(max(size) * 256 / 227), size, baked=Normalisation("bgr", (104.0, 117.0, 123.0)))
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What the weights of one origin want: a size where none is asked for, and a preprocessing for every size."""
+
+    input_size: int
+    preprocessing: Callable[[tuple[int, int]], Preprocessing]
+
+
+# Origin of a SqueezeNet's weights (weight_files.py tells it) -> what they were trained with.
+CONVENTIONS = {
+    "caffe": Convention(227, squeezenet_caffe),
+    "torchvision": Convention(224, lambda size: preset("torch", size, resize=str(round(max(size) * 256 / 224)))),
+}
+
+
+def check_choice(choice: str) -> None:
+    """Raise UsageError if `choice` is neither one of PRESETS nor a file."""
+    if choice not in PRESETS and not Path(choice).is_file():
+        raise UsageError(f"{unknown('preprocessing', choice, PRESETS)} Or give a file: there is none called {choice}.")
+
+
+def choose(choice: str, size: tuple[int, int], channels: int = 3, resize: str | None = None) -> Preprocessing:
+    """The preprocessing that `choice` names: one of PRESETS, or a JSON file; UsageError if it does not fit the network.
+
+    A file holds what `preprocessing` in model.json holds; `short_side` and `crop` default to the network's size.
+    `resize` is that of `preset`, and only for those.
+    """
+    check_choice(choice)
+    if choice in PRESETS:
+        return preset(choice, size, channels, resize or CROP)
+    if resize is not None:
+        raise UsageError(f"--resize does not apply to {choice}: a file says itself how pictures are resized.")
+    path = Path(choice)
+    found = _read(path, size)
+    if found.size != size:
+        raise UsageError(f"{path}: the network takes pictures of {size}, this preprocessing gives {found.size}.")
+    if found.baked.channels != channels:
+        raise UsageError(f"{path}: the network takes {channels} channels, the order {found.baked.order} gives others.")
+    return found
+
+
+def _read(path: Path, size: tuple[int, int]) -> Preprocessing:
+    content = read_json(path, LARGEST_FILE)
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} must hold an object of {', '.join(_keys(Preprocessing))}.")
+    _check_keys(content, Preprocessing, ("baked",), str(path))
+    _check_keys(content["baked"], Normalisation, _keys(Normalisation), f"{path}: baked")
+    content = {"short_side": max(size), "crop": list(size), **content}
+    decoded = decode(Preprocessing, content, str(path))
+    assert isinstance(decoded, Preprocessing)
+    return decoded
+
+
+def _keys(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def _check_keys(content: Any, kind: type, required: Iterable[str], where: str) -> None:
+    """Raise UsageError for a key that `kind` has not, or one of `required` that is missing.
+
+    A file that a person wrote: what is misspelt would silently be left at its default.
+    """
+    if not isinstance(content, dict):
+        raise UsageError(f"{where} must be an object of {', '.join(_keys(kind))}.")
+    for key in content:
+        if key not in _keys(kind):
+            raise UsageError(f"{where}: {unknown('key', key, _keys(kind))}")
+    if missing := [key for key in required if key not in content]:
+        raise UsageError(f"{where} lacks {', '.join(missing)}.")
+
+
+def describe(preprocessing: Preprocessing) -> str:
+    """One line for a user to check: what happens to a picture."""
+    height, width = preprocessing.crop
+    baked = preprocessing.baked
+    mean, scale = (", ".join(f"{value:.4g}" for value in values) for values in (baked.mean, baked.scale))
+    pad = f", padded by {preprocessing.pad}" if any(preprocessing.pad) else ""
+    resize = f"short side to {preprocessing.short_side}, centre crop {height} x {width}"
+    if preprocessing.resize == STRETCH:
+        resize = f"stretched to {height} x {width}"
+    return f"{resize}{pad}; {baked.order.upper()}, (value - ({mean})) x ({scale})"

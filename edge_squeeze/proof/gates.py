@@ -1,0 +1,191 @@
+"""How far a file may be from its original: a row of gates for each format and precision, with the reason of each.
+
+Figures in the reasons were measured on SqueezeNet 1.0 and 1.1 with their ImageNet weights, and where it was the worst
+on a MobileNetV2 (docs/parity.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from edge_squeeze.errors import UsageError
+from edge_squeeze.proof.parity import ENOUGH_PICTURES, Parity, wilson
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A limit on one figure of Parity, and why it is where it is."""
+
+    metric: str
+    limit: float
+    at_least: bool
+    reason: str
+
+    def holds(self, value: float) -> bool:
+        """Is `value` on the right side? NaN never is."""
+        return value >= self.limit if self.at_least else value <= self.limit
+
+    def __str__(self) -> str:
+        return f"{self.metric} {'>=' if self.at_least else '<='} {self.limit:g}"
+
+
+def at_least(metric: str, limit: float, reason: str) -> Gate:
+    """A gate that a figure must reach."""
+    return Gate(metric, limit, at_least=True, reason=reason)
+
+
+def at_most(metric: str, limit: float, reason: str) -> Gate:
+    """A gate that a figure must not exceed."""
+    return Gate(metric, limit, at_least=False, reason=reason)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One gate held against a measured figure; for a failed one, the picture that is worst by it."""
+
+    gate: Gate
+    value: float
+    passed: bool
+    worst_picture: str | None = None
+
+    def __str__(self) -> str:
+        worst = f"; worst picture: {self.worst_picture}" if self.worst_picture else ""
+        return f"{self.gate.metric} is {self.value:.4g}, required {self.gate}{worst} ({self.gate.reason})"
+
+
+def judge(parity: Parity, gates: Sequence[Gate], names: Sequence[str]) -> list[Judgement]:
+    """Each of `gates` held against `parity`, the pictures being called `names` [N]."""
+    judgements = []
+    for gate in gates:
+        value = float(getattr(parity, gate.metric))
+        passed = gate.holds(value)
+        judgements.append(Judgement(gate, value, passed, None if passed else worst(parity, gate.metric, names)))
+    return judgements
+
+
+def worst(parity: Parity, metric: str, names: Sequence[str]) -> str:
+    """The picture that is worst by `metric`, or by cosine where several tie or the metric has no value per picture."""
+    cosines = np.array(parity.per_picture["cosine"])
+    values = np.array(parity.per_picture.get(metric, parity.per_picture["max_abs"]))
+    badness = values if metric not in ("cosine", "top1_agreement", "top5_agreement") else -values
+    order = np.lexsort((cosines, -np.nan_to_num(badness, nan=np.inf)))
+    return names[int(order[0])]
+
+
+COUNTED = "top1_agreement"  # the figure that is a count of pictures
+
+
+def gates_of_part(gates: Sequence[Gate], count: int) -> list[Gate]:
+    """`gates` for a part of the pictures, `count` of them: agreement may be as low as chance makes it in so few."""
+    return [_of_part(gate, count) if gate.metric == COUNTED else gate for gate in gates]
+
+
+def _of_part(gate: Gate, count: int) -> Gate:
+    fewest = next(k for k in range(count + 1) if k / count >= gate.limit or wilson(k, count)[1] >= gate.limit)
+    chance = f"{fewest} of {count} pictures can come of {gate.limit:g} (Wilson's 95 % interval)"
+    return replace(gate, limit=fewest / count, reason=f"{gate.reason}; {chance}")
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far golden scores may be off within one kernel family, and why."""
+
+    limit: float
+    reason: str
+
+
+SAME_ARITHMETIC = (
+    at_most("max_abs", 1e-5, "float32 sums in another order: 5e-6 measured; wrong channels or mean give 0.6 and more"),
+    at_least("top1_agreement", 1.0, "two classes would have to be within 1e-5 of each other to swap"),
+)
+
+OWN_ARITHMETIC = (
+    at_most("max_abs", 1e-4, "float32 sums in another order: 7.5e-6 measured on MobileNetV2, EfficientNetB0 and "
+            "ResNet50V2, 5e-5 on inputs far larger than a network was trained on"),
+    at_least("top1_agreement", 1.0, "two classes would have to be within 1e-4 of each other to swap"),
+)  # fmt: skip
+
+HALF_WEIGHTS = (
+    at_most(
+        "distance",
+        0.03,
+        "weights rounded to 11 bits: 0.0008 to 0.004 measured; wrong channels or mean give 0.36 to 0.61",
+    ),
+    at_least("top1_agreement", 0.99, "1 of 500 pictures had two classes close enough to swap"),
+)
+
+HALF_WEIGHTS_SMOKE = (
+    HALF_WEIGHTS[0],
+    at_least("top1_agreement", 0.95, "one near tie among few pictures is no defect; the other gate sees those"),
+)
+
+FLOAT_GOLDEN = Tolerance(
+    1e-4, "tflite-runtime and LiteRT differ by 2e-6 on x86; wrong channels or mean give 0.6 and more"
+)
+
+FLOAT16_GOLDEN = Tolerance(
+    0.05, "cores that add in half precision (ARMv8.2) differ by up to 0.030 (emulated); wrong channels or mean by 0.6"
+)
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a file of one format and precision must reach."""
+
+    smoke: tuple[Gate, ...]  # on built-in crops, or on too few pictures to say more
+    full: tuple[Gate, ...]  # on ENOUGH_PICTURES of the user's
+    golden: Tolerance
+    own: tuple[Gate, ...] | None = None  # for a model of the user's, where they differ
+
+    def of(self, pictures: int, photographs: bool, *, own: bool) -> tuple[Gate, ...]:  # noqa: FBT001 - one of a pair
+        """The gates for so many pictures, `photographs` being crops of the built-in ones; `own`: a user's model."""
+        if own and self.own is not None:
+            return self.own
+        return self.smoke if photographs or pictures < ENOUGH_PICTURES else self.full
+
+    def records(self, *, own: bool) -> dict[str, list[dict[str, Any]]]:
+        """Both sets of gates, for model.json."""
+        kinds = {"crops": self.of(0, photographs=True, own=own), "pictures": self.of(ENOUGH_PICTURES, False, own=own)}
+        return {kind: [asdict(gate) for gate in gates] for kind, gates in kinds.items()}
+
+
+GATES = {
+    ("tflite", "float32"): Gates(SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN, OWN_ARITHMETIC),
+    ("tflite", "float16"): Gates(HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT_GOLDEN),
+    ("tflite", "dynamic"): Gates(
+        smoke=(
+            at_least("cosine", 0.97, "SqueezeNets give 0.990 and more; wrong channels or mean 0.79 at most"),
+            at_least("top1_agreement", 0.80, "SqueezeNets give 0.95 and more; wrong channels or mean 0.60 at most"),
+        ),
+        full=(
+            at_least("cosine", 0.97, "SqueezeNets give 0.990 and more; wrong channels or mean 0.79 at most"),
+            at_least("top1_agreement", 0.88, "as for int8, whose weights it has; SqueezeNets give 0.94 and more"),
+        ),
+        golden=Tolerance(0.05, "an allowance: activations are rounded anew per picture; on emulated ARM64 by 0.029"),
+    ),
+    ("tflite", "int8"): Gates(
+        smoke=(
+            at_least("cosine", 0.95, "SqueezeNets give 0.972 and more; noise, wrong channels or mean 0.79 at most"),
+            at_least("top1_agreement", 0.70, "SqueezeNets give 0.78 and more; wrong channels or mean 0.60 at most"),
+        ),
+        full=(
+            at_least("cosine", 0.95, "SqueezeNets give 0.972 and more; noise, wrong channels or mean 0.79 at most"),
+            at_least("top1_agreement", 0.88, "SqueezeNets give 0.92 and more on 500 crops; with noise 0.34 and less"),
+        ),
+        golden=Tolerance(1.5 / 256, "a step of the int8 scores; 0 measured within a family on x86 and emulated ARM64"),
+    ),
+    ("onnx", "float32"): Gates(SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN, OWN_ARITHMETIC),
+    ("onnx", "float16"): Gates(HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT16_GOLDEN),
+}
+
+
+def find(format_name: str, precision: str) -> Gates:
+    """The gates for that format and precision; UsageError if this version has none."""
+    if (format_name, precision) not in GATES:
+        known = ", ".join(map(" ".join, GATES))
+        raise UsageError(f"There are no gates for {format_name} {precision}. Required: one of {known}.")
+    return GATES[format_name, precision]

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edge_squeeze
+from edge_squeeze.converters.export import Exported
+from edge_squeeze.converters.formats import to_tflite
+from edge_squeeze.converters.formats.tracing import signature, traceable
+from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.converters.quantization import calibration
+from edge_squeeze.converters.rewrites import normalization
+from edge_squeeze.engines import runner
+from edge_squeeze.errors import ConversionError, UsageError
+from edge_squeeze.files.decoding import decode
+from edge_squeeze.models.original import Original
+from edge_squeeze.pictures.loading import PictureSet
+from edge_squeeze.pictures.photographs import photograph_crops
+
+CROPS = photograph_crops(4, (227, 227), seed=7)
+
+
+def stock_int8(model: object, pixels: np.ndarray) -> bytes:
+    """The int8 file as TensorFlow's documentation says to make it."""
+    import tensorflow as tf
+
+    traced = traceable(model, "probabilities").get_concrete_function(signature(model, "float32", 1))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], None)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([picture[None].astype(np.float32)] for picture in pixels)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.uint8
+    return bytes(converter.convert())
+
+
+def test_ranges_in_two_steps_give_the_stock_quantisers_scores(original_11: Original) -> None:
+    baked, _ = normalization.bake(original_11.model, original_11.preprocessing.baked)
+    ranges = to_tflite.measure_ranges(baked, CROPS.pixels)
+    ours = to_tflite.int8(baked, options=ConvertOptions(ranges=ranges))
+    scores = [runner.open_runner(data, "tflite").run(CROPS.pixels) for data in (ours, stock_int8(baked, CROPS.pixels))]
+    np.testing.assert_array_equal(*scores)
+
+
+def test_ranges_are_named_after_layers_and_hold_what_the_layers_give(original_11: Original) -> None:
+    import keras
+
+    baked, _ = normalization.bake(original_11.model, original_11.preprocessing.baked)
+    ranges = to_tflite.measure_ranges(baked, CROPS.pixels)
+    assert ranges["input"] == (0.0, 255.0)
+    names = ["conv1", "fire5_concat", "conv10"]
+    probe = keras.Model(baked.inputs, [baked.get_layer(name).output for name in names])
+    for name, values in zip(names, probe({"image": CROPS.pixels.astype(np.float32)}), strict=True):
+        np.testing.assert_allclose(ranges[name], (np.min(values), np.max(values)), rtol=1e-4, atol=1e-3)
+
+
+def test_int8_without_ranges_is_refused(original_11: Original) -> None:
+    with pytest.raises(ConversionError, match="needs calibration ranges"):
+        to_tflite.int8(original_11.model, options=ConvertOptions())
+    with pytest.raises(UsageError, match=r"no range for .*conv1"):
+        to_tflite.int8(original_11.model, options=ConvertOptions(ranges={"output": (0, 1)}))
+
+
+def test_calibration_json_stands_for_the_pictures(exported_11: dict[str, Exported], tmp_path: Path) -> None:
+    first = exported_11["tflite-int8"]
+    source = first.folder / "calibration.json"
+    content = json.loads(source.read_text())
+    assert content["count"] == len(content["pictures"]) == 100
+    (again,) = edge_squeeze.export(precision="int8", calibration=source, out=tmp_path)
+    np.testing.assert_array_equal(*(golden(one) for one in (first, again)))
+    assert json.loads((again.folder / "calibration.json").read_text()) == content
+
+
+def golden(one: Exported) -> np.ndarray:
+    return np.frombuffer((one.folder / "golden" / "scores-xnnpack.f32").read_bytes(), "<f4")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("variant", "squeezenet1.0", "made for another model"),
+        ("weights_sha256", "0" * 64, "made for another model"),
+        ("ranges", {"conv1": [3.0, 1.0]}, "finite float32, smallest first"),
+        ("ranges", {"conv1": [0.0, 1e300]}, "finite float32, smallest first"),
+        ("ranges", {"conv1": [3.0]}, "must have 2 entries"),
+        ("count", None, "count must be int"),
+    ],
+)
+def test_a_calibration_that_does_not_fit_is_refused(
+    exported_11: dict[str, Exported], original_11: Original, tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    content = json.loads((exported_11["tflite-int8"].folder / "calibration.json").read_text())
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({**content, key: value}))
+    with pytest.raises(UsageError, match=message):
+        edge_squeeze.export(precision="int8", calibration=path, out=tmp_path / "out")
+
+
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
+
+
+def as_set(pixels: np.ndarray, *, photographs: bool = False) -> PictureSet:
+    return PictureSet(tuple(f"picture {i}" for i in range(len(pixels))), pixels, "", photographs)
+
+
+def test_lint_has_nothing_to_say_about_enough_good_pictures() -> None:
+    assert calibration.lint(as_set(photograph_crops(12, (64, 64), 1).pixels)) == []
+
+
+@pytest.mark.parametrize(
+    ("pixels", "finding"),
+    [
+        (noise(), "picture 0 looks like noise"),
+        (np.full((2, 64, 64, 3), 128, np.uint8), r"picture 0 \(and 1 more\) is blank"),
+        (np.repeat(CROPS.pixels[:1], 2, axis=0), "is there more than once"),
+        (CROPS.pixels[:3], "calibrated on 3 pictures, at least 50"),
+    ],
+)
+def test_lint_names_what_is_wrong(pixels: np.ndarray, finding: str) -> None:
+    findings = calibration.lint(as_set(pixels))
+    assert [found for found in findings if re.search(finding, found)]
+
+
+def test_lint_says_what_five_photographs_cost() -> None:
+    pictures = as_set(CROPS.pixels, photographs=True)
+    assert "94.0 % agreement with float32 instead of 94.4 %" in calibration.lint(pictures, "squeezenet1.1")[0]
+    assert "ImageNet" not in calibration.lint(pictures)[0]
+
+
+def test_pictures_that_serve_twice_are_told(exported_11: dict[str, Exported]) -> None:
+    content = json.loads((exported_11["tflite-int8"].folder / "calibration.json").read_text())
+    record = decode(calibration.CalibrationRecord, content, "calibration.json")
+    assert calibration.overlap(record, CROPS) == []
+    photographs = photograph_crops(
+        calibration.CROPS_PER_PHOTOGRAPH, (227, 227), calibration.SEED, calibration.SMALLEST_CROP
+    )
+    assert calibration.overlap(record, photographs)[0].startswith("100 of the 100 pictures of the proof")
+
+
+def test_photographs_do_not_look_like_noise() -> None:
+    assert not any(calibration._is_noise(picture) for picture in CROPS.pixels)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_picture_without_neighbours_is_judged_without_a_warning() -> None:
+    assert not calibration._is_noise(CROPS.pixels[0, :1])
+
+
+def test_sources_are_read_before_tensorflow_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_squeeze.models.original.load_tensorflow", lambda: pytest.fail("loaded"))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.jpg").write_text("no picture")
+    (tmp_path / "empty").mkdir()
+    for source in ("empty", "broken", "missing", "missing.json"):
+        with pytest.raises(UsageError, match=source):
+            edge_squeeze.export(precision="int8", calibration=tmp_path / source, out=tmp_path / "out")

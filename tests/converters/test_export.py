@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edge_squeeze
+from edge_squeeze.artifact import folder as artifact
+from edge_squeeze.artifact.manifest import FOLD_NORMALISATION
+from edge_squeeze.converters import conformance, targets
+from edge_squeeze.converters.export import Exported
+from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.converters.rewrites import normalization
+from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.engines import runner
+from edge_squeeze.errors import ConversionError, UsageError
+from edge_squeeze.inspection.inspector import inspect
+from edge_squeeze.models.original import Original
+from edge_squeeze.pictures.loading import load_folder
+from edge_squeeze.pictures.photographs import photograph_crops
+
+CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
+FLOAT32 = ["tflite-float32", "onnx-float32"]
+# Of the 1,235,496 float32 weights: half for float16, a quarter and a little for int8.
+LARGEST = {"float32": 1.02, "float16": 0.52, "dynamic": 0.28, "int8": 0.29}
+FILES = {"model.json", "labels.txt", "parity.json", "golden/picture.png", "golden/pixels.rgb"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_real_weights_pass_their_gates(exported_11: dict[str, Exported], name: str) -> None:
+    proof = exported_11[name].proof
+    assert proof.verdict == "pass", proof.failures
+    assert len(proof.pictures) >= 32
+    assert proof.judgements
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_real_weights_of_10_pass_their_gates(exported_10: dict[str, Exported], name: str) -> None:
+    proof = exported_10[name].proof
+    assert proof.verdict == "pass", proof.failures
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_artifact_is_complete(exported_11: dict[str, Exported], name: str) -> None:
+    one = artifact.load(exported_11[name].folder)
+    found = {str(p.relative_to(one.folder)) for p in one.folder.rglob("*") if p.is_file()}
+    expected = FILES | {one.manifest.file.name} | {entry.file for entry in one.manifest.golden.scores.values()}
+    assert found == expected | ({"calibration.json"} if one.manifest.quantizer else set())
+    assert one.labels()[285] == "Egyptian cat"
+    assert len(one.model()) == one.manifest.file.size_bytes
+    assert len(one.model()) <= LARGEST[one.manifest.precision] * 4 * one.manifest.parameters
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_is_what_its_name_says(exported_11: dict[str, Exported], name: str) -> None:
+    one = artifact.load(exported_11[name].folder)
+    found = inspect(one.model(), one.manifest.format)
+    quantised = one.manifest.precision == "int8"
+    assert [(t.name, t.shape, t.dtype) for t in found.inputs] == [
+        ("image", (1, 227, 227, 3), "uint8" if quantised else "float32")
+    ]
+    assert [(t.name, t.shape) for t in found.outputs] == [("probabilities", (1, 1000))]
+    assert not found.custom_operators
+    assert sum(found.weight_types.values()) == 26
+    if quantised:
+        assert (found.inputs[0].scale, found.inputs[0].zero_point) == (1.0, 0)
+        assert "float32" not in found.tensor_types
+
+
+def test_transposes_left_over_are_counted(exported_11: dict[str, Exported]) -> None:
+    assert exported_11["onnx-float32"].manifest.graph.transposes == 1  # NHWC pictures, NCHW convolutions
+    assert exported_11["tflite-float32"].manifest.graph.transposes == 0
+
+
+@pytest.mark.parametrize("options", [{"layout": "nchw"}, {"dynamic_batch": True}, {"io": "uint8"}, {"opset": 13}])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_onnx_options_are_proven_too(tmp_path: Path, options: dict[str, object], precision: str) -> None:
+    (one,) = edge_squeeze.export(format="onnx", precision=precision, out=tmp_path, **options)  # type: ignore[arg-type]
+    assert one.proof.verdict == "pass", one.proof.failures
+    assert one.manifest.graph.transposes == (0 if "layout" in options else 1)
+    assert one.manifest.graph.opset == options.get("opset", 17)
+    if "dynamic_batch" in options:
+        assert one.manifest.input.shape == (None, 227, 227, 3)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("io", ["uint8", "int8", "float32"])
+def test_tflite_input_types_are_proven_too(tmp_path: Path, precision: str, io: str) -> None:
+    if io not in targets.find("tflite", precision).ios:
+        with pytest.raises(UsageError, match="has no --io"):
+            edge_squeeze.export(precision=precision, io=io, out=tmp_path)
+        return
+    (one,) = edge_squeeze.export(precision=precision, io=io, out=tmp_path)
+    assert one.proof.verdict == "pass", one.proof.failures
+    assert one.manifest.input.dtype == io
+
+
+def test_baked_preprocessing_equals_the_original(original_11: Original) -> None:
+    baked, done = normalization.bake(original_11.model, original_11.preprocessing.baked)
+    assert done == [FOLD_NORMALISATION]
+    crops = photograph_crops(4, (227, 227), seed=9).pixels
+    got = np.asarray(baked(crops.astype(np.float32), training=False))
+    assert np.abs(got - original_11.run(crops)).max() <= 1e-5
+
+
+def test_a_file_that_lies_about_itself_is_refused(exported_11: dict[str, Exported]) -> None:
+    dynamic = artifact.load(exported_11["tflite-dynamic"].folder).model()
+    (order,), _ = targets.plan(["tflite"], ["int8"], ConvertOptions())
+    with pytest.raises(ConversionError) as caught:
+        conformance.check(inspect(dynamic, "tflite"), order, (227, 227), 1000)
+    message = str(caught.value)
+    assert "('image', (1, 227, 227, 3), 'uint8')" in message
+    assert "no float tensors" in message
+
+
+@pytest.mark.slow
+def test_exports_are_the_same_each_time(command_line: CommandLine, tmp_path: Path) -> None:
+    hashes = []
+    for out in ("first", "second"):
+        done = command_line("export", "--format", "all", "--precision", "all", "--out", out)
+        assert done.returncode == 0, done.stderr
+        folders = sorted((tmp_path / out).iterdir())
+        assert len(folders) == len(TARGETS)
+        hashes.append([artifact.load(folder).manifest.file.sha256 for folder in folders])
+    assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_what_a_layer_computes_is_called_like_it(exported_11: dict[str, Exported], precision: str) -> None:
+    import tflite
+
+    model = tflite.Model.GetRootAs(artifact.load(exported_11[f"tflite-{precision}"].folder).model(), 0)
+    graph = model.Subgraphs(0)
+    outputs = {graph.Tensors(graph.Operators(i).Outputs(0)).Name().decode() for i in range(graph.OperatorsLength())}
+    assert {"conv1", "pool1", "fire2_squeeze1x1", "fire9_concat", "conv10", "pool10", "probabilities"} <= outputs
+
+
+def test_random_weights_are_never_called_proven(tmp_path: Path) -> None:
+    (one,) = edge_squeeze.export(weights="random", seed=3, classes=10, input_size=64, out=tmp_path)
+    assert one.manifest.name == "squeezenet1.1-tflite-float32-random-classes-10-input-size-64"
+    assert (one.proof.verdict, one.proof.reason) == ("unproven", "untrained weights")
+    assert one.manifest.parity.verdict == "unproven"
+    assert one.manifest.weights.seed == 3
+
+
+def test_parity_json_holds_every_picture(exported_11: dict[str, Exported]) -> None:
+    one = exported_11["tflite-int8"]
+    content = json.loads((one.folder / "parity.json").read_text())
+    (pictures,) = content["sets"]
+    assert content["verdict"] == "pass"
+    assert len(pictures["figures"]["per_picture"]) == len(one.proof.pictures) == 40
+    assert all(gate["passed"] for gate in pictures["gates"])
+
+
+@pytest.mark.parametrize("name", FLOAT32)
+@pytest.mark.parametrize("variant", ["exported_11", "exported_10"])
+def test_float32_agrees_on_imagenet(
+    request: pytest.FixtureRequest, imagenet_pictures: Path, variant: str, name: str
+) -> None:
+    one = request.getfixturevalue(variant)[name]
+    found = edge_squeeze.verify(one.folder, images=imagenet_pictures)
+    assert found.proof is not None
+    assert found.proof.parity.top1_agreement == 1
+    assert found.proof.parity.max_abs <= 2e-5
+
+
+@pytest.mark.parametrize(("variant", "agreement"), [("squeezenet1.1", 0.90), ("squeezenet1.0", 0.86)])
+def test_int8_keeps_its_accuracy_on_pictures_it_was_not_calibrated_on(
+    tmp_path: Path, imagenet_pictures: Path, deep_compression_file: Path, variant: str, agreement: float
+) -> None:
+    """100 pictures leave an interval of about 5 points around the 95 and 92 % that 800 pictures give."""
+    truth = {row["file"]: int(row["class_index"]) for row in csv.DictReader((imagenet_pictures / "labels.csv").open())}
+    for i, name in enumerate(sorted(truth)):
+        folder = tmp_path / ("calibration" if i % 2 == 0 else "test")
+        folder.mkdir(exist_ok=True)
+        (folder / name).symlink_to(imagenet_pictures / name)
+    weights = "imagenet" if variant == "squeezenet1.1" else deep_compression_file
+    both = edge_squeeze.export(
+        variant, precision="float32,int8", weights=weights,
+        calibration=tmp_path / "calibration", images=tmp_path / "test", out=tmp_path / "out",
+    )  # fmt: skip
+    float32, int8 = (one.proof for one in both)
+    assert int8.parity.top1_agreement >= agreement
+    pictures = load_folder(tmp_path / "test", both[0].manifest.preprocessing)
+    expected = np.array([truth[name] for name in pictures.names])
+    accuracy = [np.mean(scores(one, pictures.pixels).argmax(axis=1) == expected) for one in both]
+    assert accuracy[0] >= 0.5
+    assert accuracy[1] >= accuracy[0] - 0.05
+    assert float32.verdict == int8.verdict == "pass"
+
+
+def scores(one: Exported, pixels: np.ndarray) -> np.ndarray:
+    loaded = artifact.load(one.folder)
+    return runner.open_runner(loaded.model(), loaded.manifest.format).run(pixels)
+
+
+# Negative controls: each damage below must be caught by every precision's gates.
+
+
+def swapped_channels(model: object, normalisation: object) -> object:
+    return normalization.bake(model, dataclasses.replace(normalisation, order="rgb"))  # type: ignore[type-var]
+
+
+def without_mean(model: object, normalisation: object) -> object:
+    return normalization.bake(model, dataclasses.replace(normalisation, mean=(0, 0, 0)))  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("damage", [swapped_channels, without_mean])
+def test_wrong_preprocessing_fails_every_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: object) -> None:
+    monkeypatch.setattr("edge_squeeze.converters.export.bake", damage)
+    for one in edge_squeeze.export(format="all", precision="all", out=tmp_path):
+        assert one.proof.verdict == "fail", one.manifest.name
+        assert "worst picture: " in one.proof.reason
+        assert artifact.load(one.folder).manifest.parity.verdict == "fail"  # the evidence is kept
+
+
+def test_calibrating_on_noise_fails_the_gate(tmp_path: Path, command_line: CommandLine) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    (tmp_path / "noise").mkdir()
+    for i in range(100):
+        Image.fromarray(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(tmp_path / "noise" / f"{i:03}.png")
+    done = command_line("export", "--precision", "int8", "--calibration", "noise")
+    assert done.returncode == 3
+    assert "looks like noise" in done.stderr
+    assert "top1_agreement is" in done.stdout
+    assert "worst picture: " in done.stdout
+    assert artifact.load(tmp_path / "out" / "squeezenet1.1-tflite-int8").manifest.parity.verdict == "fail"

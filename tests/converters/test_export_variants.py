@@ -1,0 +1,147 @@
+"""Every row and option of the table goes into every file format, and is found again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import edge_squeeze
+from edge_squeeze.artifact import folder as artifact
+from edge_squeeze.artifact.manifest import WeightsRecord
+from edge_squeeze.errors import UsageError
+from edge_squeeze.inspection.inspector import inspect
+from edge_squeeze.models.original import Original
+from edge_squeeze.networks import arithmetic
+from edge_squeeze.networks.architecture import architecture
+from edge_squeeze.networks.design import Design, Network
+from edge_squeeze.pictures.presets import preset
+from edge_squeeze.reporting import Silent
+from edge_squeeze.weight_files import npz_files
+
+CASES = [
+    ("squeezenet-composable", Design("complex", squeeze_ratio=0.5)),
+    ("squeezenet-lab", Design(pct_3x3=0.25)),
+]
+MORE_CASES = [
+    ("squeezenet-mlt", Design()),
+    ("squeezenet-composable", Design()),
+    ("squeezenet-composable", Design("simple")),
+    ("squeezenet1.0", Design("complex", base_e=32, incr_e=32)),
+]
+
+
+@pytest.mark.parametrize(
+    ("variant", "design"),
+    [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE_CASES)],
+    ids=lambda one: getattr(one, "suffix", one),
+)
+def test_a_network_is_exported_and_found_again(tmp_path: Path, variant: str, design: Design) -> None:
+    options = {"weights": "random", "classes": 5, "input_size": 64, "design": design}
+    options |= {"format": "all", "precision": "float32,int8"}
+    exported = edge_squeeze.export(variant, **options, out=tmp_path)  # type: ignore[arg-type]
+    assert len(exported) == 3
+    arch = architecture(variant, 5, 64, design=design)
+    for one in exported:
+        assert one.folder.name.startswith(f"{variant}-{one.manifest.format}-{one.manifest.precision}-random-classes-5")
+        assert design.suffix in one.folder.name
+        assert one.manifest.output.content == ("logits" if variant == "squeezenet-lab" else "probabilities")
+        assert one.manifest.parameters == arithmetic.parameters(arch)
+        held = inspect(artifact.load(one.folder).model(), one.manifest.format)
+        assert held.macs == arithmetic.macs(arch)  # counted in the file
+        found = edge_squeeze.verify(one.folder)
+        assert found.golden.passed
+        assert found.proof is not None  # the original was built again, as the design says
+        assert found.proof.parity.max_abs < (1e-5 if one.manifest.precision == "float32" else 0.2)
+        assert found.proof.verdict == "unproven"
+
+
+def weights_file(folder: Path, seed: int) -> Path:
+    """Weights as a training leaves them, the names of the classes beside them."""
+    folder.mkdir()
+    network = edge_squeeze.build("squeezenet-lab", weights="random", classes=2, seed=seed)
+    layers = {layer.name: tuple(layer.get_weights()) for layer in network.layers if layer.weights}
+    told = npz_files.write(layers, preset("unit", (32, 32)), Network("squeezenet-lab"))
+    (folder / "weights.npz").write_bytes(told)
+    (folder / "labels.txt").write_text("cat\ndog\n")
+    return folder / "weights.npz"
+
+
+def test_artifacts_of_other_weights_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else files of two trainings would stand side by side, and be compared."""
+    first, second = (weights_file(tmp_path / name, seed) for seed, name in enumerate(("first", "second")))
+    (one,) = edge_squeeze.export("squeezenet-lab", weights=first, out=tmp_path / "out")
+    held = (one.folder / "model.json").read_bytes()
+    with pytest.raises(UsageError, match=r"was made from .*first/weights.npz, not from .*second/weights.npz. Move it"):
+        edge_squeeze.export("squeezenet-lab", weights=second, precision="all", out=tmp_path / "out")
+    assert (one.folder / "model.json").read_bytes() == held
+    first.write_bytes(second.read_bytes())  # trained again
+    monkeypatch.chdir(first.parent)
+    (again,) = edge_squeeze.export("squeezenet-lab", weights="weights.npz", out=tmp_path / "out")
+    assert again.folder == one.folder
+    assert again.manifest.weights.sha256 != one.manifest.weights.sha256
+
+
+def test_names_that_lie_beside_the_weights_are_not_forgotten(tmp_path: Path) -> None:
+    class Heard(Silent):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    weights = weights_file(tmp_path / "trained", 0)
+    for labels, told in ((None, 1), (weights.with_name("labels.txt"), 0)):
+        Heard.notes.clear()
+        edge_squeeze.export("squeezenet-lab", weights=weights, labels=labels, out=tmp_path / "out", reporter=Heard())
+        assert sum("classes are numbered; --labels" in note for note in Heard.notes) == told
+
+
+def test_large_pictures_are_scored_one_by_one() -> None:
+    asked: list[int] = []
+
+    class Model:
+        input_shape = (None, None, None, 3)
+
+        def __call__(self, batch: np.ndarray, *, training: bool) -> np.ndarray:
+            assert not training
+            asked.append(len(batch))
+            return np.zeros((len(batch), 2), np.float32)
+
+    for side, expected in ((227, [8, 1]), (512, [8, 1]), (1024, [2, 2, 2, 2, 1]), (2048, [1] * 9)):
+        asked.clear()
+        shown = np.zeros((9, side, side, 3), np.uint8)
+        Original(Model(), preset("unit", (side, side)), WeightsRecord("random", "", trained=False)).run(shown)
+        assert asked == expected
+
+
+def test_an_artifact_of_a_design_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    (one,) = edge_squeeze.export("squeezenet-lab", weights="random", out=tmp_path)
+    file = one.folder / "model.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "design": {"squeeze_ratio": 0.0}}))
+    assert artifact.load(one.folder).manifest.design.squeeze_ratio == 0
+    with pytest.raises(UsageError, match="squeeze_ratio must be"):
+        edge_squeeze.verify(one.folder, original=file)
+
+
+def test_a_calibration_of_another_design_is_refused(tmp_path: Path) -> None:
+    options = {"weights": "random", "classes": 5, "input_size": 64, "precision": "int8"}
+    (one,) = edge_squeeze.export("squeezenet-composable", out=tmp_path, **options)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"design: required .*complex"):
+        edge_squeeze.export(
+            "squeezenet-composable", design=Design("complex"), calibration=one.folder / "calibration.json",
+            out=tmp_path / "other", **options,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+
+def test_weights_that_tell_nothing_of_their_pictures_need_a_preprocessing(tmp_path: Path) -> None:
+    network = edge_squeeze.build("squeezenet-lab", weights="random")
+    network.save_weights(tmp_path / "mine.weights.h5")
+    with pytest.raises(UsageError, match=r"Nothing tells how the pictures were prepared .* Give --preprocessing"):
+        edge_squeeze.export("squeezenet-lab", weights=tmp_path / "mine.weights.h5", out=tmp_path)
+    (one,) = edge_squeeze.export(
+        "squeezenet-lab", weights=tmp_path / "mine.weights.h5", preprocessing="tf", out=tmp_path
+    )
+    assert one.manifest.preprocessing.size == (32, 32)

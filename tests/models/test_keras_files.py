@@ -1,0 +1,161 @@
+"""What variants get, models of a user's get: every target, proven, and refused where preprocessing is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from trained_models import CASES, CROPS, SIZE, fit, save_crops
+
+import edge_squeeze
+from edge_squeeze.artifact import folder as artifact
+from edge_squeeze.converters.rewrites import normalization
+from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.errors import UsageError
+from edge_squeeze.pictures.photographs import PHOTOGRAPHS, photograph_crops
+
+EVERY = [pytest.param(name, marks=pytest.mark.slow) if name == "mobilenet" else name for name in CASES]  # a minute
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures to calibrate and to judge on, and labels."""
+    folder = tmp_path_factory.mktemp("user-models")
+    save_crops(folder / "calibration", 12, seed=21)
+    save_crops(folder / "test", 20, seed=22)
+    (folder / "labels.txt").write_text("\n".join(PHOTOGRAPHS) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(home: Path) -> Callable[[str], Path]:
+    """Gives the file of a case's model, fitted at its first use."""
+    import keras
+
+    crops = photograph_crops(CROPS, (SIZE, SIZE), seed=20).pixels
+
+    def path(name: str) -> Path:
+        case = CASES[name]
+        file = home / f"{name}{case.suffix}"
+        if not file.exists():
+            keras.utils.set_random_seed(0)
+            model = case.build()
+            fit(model, case, crops)
+            model.save(file) if case.suffix else model.export(file, verbose=False)
+        return file
+
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(home: Path, trained: Callable[[str], Path]) -> Callable[[str], list[Any]]:
+    """Gives every target of a case's model."""
+    known: dict[str, list[Any]] = {}
+
+    def export(name: str) -> list[Any]:
+        if name not in known:
+            known[name] = edge_squeeze.export(
+                trained(name), format="all", precision="all", preprocessing=CASES[name].preprocessing,
+                labels=home / "labels.txt", calibration=home / "calibration", images=home / "test", out=home / "out",
+            )  # fmt: skip
+        return known[name]
+
+    return export
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_target_of_a_users_model_is_proven(exported: Callable[[str], list[Any]], name: str) -> None:
+    case, artifacts = CASES[name], exported(name)
+    assert [(one.manifest.format, one.manifest.precision) for one in artifacts] == [
+        (target.format, target.precision) for target in TARGETS
+    ]
+    for one in artifacts:
+        assert one.proof.verdict == "pass", (one.manifest.name, one.proof.reason)
+        assert one.manifest.variant is None
+        assert one.manifest.rewrites == case.rewrites
+        assert one.manifest.output.name == one.manifest.output.content == case.content
+        assert one.manifest.input.shape == (1, SIZE, SIZE, 3)
+        assert one.manifest.name.startswith(f"{name}-{one.manifest.format}-{one.manifest.precision}")
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_was_written_verifies_and_predicts(exported: Callable[[str], list[Any]], home: Path, name: str) -> None:
+    pictures = sorted((home / "test").glob("*crop [1-4].png"))
+    for one in exported(name):
+        found = edge_squeeze.verify(one.folder, images=home / "test")
+        assert found.passed
+        assert found.proof is not None, found.without_proof
+        assert found.proof.verdict == "pass"
+        classifier = edge_squeeze.load(one.folder)
+        best = [classifier.predict(picture)[0] for picture in pictures]
+        right = [one.label == path.name.partition(" ")[0] for one, path in zip(best, pictures, strict=True)]
+        assert np.mean(right) >= 0.5  # of five classes
+        assert all(0 <= prediction.score <= 1 for prediction in best)
+
+
+def swapped(normalisation: Any) -> Any:
+    return dataclasses.replace(normalisation, order="bgr")
+
+
+def without_mean(normalisation: Any) -> Any:
+    return dataclasses.replace(normalisation, mean=(0.0,) * 3)
+
+
+@pytest.mark.parametrize("name", ["valid", "saved"])  # folded, and as an operator of its own
+@pytest.mark.parametrize("damage", [swapped, without_mean])
+def test_wrong_preprocessing_fails(
+    trained: Callable[[str], Path], home: Path, monkeypatch: pytest.MonkeyPatch, name: str,
+    damage: Callable[[Any], Any], tmp_path: Path,
+) -> None:  # fmt: skip
+    bake = normalization.bake
+    monkeypatch.setattr("edge_squeeze.converters.export.bake", lambda model, baked: bake(model, damage(baked)))
+    for one in edge_squeeze.export(
+        trained(name),
+        format="all",
+        precision="float32,float16",
+        preprocessing="torch",
+        images=home / "test",
+        out=tmp_path,
+    ):
+        assert one.proof.verdict == "fail", one.manifest.name
+
+
+def test_a_calibration_made_for_another_preprocessing_is_refused(
+    exported: Callable[[str], list[Any]], trained: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (int8,) = [one for one in exported("valid") if one.manifest.precision == "int8"]
+    with pytest.raises(UsageError, match="preprocessing: required"):
+        edge_squeeze.export(
+            trained("valid"), precision="int8", preprocessing="raw", calibration=int8.folder / "calibration.json",
+            out=tmp_path,
+        )  # fmt: skip
+
+
+def test_a_model_that_normalises_is_not_quietly_given_normalised_pictures(
+    trained: Callable[[str], Path], home: Path, tmp_path: Path
+) -> None:
+    (one,) = edge_squeeze.export(trained("rescaling"), preprocessing="tf", images=home / "test", out=tmp_path)
+    assert one.warnings == (
+        "the model has a layer that normalises; with --preprocessing its pictures are normalised twice",
+    )
+    (right,) = edge_squeeze.export(trained("rescaling"), images=home / "test", out=tmp_path / "right")
+    assert right.proof.answers.classes == len(PHOTOGRAPHS)
+    assert one.proof.answers != right.proof.answers  # what the summary tells of the original
+
+
+def test_ranges_are_told_by_layer(exported: Callable[[str], list[Any]]) -> None:
+    (int8,) = [one for one in exported("nested") if one.manifest.precision == "int8"]
+    ranges = json.loads((int8.folder / "calibration.json").read_text())["ranges"]
+    assert "preprocessing" in ranges
+    assert any(name.startswith("re_lu") for name in ranges)  # of the model inside the model
+
+
+def test_the_artifact_tells_where_it_came_from(exported: Callable[[str], list[Any]], home: Path) -> None:
+    record = artifact.load(exported("rescaling")[0].folder).manifest.weights
+    assert (record.kind, record.path) == ("keras_model", str(home / "rescaling.h5"))
+    assert record.sha256

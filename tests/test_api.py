@@ -1,0 +1,38 @@
+"""The package's public names: handed on lazily, and where documented modules moved, by their old names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import edge_squeeze
+from edge_squeeze import api
+from edge_squeeze.pictures import preprocessing, presets
+
+LAZY = """
+import sys, edge_squeeze
+edge_squeeze.__version__
+print('edge_squeeze.api' in sys.modules, 'numpy' in sys.modules)
+"""
+
+
+def test_the_public_functions_are_those_of_the_api() -> None:
+    public = [name for name in edge_squeeze.__all__ if name != "__version__"]
+    assert all(getattr(edge_squeeze, name) is getattr(api, name) for name in public)
+    assert set(edge_squeeze.__all__) <= set(dir(edge_squeeze))
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        _ = edge_squeeze.no_such_name
+
+
+def test_importing_the_package_loads_none_of_them() -> None:
+    done = subprocess.run([sys.executable, "-c", LAZY], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_documented_modules_that_moved_still_import() -> None:
+    from edge_squeeze import conventions, preprocessing as moved  # type: ignore[attr-defined]
+
+    assert conventions is presets
+    assert moved is preprocessing

@@ -1,0 +1,227 @@
+"""Which pictures a training takes, and how they are divided."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from coloured_pictures import COLOURS, draw
+from PIL import Image
+
+from edge_squeeze.errors import MissingDependencyError, UsageError
+from edge_squeeze.pictures.presets import preset
+from edge_squeeze.reporting import Silent
+from edge_squeeze.training import collection, digits
+from edge_squeeze.training.collection import Collection
+from edge_squeeze.training.splitting import Split, split
+
+PREPROCESSING = preset("unit", (16, 16))
+PARTS = ("train", "validation", "test")
+
+
+def load(images: Path | None) -> Collection:
+    return collection.load(collection.find(images), PREPROCESSING, Silent())
+
+
+def divide(found: Collection, seed: int = 0) -> Split:
+    return split(found.truth, found.digests, found.files.labels, seed)
+
+
+@pytest.fixture
+def coloured(tmp_path: Path) -> Path:
+    return draw(tmp_path / "coloured", each=20)
+
+
+def test_a_folder_is_a_class_and_labels_are_sorted(coloured: Path) -> None:
+    (coloured / ".hidden").mkdir()
+    (coloured / "readme.md").write_text("not a class")
+    (coloured / "red" / "notes.md").write_text("not a picture")
+    found = load(coloured)
+    assert found.files.labels == tuple(sorted(COLOURS))
+    assert found.pixels.shape == (60, 16, 16, 3)
+    for picture, number in zip(found.files.pictures, found.truth, strict=True):
+        assert picture.name.startswith(f"{found.files.labels[number]}/")
+        assert picture.content is None
+
+
+def test_pictures_in_folders_of_a_class_are_taken_and_those_beside_the_classes_are_not(coloured: Path) -> None:
+    (coloured / "red" / "more").mkdir()
+    (coloured / "red" / "0.png").rename(coloured / "red" / "more" / "0.png")
+    for name in ("1.PNG", "2.jpg", ".3.png", "readme.md"):
+        (coloured / name).write_bytes(b"")
+    found = collection.find(coloured)
+    assert found.beside == ("1.PNG", "2.jpg")
+    assert len(found.pictures) == 60
+    assert ("red/more/0.png", "red") in {(one.name, one.label) for one in found.pictures}
+
+
+def test_the_digits_are_pictures_of_ten_classes() -> None:
+    found = collection.load(collection.find(None), preset("unit", (32, 32)), Silent())
+    assert found.files.labels == tuple("0123456789")
+    assert found.pixels.shape == (1797, 32, 32, 3)
+    assert len(set(found.digests)) == 1797
+    assert (np.ptp(found.pixels, axis=3) == 0).all(), "grey"
+    assert [picture.name for picture in found.files.pictures[:2]] == ["0/0001.png", "1/0001.png"]
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits, "is_installed", lambda package: package != "sklearn")
+    with pytest.raises(MissingDependencyError, match=r'scikit-learn is not .*pip install "edge-squeeze\[train\]"'):
+        collection.find(None)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_picture_is_in_one_part_and_every_class_in_all(coloured: Path, seed: int) -> None:
+    shutil.rmtree(coloured / "blue")
+    draw(coloured / "more", each=33, seed=1)
+    (coloured / "more" / "blue").rename(coloured / "blue")
+    shutil.rmtree(coloured / "more")
+    found = load(coloured)
+    parts = divide(found, seed)
+    together = np.concatenate([getattr(parts, name) for name in PARTS])
+    assert sorted(together.tolist()) == list(range(len(found.truth)))
+    for number, (train, validation, test) in enumerate([(23, 3, 7), (14, 2, 4), (14, 2, 4)]):
+        counts = [int((found.truth[getattr(parts, name)] == number).sum()) for name in PARTS]
+        assert counts == [train, validation, test]
+
+
+def test_the_seed_decides_and_nothing_else_does(coloured: Path) -> None:
+    found = load(coloured)
+    first, again, other = divide(found), divide(load(coloured)), divide(found, 1)
+    assert all(np.array_equal(getattr(first, name), getattr(again, name)) for name in PARTS)
+    assert first.record(found.digests) == again.record(found.digests)
+    assert not np.array_equal(first.test, other.test)
+    assert first.record(found.digests)["test"] != other.record(found.digests)["test"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_equal_pictures_never_land_in_different_parts(coloured: Path, seed: int) -> None:
+    for path in sorted((coloured / "red").glob("*.png"))[:10]:
+        for copy in ("a", "b"):
+            shutil.copy(path, path.with_name(f"{path.stem}-{copy}.png"))
+        Image.open(path).save(path.with_suffix(".bmp"))  # another file with the same pixels
+    found = load(coloured)
+    parts = divide(found, seed)
+    where = {digest: {name for name in PARTS if digest in held(found, parts, name)} for digest in found.digests}
+    assert max(Counter(found.digests).values()) == 4
+    assert all(len(names) == 1 for names in where.values())
+
+
+def held(found: Collection, parts: Split, name: str) -> set[str]:
+    return {found.digests[i] for i in getattr(parts, name)}
+
+
+def test_a_split_by_picture_alone_would_leak(coloured: Path) -> None:
+    """The control of the test above: with digests that do not tell equal pictures, they do land in different parts."""
+    for path in sorted((coloured / "red").glob("*.png")):
+        shutil.copy(path, path.with_name(f"{path.stem}-copy.png"))
+    found = load(coloured)
+    blind = split(found.truth, [str(i) for i in range(len(found.truth))], found.files.labels, 0)
+    assert held(found, blind, "train") & held(found, blind, "test")
+
+
+def one_class(folder: Path) -> None:
+    for label in ("red", "blue"):
+        shutil.rmtree(folder / label)
+
+
+def no_classes(folder: Path) -> None:
+    for label in COLOURS:
+        (folder / label / "0.png").rename(folder / f"{label}.png")
+        shutil.rmtree(folder / label)
+
+
+def empty_class(folder: Path) -> None:
+    (folder / "yellow").mkdir()
+
+
+def few(folder: Path) -> None:
+    for number in range(11):
+        (folder / "red" / f"{number}.png").unlink()
+
+
+def few_different(folder: Path) -> None:
+    for number in range(9, 20):
+        shutil.copy(folder / "red" / f"{number % 9}.png", folder / "red" / f"{number}.png")
+
+
+def unreadable(folder: Path) -> None:
+    (folder / "green" / "5.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+
+
+def in_two_classes(folder: Path) -> None:
+    shutil.copy(folder / "red" / "0.png", folder / "green" / "like-red.png")
+
+
+def too_narrow(folder: Path) -> None:
+    Image.new("RGB", (200_000, 1)).save(folder / "blue" / "7.png")
+
+
+def a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("red/0.png\n")
+
+
+def odd_name(folder: Path) -> None:
+    (folder / "red" / "0.png").rename(folder / "red" / "a\nb.png")
+
+
+def odd_class(folder: Path) -> None:
+    (folder / "red").rename(folder / "red ")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (shutil.rmtree, "No such folder: .*Required: a folder with a folder of pictures for each class"),
+        (one_class, "has 1 of the 2 classes"),
+        (no_classes, "has 0 of the 2 classes"),
+        (empty_class, "No pictures in .*yellow"),
+        (few, "at least 10 different pictures of each class, got 9 of red"),
+        (few_different, "at least 10 different pictures of each class, got 9 of red"),
+        (a_file, "coloured is a file. Required: a folder with a folder of pictures for each class"),
+        (unreadable, "coloured/green/5.png is not a picture that can be read"),
+        (too_narrow, "coloured/blue/7.png: A picture of 200000 x 1 pixels would become"),
+        (in_two_classes, "coloured/green/like-red.png and .*coloured/red/0.png are the same picture"),
+        (odd_name, r"'red/a\\nb.png' cannot stand in a list"),
+        (odd_class, "'red ' cannot stand in a list"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_refused(coloured: Path, spoil: object, message: str) -> None:
+    spoil(coloured)  # type: ignore[operator]
+    with pytest.raises(UsageError, match=message):
+        divide(load(coloured))
+
+
+def test_all_broken_pictures_are_named_at_once(coloured: Path) -> None:
+    broken = [coloured / "green" / "5.png", coloured / "red" / "10.png", coloured / "red" / "2.png"]
+    for path in broken:
+        path.write_bytes(b"no picture")
+    with pytest.raises(UsageError) as refusal:
+        load(coloured)
+    first, *others = str(refusal.value).split("\n")
+    assert first.startswith(f"{broken[0]} is not a picture that can be read (")
+    assert others == ["Refused as well, 2 in all:", f"  {broken[1]}", f"  {broken[2]}"]
+
+
+def test_all_pictures_in_two_classes_are_named_at_once_as_far_as_they_fit(coloured: Path) -> None:
+    for path in (coloured / "red").glob("*.png"):
+        for label in ("blue", "green"):
+            shutil.copy(path, coloured / label / f"red-{path.name}")
+    with pytest.raises(UsageError) as refusal:
+        load(coloured)
+    first, count, *others = str(refusal.value).split("\n")
+    pair = f"{coloured}/blue/red-0.png and {coloured}/green/red-0.png"
+    assert first.startswith(f"{pair} are the same picture at the network's size, in two classes")
+    assert count == "Refused as well, 39 in all:"
+    assert others[0] == f"  {coloured}/blue/red-1.png and {coloured}/green/red-1.png"
+    assert (len(others), others[-1]) == (21, "  and 19 more")
+
+
+def test_more_pixels_than_memory_should_hold_are_refused(coloured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection, "LARGEST_BYTES", 60 * 16 * 16 * 3 - 1)
+    with pytest.raises(UsageError, match=r"60 pictures of 16 x 16 take 46,080 bytes. Required: at most 46,079"):
+        load(coloured)
