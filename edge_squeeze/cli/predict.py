@@ -74,6 +74,6 @@ def _print_classes(file: Path, one: Classification) -> None:
     from edge_squeeze.cli.console import print_prose, print_text, whole
 
     times = f"(preprocess {one.preprocess_ms:.1f} ms, inference {one.inference_ms:.1f} ms)"
-    print_prose("", f"{whole(str(file))}  {times}", later="  ")
+    print_prose("", f"{whole(str(file))}  {whole(times)}", later="  ")
     shown = [p for p in one.predictions if p.score > 0] or one.predictions[:1]  # int8 scores are mostly 0
     print_text(*(f"  {p.score:6.1%}  {p.label} ({p.index})" for p in shown))
