@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,23 +29,41 @@ def build(
     classes: int | None = None,
     input_size: Size | None = None,
     dropout: float | None = None,
-    design: Design | None = None,
+    bypass: str = "none", base_e: int | None = None, incr_e: int | None = None, pct_3x3: float | None = None,
+    freq: int | None = None, squeeze_ratio: float | None = None,
     seed: int = 0,
-) -> Any:
-    """The Keras model: a normalised picture [N,H,W,3] float32 -> scores [N,classes], probabilities in most.
+    design: Design | None = None,
+) -> Any:  # fmt: skip
+    """The Keras model: a normalized picture [N,H,W,3] float32 -> scores [N,classes], probabilities in most.
 
-    `weights` is "imagenet", "random" or a file; by default the variant's ImageNet weights where it has them for
-    this number of classes, else random ones drawn from `seed`. `input_size` is a side, or (height, width), in
-    pixels, or "any". `design` is what differs from the variant's row: `edge_squeeze.networks.design.Design`.
-    The preprocessing that weights of each origin want is in `edge_squeeze.conventions`.
+    Args:
+        variant: A row of `edge_squeeze.networks.variants.VARIANTS`.
+        weights: "imagenet", "random" or a weights file. By default the variant's ImageNet weights where it has them
+            for this number of classes, else random ones. What preprocessing weights of each origin require is in
+            `edge_squeeze.pictures.presets`.
+        classes: Number of classes; by default that of the weights.
+        input_size: Side in pixels, (height, width), or "any"; by default the variant's.
+        dropout: Share of the features dropped in training, 0 to 1; by default the variant's.
+        bypass: Additions around fire modules: "none", "simple" or "complex" (section 6 of the paper).
+        base_e: Filters that the first fire module expands to (section 5), as the following; by default the variant's.
+        incr_e: How many more after each `freq` fire modules.
+        pct_3x3: Share of those filters that is 3x3, 0 to 1.
+        freq: Number of fire modules that expand alike.
+        squeeze_ratio: Squeeze filters for each filter that is expanded to, above 0.
+        seed: Seed of random weights.
+        design: Deprecated: a `Design` with `bypass` to `squeeze_ratio` in one value.
 
-    Raises UsageError for what cannot be built or loaded, MissingDependencyError without TensorFlow.
+    Raises:
+        UsageError: The network cannot be built, or the weights cannot be loaded into it.
+        MissingDependencyError: TensorFlow is not installed.
     """
     from edge_squeeze.models import original, source, weights as store
     from edge_squeeze.networks.architecture import architecture
 
-    named = store.default(architecture(variant, classes, input_size, design=design)) if weights is None else weights
-    return original.build_model(*source.find_weights(variant, named, seed, classes, input_size, dropout, design))
+    chosen = _design(design, bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio)
+    if weights is None:
+        weights = store.default(architecture(variant, classes, input_size, design=chosen))
+    return original.build_model(*source.find_weights(variant, weights, seed, classes, input_size, dropout, chosen))
 
 
 def export(
@@ -53,28 +72,56 @@ def export(
     format: str | Sequence[str] = "tflite",  # noqa: A002 - the command line's word
     precision: str | Sequence[str] = "float32",
     weights: str | Path | None = None, seed: int | None = None, classes: int | None = None,
-    input_size: Size | None = None, design: Design | None = None,
+    input_size: Size | None = None,
+    bypass: str = "none", base_e: int | None = None, incr_e: int | None = None, pct_3x3: float | None = None,
+    freq: int | None = None, squeeze_ratio: float | None = None,
     preprocessing: str | Preprocessing | None = None, resize: str | None = None,
     labels: str | Path | None = None, custom_objects: str | None = None,
     calibration: str | Path | None = None, images: str | Path | None = None, out: str | Path = "out",
     io: str | None = None, layout: str = "nhwc", opset: int | None = None, dynamic_batch: bool = False,
-    reporter: Reporter | None = None, command: str = "edge_squeeze.export",
+    reporter: Reporter | None = None, command: str = "edge_squeeze.export", design: Design | None = None,
 ) -> Exports:  # fmt: skip
     """The artifacts written below `out`, one for each format and precision, each with the proof of its parity.
 
-    `model` is a variant, or a Keras model of yours: a .keras or .h5 file or a SavedModel folder. What its pictures go
-    through is `preprocessing`: one of `edge_squeeze.conventions.PRESETS` (with `resize`: crop, stretch, or the short
-    side in pixels before the crop), a file, or the value itself.
-    A failed proof is told by `.proof.verdict` of each, not raised. `calibration` (pictures or a calibration.json, for
-    int8) and `images` (for the proof) default to crops of built-in photographs. `io` is the pixels' dtype.
+    A failed proof is not raised: `.proof.verdict` of each artifact says pass, fail or unproven.
 
-    Raises UsageError, ConversionError or MissingDependencyError.
+    Args:
+        model: A variant, or a Keras model of yours: a .keras or .h5 file, or a SavedModel folder.
+        format: "tflite", "onnx" or "all"; several with commas or in a sequence.
+        precision: "float32", "float16", "dynamic", "int8" or "all"; several likewise.
+        weights: "imagenet", "random" or a weights file, for a variant; by default "imagenet".
+        seed: Seed of random weights; by default 0.
+        classes: Number of classes of a variant; by default that of the weights.
+        input_size: Side in pixels, (height, width), or "any" for a variant that takes pictures of any size.
+        bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio: As in `build`.
+        preprocessing: What pixels went through in training: one of `edge_squeeze.pictures.presets.PRESETS`, a JSON
+            file, or the value itself. By default that of the weights; a model of yours requires it, unless a layer of
+            it normalizes.
+        resize: How pictures are brought to size: "crop", "stretch", or the short side in pixels before the crop.
+        labels: Text file with a class name a line; by default ImageNet's for 1,000 classes, else numbers.
+        custom_objects: Python module, or .py file, that defines layers of your model. It is run.
+        calibration: Pictures, a .txt list of them, or a calibration.json, that int8 takes its ranges from; by default
+            crops of built-in photographs.
+        images: Pictures, or a .txt list of them, to prove parity on; by default crops of built-in photographs.
+        out: Folder that receives a folder for each artifact.
+        io: dtype of the pixels: "uint8", "int8" or "float32"; by default uint8 for int8, else float32.
+        layout: "nhwc" or "nchw" (ONNX only).
+        opset: ONNX operator set, 13 to 18; by default 17.
+        dynamic_batch: Whether the batch stays open (ONNX only).
+        reporter: Hears of the progress; by default nobody does.
+        command: What model.json records as the command.
+        design: Deprecated, as in `build`.
+
+    Raises:
+        UsageError: An argument, a file or a picture cannot be used.
+        ConversionError: A file could not be made; those made before stay (`PartlyExportedError.exported`).
+        MissingDependencyError: A package that this export needs is not installed.
     """
     from edge_squeeze.artifact import labels as names
     from edge_squeeze.converters import export as exporter, targets
     from edge_squeeze.converters.options import DEFAULT_OPSET, ConvertOptions
     from edge_squeeze.converters.request import Request
-    from edge_squeeze.models import source as subjects
+    from edge_squeeze.models import source
     from edge_squeeze.reporting import Silent
 
     reporter = reporter or Silent()
@@ -82,9 +129,10 @@ def export(
     orders, notes = targets.plan(_names(format), _names(precision), options)
     for note in notes:
         reporter.note(note)
-    choice = subjects.Choice(model, weights, seed, classes, input_size, preprocessing, resize, custom_objects, design)
+    chosen = _design(design, bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio)
+    choice = source.Choice(model, weights, seed, classes, input_size, preprocessing, resize, custom_objects, chosen)
     _check_files(images, calibration, labels)
-    subject = subjects.find(choice, reporter)
+    subject = source.find(choice, reporter)
     known = names.load(_path(labels), subject.classes)
     request = Request(subject, orders, known, Path(out), _path(calibration), _path(images), command)
     return exporter.export(request, reporter)
@@ -95,24 +143,43 @@ def train(
     *,
     images: str | Path | None = None, out: str | Path = "trained",
     epochs: int | None = None, batch_size: int | None = None, learning_rate: float | None = None, seed: int = 0,
-    input_size: Size | None = None, design: Design | None = None,
+    input_size: Size | None = None,
+    bypass: str = "none", base_e: int | None = None, incr_e: int | None = None, pct_3x3: float | None = None,
+    freq: int | None = None, squeeze_ratio: float | None = None,
     preprocessing: str | Preprocessing | None = None, resize: str | None = None,
-    reporter: Reporter | None = None,
+    reporter: Reporter | None = None, design: Design | None = None,
 ) -> Trained:  # fmt: skip
-    """The variant, trained from scratch on `images`, a folder with a folder for each class, or on digits.
+    """The variant, trained from scratch on pictures of your classes, or on scikit-learn's digits.
 
-    `.folder` of the result has its weights.npz, for `export` and `build`, and lists of the pictures; `.accuracy` is on
-    pictures that nothing was learnt from, `.interval` its 95 % interval. What is None has the default of
-    `edge_squeeze.training.options.TrainOptions`.
+    `.folder` of the result has its weights.npz, for `export` and `build`, and lists of the pictures; `.accuracy` is the
+    share of test pictures, which nothing was learned from, that are classified right; `.interval` its 95 % interval.
 
-    Raises UsageError for pictures that cannot be learnt from, MissingDependencyError.
+    Args:
+        variant: As in `build`.
+        images: Folder with a folder of pictures for each class; by default scikit-learn's digits.
+        out: Folder that receives a folder named like the variant.
+        epochs: How often each picture is learned from; by default 15.
+        batch_size: Pictures a step; by default 32.
+        learning_rate: Peak learning rate of Adam; by default 0.001.
+        seed: Seed of the split, of the first weights and of the order of pictures.
+        input_size: Side in pixels, or (height, width); by default the variant's.
+        bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio: As in `build`.
+        preprocessing: What pixels go through: a preset, a JSON file, or the value itself; by default "unit".
+        resize: How pictures are brought to size, as in `export`.
+        reporter: Hears of the progress; by default nobody does.
+        design: Deprecated, as in `build`.
+
+    Raises:
+        UsageError: An argument, or pictures that nothing can be learned from.
+        MissingDependencyError: TensorFlow, or scikit-learn for the digits, is not installed.
     """
     from edge_squeeze.reporting import Silent
     from edge_squeeze.training import training
     from edge_squeeze.training.options import TrainOptions
 
     given = {
-        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "design": design, "seed": seed,
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
+        "design": _design(design, bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio),
         "input_size": input_size, "preprocessing": preprocessing, "resize": resize,
     }  # fmt: skip
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -129,51 +196,69 @@ def verify(
     threads: int = 1,
     reporter: Reporter | None = None,
 ) -> Verification:
-    """What re-checking the folder `artifact` gave: its golden files, and its parity where the original can be had.
+    """What checking an artifact again gave: its golden files, and its parity where the original can be had.
 
-    `images` is a folder of pictures, `original` a weights file or Keras model to use in place of the recorded one,
-    `custom_objects` the Python module that defines layers which are not Keras' own. `.passed` of
-    the result says whether everything held. Raises UsageError for what cannot be read, ConversionError where the
-    engine refuses the file.
+    `.passed` of the result says whether everything that was checked held.
+
+    Args:
+        artifact: Folder that `export` left.
+        images: Pictures, or a .txt list of them, to prove parity on; by default crops of built-in photographs.
+        original: Weights file or Keras model to use in place of the one that model.json records.
+        custom_objects: Python module, or .py file, that defines layers of your model. It is run.
+        runtime: "litert", "tflite-runtime", "tf.lite" or "onnxruntime"; by default the first that is installed.
+        threads: Threads of the engine.
+        reporter: Hears of the progress; by default nobody does.
+
+    Raises:
+        UsageError: The artifact, the original or a picture cannot be used.
+        ConversionError: The engine refuses the file.
+        MissingDependencyError: No engine for the format is installed.
     """
-    from edge_squeeze.artifact import folder as artifacts
+    from edge_squeeze.artifact import folder
     from edge_squeeze.engines.runner import RunOptions
     from edge_squeeze.pictures import loading
     from edge_squeeze.proof import verification
     from edge_squeeze.reporting import Silent
 
-    loaded = artifacts.load(Path(artifact))
+    loaded = folder.load(Path(artifact))
     if images is not None:
         loading.check(Path(images))
-    return verification.verify(
-        loaded,
-        _path(images),
-        _path(original),
-        custom_objects,
-        RunOptions(threads, runtime),
-        reporter or Silent(),
-    )
+    options = RunOptions(threads, runtime)
+    return verification.verify(loaded, _path(images), _path(original), custom_objects, options, reporter or Silent())
 
 
 def load(artifact: str | Path, *, runtime: str | None = None, threads: int = 1) -> Classifier:
-    """A classifier that runs the folder `artifact`: `.predict(picture)` gives its best classes.
+    """A classifier that runs an artifact: `.predict(picture)` gives its best classes.
 
-    Raises UsageError for a folder that is no artifact, MissingDependencyError without an engine for its format.
+    Args:
+        artifact: Folder that `export` left.
+        runtime: As in `verify`.
+        threads: Threads of the engine.
+
+    Raises:
+        UsageError: The folder is no artifact.
+        MissingDependencyError: No engine for its format is installed.
     """
-    from edge_squeeze.artifact import folder as artifacts
+    from edge_squeeze.artifact import folder
     from edge_squeeze.engines.runner import RunOptions
     from edge_squeeze.prediction import Classifier
 
-    return Classifier(artifacts.load(Path(artifact)), RunOptions(threads, runtime))
+    return Classifier(folder.load(Path(artifact)), RunOptions(threads, runtime))
 
 
 def bundle(artifacts: str | Path | Sequence[str | Path], target: str | Path, *, force: bool = False) -> list[Bundled]:
-    """The folders `artifacts`, checked and copied into the folder `target` of an app, with an index.json of all there.
+    """The artifacts, checked and copied into a folder of an app, with an index.json of all that is there.
 
-    `.change` of each is added or replaced, `.folder` the copy. All are copied, or none.
+    All are copied, or none. `.change` of each is "added" or "replaced", `.folder` the copy.
 
-    Raises UsageError for what is no whole artifact, or unproven, or cannot be written, FailedParityError for what
-    failed its proof; the verdict of the proof is overlooked by `force`.
+    Args:
+        artifacts: One or several folders that `export` left.
+        target: The folder; it need not exist.
+        force: Take artifacts whose parity failed or is unproven, too.
+
+    Raises:
+        UsageError: An artifact is not whole or unproven, or the folder cannot be written.
+        FailedParityError: The parity of an artifact failed.
     """
     from edge_squeeze.bundling import bundle as bundling
 
@@ -191,14 +276,34 @@ def benchmark(
     gate: str | Sequence[str] = "p50", across_networks: bool = False,
     aa_floor: bool = False, fresh: bool = False, reporter: Reporter | None = None,
 ) -> Result:  # fmt: skip
-    """What measuring the latency of `files` (.tflite, .onnx or artifacts' folders) gave.
+    """What measuring the latency of files gave: every arm's figures, whether to trust them, and verdicts.
 
-    The first file of each network is the baseline of its others; with `across_networks` the first of all is.
-    `threads`, `runtime` and `gate` take several, with commas or in a sequence; each combination of the first two is an
-    arm. `.arms[].summary.p50_ms` is the typical latency in milliseconds, `.arms[].validity` whether to trust
-    it, `.comparisons[].verdict` what came of it.
+    `.arms[].summary.p50_ms` is the typical latency in milliseconds, `.arms[].validity` says whether to trust it,
+    `.comparisons[].verdict` what came of a comparison. Each combination of file, runtime and threads is an arm.
 
-    Raises UsageError, ConversionError (not one arm could be measured) or MissingDependencyError.
+    Args:
+        files: .tflite or .onnx files, or folders that `export` left; the first of each network is its baseline.
+        profile: "quick", "standard", "rigorous", "sustained" or "paced" (docs/benchmarking.md).
+        threads: Threads of the engine; several with commas or in a sequence; by default up to 4 cores.
+        runtime: Engines, as `--runtime` takes them; several likewise; by default the first for each file.
+        cores: "big", "prime", "little", "all", or cores as "0,2-3".
+        spin: Whether idle threads of ONNX Runtime wait actively.
+        inputs: Pictures to feed to artifacts; by default seeded pixels.
+        input_shape: Shape of each input with open dimensions, as "1,224,224,3".
+        seed: Seed of the inputs and of the order of the arms.
+        launches: Fresh processes of each arm; by default the profile's.
+        duration: Seconds of a launch ("sustained" and "paced" only).
+        rate: Frames a second ("paced" only); by default 30.
+        gate: What is compared: "p50", "p90", "first", "load", "memory", "size"; several likewise.
+        across_networks: Compare all files with the first, even those of another network.
+        aa_floor: Measure one file against itself, and keep what that cannot tell apart for later comparisons.
+        fresh: Start over instead of resuming an interrupted session.
+        reporter: Hears of the progress; by default nobody does.
+
+    Raises:
+        UsageError: An argument or a file cannot be used.
+        ConversionError: Not one arm could be measured.
+        MissingDependencyError: No engine for a file is installed.
     """
     from edge_squeeze.benchmarks import benchmark as benchmarks, request
     from edge_squeeze.reporting import Silent
@@ -214,9 +319,16 @@ def benchmark(
 def compare(
     old: str | Path, new: str | Path, *, gate: str | Sequence[str] = "p50", force: bool = False
 ) -> list[Comparison]:
-    """The comparisons of the arms of two saved results; incomparable where device or settings differ, unless `force`.
+    """The comparisons of the arms of two saved results.
 
-    Raises UsageError for a file that is no result.
+    Args:
+        old: The earlier result, a .json file of `benchmark --out`.
+        new: The later result.
+        gate: What is compared, as in `benchmark`.
+        force: Compare even where device or settings differ; otherwise such arms are incomparable.
+
+    Raises:
+        UsageError: A file is no result.
     """
     from edge_squeeze.benchmarks import replaying, request
 
@@ -224,10 +336,38 @@ def compare(
 
 
 def replay(file: str | Path, *, gate: str | Sequence[str] = "p50") -> Result:
-    """The result saved in `file`, its figures computed anew from its samples. Raises UsageError if it is none."""
+    """The result saved in a file, its figures computed anew from its samples.
+
+    Args:
+        file: A .json file of `benchmark --out`.
+        gate: What is compared, as in `benchmark`.
+
+    Raises:
+        UsageError: The file is no result.
+    """
     from edge_squeeze.benchmarks import replaying, request
 
     return replaying.replay(Path(file), request.gates(gate))
+
+
+def _design(
+    given: Design | None, bypass: str, base_e: int | None, incr_e: int | None, pct_3x3: float | None, freq: int | None,
+    squeeze_ratio: float | None,
+) -> Design:  # fmt: skip
+    """What is to differ from the variant's row: the keywords, or the one value that they were before."""
+    from edge_squeeze.errors import UsageError
+    from edge_squeeze.networks.design import AS_IS, Design
+
+    chosen = Design(bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio)
+    if given is None:
+        return chosen
+    if chosen != AS_IS:
+        raise UsageError(f"design= and {', '.join(chosen.record())} say the same thing. Leave design out.")
+    warnings.warn(
+        "design= is deprecated: give bypass, base_e, incr_e, pct_3x3, freq and squeeze_ratio themselves",
+        DeprecationWarning, stacklevel=3,
+    )  # fmt: skip
+    return given
 
 
 def _check_files(images: str | Path | None, calibration: str | Path | None, labels: str | Path | None) -> None:

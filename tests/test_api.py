@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
 
@@ -9,6 +11,8 @@ import pytest
 
 import edge_squeeze
 from edge_squeeze import api
+from edge_squeeze.errors import UsageError
+from edge_squeeze.networks.design import Design
 from edge_squeeze.pictures import preprocessing, presets
 
 LAZY = """
@@ -36,3 +40,21 @@ def test_documented_modules_that_moved_still_import() -> None:
 
     assert conventions is presets
     assert moved is preprocessing
+
+
+def test_a_design_in_one_value_is_still_taken_and_says_what_to_give_instead() -> None:
+    with pytest.warns(DeprecationWarning, match="design= is deprecated: give bypass, base_e") as told:
+        old = edge_squeeze.build("squeezenet-lab", weights="random", design=Design("complex", base_e=16))
+    assert told[0].filename == __file__
+    new = edge_squeeze.build("squeezenet-lab", weights="random", bypass="complex", base_e=16)
+    assert old.count_params() == new.count_params()
+    with pytest.raises(UsageError, match=r"design= and base_e say the same thing\. Leave design out"):
+        edge_squeeze.build("squeezenet-lab", design=Design("complex"), base_e=16)
+
+
+def test_every_argument_is_documented() -> None:
+    for name in edge_squeeze.__all__[1:]:
+        function = getattr(edge_squeeze, name)
+        arguments = set(inspect.signature(function).parameters)
+        named = re.findall(r"(?m)^        ((?:\w+, )*\w+): ", (function.__doc__ or "").partition("Args:")[2])
+        assert {word for words in named for word in words.split(", ")} >= arguments, name

@@ -13,7 +13,7 @@ import typer
 from edge_squeeze import api
 from edge_squeeze.cli import arguments as arg
 from edge_squeeze.errors import ExitCode, PartlyExportedError
-from edge_squeeze.networks.design import NONE, Design
+from edge_squeeze.networks.design import NONE
 from edge_squeeze.networks.variants import DEFAULT_VARIANT
 from edge_squeeze.process import output
 
@@ -50,7 +50,8 @@ def export(
     try:
         exported = api.export(
             model, format=format_, precision=precision, weights=weights, seed=seed, classes=classes,
-            input_size=arg.size(input_size), design=Design(bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio),
+            input_size=arg.size(input_size), bypass=bypass, base_e=base_e, incr_e=incr_e, pct_3x3=pct_3x3, freq=freq,
+            squeeze_ratio=squeeze_ratio,
             preprocessing=preprocessing, resize=resize, labels=labels,
             custom_objects=custom_objects, calibration=calibration, images=images, out=out, io=io, layout=layout,
             opset=opset, dynamic_batch=dynamic_batch, reporter=ConsoleReporter(verbose=verbose),

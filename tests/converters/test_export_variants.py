@@ -40,7 +40,7 @@ MORE_CASES = [
     ids=lambda one: getattr(one, "suffix", one),
 )
 def test_a_network_is_exported_and_found_again(tmp_path: Path, variant: str, design: Design) -> None:
-    options = {"weights": "random", "classes": 5, "input_size": 64, "design": design}
+    options = {"weights": "random", "classes": 5, "input_size": 64, **design.record()}
     options |= {"format": "all", "precision": "float32,int8"}
     exported = edge_squeeze.export(variant, **options, out=tmp_path)  # type: ignore[arg-type]
     assert len(exported) == 3
@@ -131,7 +131,7 @@ def test_a_calibration_of_another_design_is_refused(tmp_path: Path) -> None:
     (one,) = edge_squeeze.export("squeezenet-composable", out=tmp_path, **options)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"design: required .*complex"):
         edge_squeeze.export(
-            "squeezenet-composable", design=Design("complex"), calibration=one.folder / "calibration.json",
+            "squeezenet-composable", bypass="complex", calibration=one.folder / "calibration.json",
             out=tmp_path / "other", **options,  # type: ignore[arg-type]
         )  # fmt: skip
 

@@ -18,7 +18,7 @@ from edge_squeeze.weight_files import keras_graph
 
 def saved(folder: Path, ending: str, variant: str = "squeezenet-lab", bypass: str = "none", size: Any = 24) -> Path:
     design = Design(bypass, base_e=16, incr_e=16)
-    model = edge_squeeze.build(variant, weights="random", classes=3, input_size=size, design=design)
+    model = edge_squeeze.build(variant, weights="random", classes=3, input_size=size, **design.record())
     model.save(folder / f"model{ending}")
     return folder / f"model{ending}"
 

@@ -12,7 +12,6 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.models.original import load_tensorflow
 from edge_squeeze.networks import builder
 from edge_squeeze.networks.architecture import architecture
-from edge_squeeze.networks.design import Design
 from edge_squeeze.networks.variants import GLOROT_UNIFORM, VARIANTS, Pool
 
 
@@ -102,7 +101,7 @@ def test_a_fire_module_takes_one_depth_for_both_kinds_or_two() -> None:
 def test_a_bypass_adds_what_enters_to_what_leaves(name: str, kind: str) -> None:
     import keras
 
-    network = edge_squeeze.build("squeezenet-composable", input_size=64, design=Design("complex"))
+    network = edge_squeeze.build("squeezenet-composable", input_size=64, bypass="complex")
     before = {"fire3": "fire2_bypass", "fire4": "fire3_bypass"}[name]
     ends = [before, f"{name}_concat", f"{name}_bypass", *([f"{name}_bypass1x1"] if kind == "complex" else [])]
     probe = keras.Model(network.input, [network.get_layer(end).output for end in ends])

@@ -22,7 +22,8 @@ from edge_squeeze.pictures.presets import preset
 from edge_squeeze.training import fitting, output
 from edge_squeeze.training.training import Trained
 
-SMALL: dict[str, Any] = {"input_size": 16, "design": Design(base_e=32, incr_e=32), "batch_size": 8}
+NARROW = {"base_e": 32, "incr_e": 32}
+SMALL: dict[str, Any] = {"input_size": 16, **NARROW, "batch_size": 8}
 ENOUGH: dict[str, Any] = {**SMALL, "epochs": 10, "learning_rate": 2e-3}
 SWAPPED = {"baked": {"order": "bgr", "mean": [0, 0, 0], "scale": [1 / 255] * 3}}
 
@@ -40,7 +41,7 @@ def trained(coloured: Path) -> Trained:
 def export(trained: Trained, out: Path, **options: Any) -> Path:
     folder = trained.folder
     (one,) = edge_squeeze.export(
-        "squeezenet-lab", weights=folder / "weights.npz", labels=folder / "labels.txt", design=SMALL["design"],
+        "squeezenet-lab", weights=folder / "weights.npz", labels=folder / "labels.txt", **NARROW,
         images=folder / "test.txt", out=out, **options,
     )  # fmt: skip
     return one.folder
@@ -150,10 +151,10 @@ def test_one_seed_gives_one_split_and_one_beginning(coloured: Path, tmp_path: Pa
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_row_can_be_trained_with_every_design(variant: str, tmp_path: Path) -> None:
     images, design = draw(tmp_path / "few", each=10), Design("complex", base_e=16, incr_e=8)
-    found = edge_squeeze.train(variant, images=images, out=tmp_path, epochs=1, input_size=(64, 48), design=design)
+    found = edge_squeeze.train(variant, images=images, out=tmp_path, epochs=1, input_size=(64, 48), **design.record())
     words = found.next_command.split()
     assert words[3:9] == ["--bypass", "complex", "--base-e", "16", "--incr-e", "8"]
-    network = edge_squeeze.build(variant, weights=found.folder / "weights.npz", design=design)
+    network = edge_squeeze.build(variant, weights=found.folder / "weights.npz", **design.record())
     assert (network.input_shape, network.output_shape) == ((None, 64, 48, 3), (None, 3))
 
 
@@ -173,7 +174,7 @@ def test_every_row_can_be_trained_with_every_design(variant: str, tmp_path: Path
         ({"resize": "8193"}, "--resize must be 32 to 8,192 pixels, got 8193"),
         ({"preprocessing": "unti"}, "Unknown preprocessing: 'unti'. Did you mean unit"),
         ({"preprocessing": preset("unit", (16, 16), channels=1)}, "takes 3 channels, the order grey"),
-        ({"design": Design(bypass="simpel")}, "Unknown bypass"),
+        ({"bypass": "simpel"}, "Unknown bypass"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused_before_any_work(
