@@ -23,7 +23,7 @@ from edge_squeeze.benchmarks.launches.records import MEMORY, Launch
 from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.result import ArmResult, Result
 from edge_squeeze.benchmarks.session import Session, level_of
-from edge_squeeze.benchmarks.summary import summarise, timed
+from edge_squeeze.benchmarks.summary import summarize, timed
 from edge_squeeze.benchmarks.validity import check
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.inspection.inspector import Inspection
@@ -137,7 +137,7 @@ def judged(
     one: ArmResult, profile: Profile, device: Device, resumed: float | None, denormals: float | None
 ) -> ArmResult:
     """`one` with the figures and checks that its launches give."""
-    summary = summarise(one.launches, level_of(profile))
+    summary = summarize(one.launches, level_of(profile))
     case = Case(one.arm, one.launches, summary, profile, device, resumed, denormals)
     return dataclasses.replace(one, summary=summary, checks=check(case), denormals=denormals)
 

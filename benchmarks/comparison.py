@@ -18,7 +18,7 @@ from edge_squeeze.benchmarks.statistics.verdicts import (
     IMPROVEMENT,
     REGRESSION,
     Evidence,
-    Judgement,
+    Judgment,
     Paired,
     Unpaired,
     judge,
@@ -113,7 +113,7 @@ def _why_not(pair: Pair, gate: str) -> str | None:
     return None
 
 
-def _comparison(pair: Pair, gate: str, found: Judgement | None, delta: float, paired: bool) -> Comparison:  # noqa: FBT001
+def _comparison(pair: Pair, gate: str, found: Judgment | None, delta: float, paired: bool) -> Comparison:  # noqa: FBT001
     validity = _worse(pair.base.validity, pair.cand.validity)
     names = pair.base.arm.id, pair.cand.arm.id, gate
     if (reason := _why_not(pair, gate)) is not None:

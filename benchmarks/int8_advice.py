@@ -1,4 +1,4 @@
-"""Why a quantised file is not faster than its float32 original here: what its file and the processor say of that."""
+"""Why a quantized file is not faster than its float32 original here: what its file and the processor say of that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge_squeeze.inspection.layers import is_slow_on_x86
 from edge_squeeze.machine.device import Device
 from edge_squeeze.machine.host import DOT_PRODUCT
 
-CLEARLY_FASTER = 1.2  # times; a quantised network that gains less has not been worth its loss
+CLEARLY_FASTER = 1.2  # times; a quantized network that gains less has not been worth its loss
 INT8 = "int8"
 SHORT_MS = 0.3  # below it, what surrounds the arithmetic takes the time
 MOST_KINDS = 4
@@ -20,7 +20,7 @@ X86 = ("x86_64", "AMD64")
 
 
 def explain(arms: Sequence[ArmResult], inspections: dict[str, Inspection], device: Device) -> dict[str, list[str]]:
-    """How fast each quantised arm is that is not clearly faster than the float arm of its kind, and why, by its id."""
+    """How fast each quantized arm is that is not clearly faster than the float arm of its kind, and why, by its id."""
     found = {}
     for one in [] if device.device.emulated else arms:
         base = _float_arm(one, arms, inspections)
@@ -35,21 +35,21 @@ def explain(arms: Sequence[ArmResult], inspections: dict[str, Inspection], devic
 NO_REASON = "Neither the file nor the processor tells why; the engine's kernels for these layers may be the reason."
 
 
-def is_quantised(found: Inspection) -> bool:
+def is_quantized(found: Inspection) -> bool:
     """Whether any layer of the file has weights of 8 bits."""
     return any(dtype in ("int8", "uint8") for dtype in found.weight_types)
 
 
 def _float_arm(one: ArmResult, arms: Sequence[ArmResult], inspections: dict[str, Inspection]) -> ArmResult | None:
-    """The arm to be faster than: not quantised, same engine and threads, of the same network where that is known."""
-    if one.arm.sha256 not in inspections or not is_quantised(inspections[one.arm.sha256]):
+    """The arm to be faster than: not quantized, same engine and threads, of the same network where that is known."""
+    if one.arm.sha256 not in inspections or not is_quantized(inspections[one.arm.sha256]):
         return None
     for other in arms:
         seen = inspections.get(other.arm.sha256)
         alike = (other.arm.engine_name, other.arm.threads) == (one.arm.engine_name, one.arm.threads)
         networks = {other.arm.network, one.arm.network} - {None}
         related = len(networks) < 2 and other.arm.group == one.arm.group  # noqa: PLR2004 - two differ
-        if seen is not None and other.summary and not is_quantised(seen) and alike and related:
+        if seen is not None and other.summary and not is_quantized(seen) and alike and related:
             return other
     return None
 
@@ -68,7 +68,7 @@ def _reasons(one: ArmResult, found: Inspection, device: Device) -> Iterator[str]
         yield f"{left} of {served.operators} operators were left to slower built-in kernels."
     signed = sum(is_slow_on_x86(kernel) for kernel in found.kernels)
     if one.arm.engine == ONNXRUNTIME and device.cpu.arch in X86 and signed:
-        yield f"ONNX Runtime leaves {signed} layers with int8 activations in float on x86. Quantise them to uint8."
+        yield f"ONNX Runtime leaves {signed} layers with int8 activations in float on x86. Quantize them to uint8."
     if one.summary and one.summary.p50_ms < SHORT_MS:
         yield "It is so short that calls and copies take much of the time, which int8 does not shorten."
 
@@ -82,4 +82,4 @@ def _of_the_file(found: Inspection) -> Iterator[str]:
         kinds = sorted(found.float_fallbacks.items(), key=lambda one: -one[1])[:MOST_KINDS]
         yield "Some operators compute in float: " + ", ".join(f"{count} {kind}" for kind, count in kinds) + "."
     if found.float_islands:
-        yield f"{found.float_islands} float islands: each dequantises what goes in and quantises what comes out."
+        yield f"{found.float_islands} float islands: each dequantizes what goes in and quantizes what comes out."

@@ -67,7 +67,7 @@ class ArmResult:
     failure: str | None = None
     inspection: dict[str, Any] | None = None  # what the file holds, where it could be looked into
     denormals: float | None = None  # share of a float32 file's words
-    why: list[str] = field(default_factory=list)  # why a quantised file is not faster
+    why: list[str] = field(default_factory=list)  # why a quantized file is not faster
 
     def __repr__(self) -> str:
         _, _, _, p50, interval, validity = _cells(self)

@@ -92,7 +92,7 @@ def count(launch: Launch) -> int:
     return launch.inferences or len(launch.samples_ns)
 
 
-def summarise(launches: Sequence[Launch], level: float) -> Summary:
+def summarize(launches: Sequence[Launch], level: float) -> Summary:
     """The figures of an arm's `launches`, the interval made at confidence `level`."""
     runs = timed(launches)
     samples = samples_ms(runs)

@@ -10,7 +10,7 @@ from edge_squeeze.inspection.layers import Kernel
 
 FLOATS = ("float32", "float16")
 Size = tuple[int | None, int | None]  # height and width; None: open
-SMALLEST_QUANTISED = 1024  # numbers: TensorFlow's dynamic range leaves smaller kernels as they are
+SMALLEST_QUANTIZED = 1024  # numbers: TensorFlow's dynamic range leaves smaller kernels as they are
 
 
 def check(found: Inspection, order: Order, size: Size, classes: int) -> None:
@@ -61,5 +61,5 @@ def _wrong_kernels(found: Inspection, target: Target) -> list[Kernel]:
         kernel
         for kernel in found.kernels
         if kernel.dtype != target.weights
-        and not (is_dynamic and kernel.dtype == "float32" and kernel.elements < SMALLEST_QUANTISED)
+        and not (is_dynamic and kernel.dtype == "float32" and kernel.elements < SMALLEST_QUANTIZED)
     ]

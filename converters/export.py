@@ -128,7 +128,7 @@ def _calibration_source(request: Request, reporter: Reporter) -> calibration.Sou
             reporter.note(f"calibrates on {source.description} (seed {source.seed})")
         return source
     if request.calibration is not None:
-        reporter.note("--calibration is not used: nothing here is quantised")
+        reporter.note("--calibration is not used: nothing here is quantized")
     return None
 
 
@@ -143,7 +143,7 @@ def _prepare(request: Request, reporter: Reporter) -> Prepared:
     with reporter.part("scores of the original"):
         references = [refer(original, one) for one in pictures]
         if len(pictures[0]) > 1 and references[0].is_constant:
-            reporter.note(f"warning: {CONSTANT}; quantising it may fail")
+            reporter.note(f"warning: {CONSTANT}; quantizing it may fail")
     with reporter.part("bake the preprocessing in"):
         return Prepared(references, *bake(original.model, original.preprocessing.baked))
 

@@ -21,7 +21,7 @@ Ranges = Mapping[str, tuple[float, float]]  # layer -> smallest and largest valu
 class ConvertOptions:
     """How to write one file. None stands for the target's own default.
 
-    `io` is the dtype of the pixels; a quantised target gives its scores in it, too. `ranges` and `output` are not the
+    `io` is the dtype of the pixels; a quantized target gives its scores in it, too. `ranges` and `output` are not the
     user's to choose: they are found out on the way.
     """
 

@@ -63,7 +63,7 @@ class Prepared:
         return dataclasses.replace(order, options=options)
 
     def span(self, scores: FileTensor) -> float:
-        """How far apart the scores of the file can be: all the steps of a quantised output, else what was seen."""
+        """How far apart the scores of the file can be: all the steps of a quantized output, else what was seen."""
         if scores.scale is not None:
             return STEPS * scores.scale
         low, high = self.calibration.ranges["output"] if self.calibration else (0.0, 0.0)

@@ -18,7 +18,7 @@ from edge_squeeze.converters.export import Exported
 from edge_squeeze.models import original, source
 
 ROOT = Path(__file__).resolve().parent.parent
-# More weights and labelled pictures than a plain install brings: tests that want them skip without.
+# More weights and labeled pictures than a plain install brings: tests that want them skip without.
 TEST_DATA = Path(os.environ.get("EDGE_SQUEEZE_TEST_DATA", ROOT.parent / "shared"))
 
 
@@ -37,7 +37,7 @@ def deep_compression_file() -> Path:
 
 @pytest.fixture(scope="session")
 def imagenet_pictures() -> Path:
-    """200 labelled ImageNet pictures, with labels.csv."""
+    """200 labeled ImageNet pictures, with labels.csv."""
     return data_file("images")
 
 

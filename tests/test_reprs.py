@@ -108,4 +108,4 @@ def test_what_bundling_and_training_return(tmp_path: Path, exported_11: dict[str
     assert isinstance(bundled, Bundled)
     one_line(bundled, r"<Bundled squeezenet1\.1-tflite-int8: added, 1\.\d\d MB in .*>")
     trained = Trained(Path("trained/net"), 0.9832, (0.9639, 0.9924), 359, 0.1, dead=False, next_command="x" * 1000)
-    one_line(trained, r"<Trained trained/net: accuracy 98\.3% \(96\.4%-99\.2%\) on 359 test pictures, learnt>")
+    one_line(trained, r"<Trained trained/net: accuracy 98\.3% \(96\.4%-99\.2%\) on 359 test pictures, learned>")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_squeeze.benchmarks.launches.records import PIXELS, Inputs, InputSet
-from edge_squeeze.engines.engine import Array, Tensor, quantise
+from edge_squeeze.engines.engine import Array, Tensor, quantize
 from edge_squeeze.errors import ConversionError
 
 CHANNELS = 3
@@ -52,7 +52,7 @@ def _pixels(tensor: Tensor, wanted: InputSet) -> Array:
 def _as_input(picture: Array, tensor: Tensor) -> Array:
     turned = picture.transpose(0, 3, 1, 2) if is_nchw(tensor.shape) else picture
     batch = tensor.shape[0] or 1
-    return np.ascontiguousarray(np.repeat(quantise(turned, tensor), batch, axis=0))
+    return np.ascontiguousarray(np.repeat(quantize(turned, tensor), batch, axis=0))
 
 
 def _draw(rng: np.random.Generator, tensor: Tensor) -> Array:

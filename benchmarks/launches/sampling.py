@@ -116,7 +116,7 @@ def timer_ns() -> int:
 def probe() -> int:
     """Nanoseconds that a fixed piece of work takes at its best: it tells a change of clock where nothing else does.
 
-    A hash, since it neither depends on memory nor on what the interpreter has learnt: Python's own arithmetic differs
+    A hash, since it neither depends on memory nor on what the interpreter has learned: Python's own arithmetic differs
     by a tenth between two moments of one process at the same clock.
     """
     return min(timed(lambda: hashlib.sha256(PROBED).digest()) for _ in range(PROBES))

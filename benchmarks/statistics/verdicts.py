@@ -82,7 +82,7 @@ Evidence = Paired | Unpaired
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """A verdict on a candidate, with the `ratio` of its time to the baseline's; None for what too few launches hide.
 
     `ci95` bounds the ratio at its Holm level: wider than 95 % alone, so that all of a family hold together.
@@ -97,8 +97,8 @@ class Judgement:
     launches_needed: int | None
 
 
-def judge(evidences: Sequence[Evidence], alpha: float = ALPHA) -> list[Judgement]:
-    """A judgement of each of `evidences`, with errors of the whole family held at `alpha` (Holm 1979).
+def judge(evidences: Sequence[Evidence], alpha: float = ALPHA) -> list[Judgment]:
+    """A judgment of each of `evidences`, with errors of the whole family held at `alpha` (Holm 1979).
 
     A regression is a candidate whose interval is above +delta (slower), an improvement one below -delta, equivalent
     one within both. What has fewer than 3 launches is inconclusive and does not count as one of the family.
@@ -107,9 +107,7 @@ def judge(evidences: Sequence[Evidence], alpha: float = ALPHA) -> list[Judgement
     chances = [_difference_chance(estimate, evidences[i].delta) for i, estimate in tested.items()]
     levels = dict(zip(tested, _holm(chances, alpha), strict=True))
     return [
-        _judgement(one, tested[i], *levels[i])
-        if i in tested
-        else Judgement(INCONCLUSIVE, one.ratio, None, None, FEWEST)
+        _judgment(one, tested[i], *levels[i]) if i in tested else Judgment(INCONCLUSIVE, one.ratio, None, None, FEWEST)
         for i, one in enumerate(evidences)
     ]
 
@@ -146,11 +144,11 @@ def _holm(p_values: Sequence[float], alpha: float) -> list[tuple[float, float]]:
     return [found[i] for i in range(m)]
 
 
-def _judgement(evidence: Evidence, estimate: Estimate, p_adj: float, alpha: float) -> Judgement:
+def _judgment(evidence: Evidence, estimate: Estimate, p_adj: float, alpha: float) -> Judgment:
     low, high = estimate.interval(alpha)
     verdict = _verdict(low, high, evidence.delta)
     needed = _launches_needed(evidence, alpha) if verdict == INCONCLUSIVE else None
-    return Judgement(verdict, evidence.ratio, (math.exp(low), math.exp(high)), p_adj, needed)
+    return Judgment(verdict, evidence.ratio, (math.exp(low), math.exp(high)), p_adj, needed)
 
 
 def _verdict(low: float, high: float, delta: float) -> str:

@@ -1,4 +1,4 @@
-"""Edits of a finished .tflite file: its tensors' names, its signature, and the ranges that a quantiser reads."""
+"""Edits of a finished .tflite file: its tensors' names, its signature, and the ranges that a quantizer reads."""
 
 from __future__ import annotations
 
@@ -91,14 +91,14 @@ def read_ranges(data: bytes, layers: Iterable[str]) -> dict[str, tuple[float, fl
     """Smallest and largest value of each layer's output, as a calibrator left them in the file."""
     ranges = {}
     for name, tensor in layer_tensors(unpack(data), layers).items():
-        quantisation = tensor.quantization
-        if quantisation is not None and quantisation.max is not None and len(quantisation.max):
-            ranges[name] = (float(quantisation.min[0]), float(quantisation.max[0]))
+        quantization = tensor.quantization
+        if quantization is not None and quantization.max is not None and len(quantization.max):
+            ranges[name] = (float(quantization.min[0]), float(quantization.max[0]))
     return ranges
 
 
 def write_ranges(data: bytes, ranges: Ranges, layers: Iterable[str]) -> bytes:
-    """`data`, a float file, with `ranges` in it for a quantiser; UsageError names the layers that have none."""
+    """`data`, a float file, with `ranges` in it for a quantizer; UsageError names the layers that have none."""
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = unpack(data)
@@ -107,7 +107,7 @@ def write_ranges(data: bytes, ranges: Ranges, layers: Iterable[str]) -> bytes:
     if missing := [name for name in tensors if name not in ranges]:
         raise UsageError(f"The calibration has no range for {', '.join(missing)}. Calibrate with pictures.")
     for name, tensor in tensors.items():
-        quantisation = schema.QuantizationParametersT()
-        quantisation.min, quantisation.max = (np.array([value], np.float32) for value in ranges[name])
-        tensor.quantization = quantisation
+        quantization = schema.QuantizationParametersT()
+        quantization.min, quantization.max = (np.array([value], np.float32) for value in ranges[name])
+        tensor.quantization = quantization
     return pack(model)

@@ -32,7 +32,7 @@ def float16(model: Any, *, options: ConvertOptions) -> bytes:
 
 
 def dynamic(model: Any, *, options: ConvertOptions) -> bytes:
-    """The file with int8 weights whose activations are quantised anew for each picture."""
+    """The file with int8 weights whose activations are quantized anew for each picture."""
     return _named(model, options, _convert(model, options, optimizations=["DEFAULT"]))
 
 
@@ -42,7 +42,7 @@ def int8(model: Any, *, options: ConvertOptions) -> bytes:
         raise ConversionError("int8 needs calibration ranges.")
     ranges = {**options.ranges, "input": PIXEL_RANGE}
     calibrated = tflite_edits.write_ranges(_convert(model, replace(options, io="float32")), ranges, _layers(model))
-    return _named(model, options, _quantise(calibrated, options.io or "uint8"))
+    return _named(model, options, _quantize(calibrated, options.io or "uint8"))
 
 
 def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> dict[str, tuple[float, float]]:
@@ -85,11 +85,11 @@ def _convert(
         return bytes(converter.convert())
 
 
-def _quantise(calibrated: bytes, io: str) -> bytes:
-    """Run the second half of TensorFlow's post-training quantiser on a float file that has ranges in it."""
+def _quantize(calibrated: bytes, io: str) -> bytes:
+    """Run the second half of TensorFlow's post-training quantizer on a float file that has ranges in it."""
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
     dtype = tf.as_dtype(io)
-    with converting("TensorFlow could not quantise the model"):
+    with converting("TensorFlow could not quantize the model"):
         return bytes(mlir_quantize(calibrated, input_data_type=dtype, output_data_type=dtype))

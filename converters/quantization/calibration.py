@@ -29,7 +29,7 @@ SMALLEST_CROP = 0.35  # no measurable difference from 0.5, over four seeds and b
 SEED = 1  # parity crops have another, so that no crop serves both
 ENOUGH = 50
 MOST_OF_A_LIST = 200  # lists of training pictures may be long, and each picture is a run of the network
-# Mean step between neighbours / standard deviation: 1.16 for uniform noise, 0.02 to 0.45 for 200 ImageNet pictures.
+# Mean step between neighbors / standard deviation: 1.16 for uniform noise, 0.02 to 0.45 for 200 ImageNet pictures.
 NOISE_RATIO = 0.8
 BLANK_DEVIATION = 2.0  # of 255
 LARGEST_VALUE = float(np.finfo(np.float32).max)
@@ -149,7 +149,7 @@ def _finding(what: str, names: list[str]) -> list[str]:
 
 def _is_noise(picture: Pixels) -> bool:
     values = picture.astype(np.float32)
-    if min(values.shape[:2]) < 2:  # noqa: PLR2004 - no neighbours to differ from
+    if min(values.shape[:2]) < 2:  # noqa: PLR2004 - no neighbors to differ from
         return False
     steps = np.abs(np.diff(values, axis=1)).mean() + np.abs(np.diff(values, axis=0)).mean()
     return bool(steps / 2 > NOISE_RATIO * max(float(values.std()), BLANK_DEVIATION))

@@ -6,30 +6,30 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze.artifact.manifest import FOLD_NORMALISATION, PREPEND_NORMALISATION
-from edge_squeeze.pictures.preprocessing import Normalisation
+from edge_squeeze.artifact.manifest import FOLD_NORMALIZATION, PREPEND_NORMALIZATION
+from edge_squeeze.pictures.preprocessing import Normalization
 
-LAYER = "preprocessing"  # what the layer that prepend_normalisation adds is called
+LAYER = "preprocessing"  # what the layer that prepend_normalization adds is called
 
 
-def bake(model: Any, normalisation: Normalisation) -> tuple[Any, list[str]]:
-    """A model that takes raw RGB pixels 0..255 [N,H,W,3] float32 and normalises them itself; the rewrites it took.
+def bake(model: Any, normalization: Normalization) -> tuple[Any, list[str]]:
+    """A model that takes raw RGB pixels 0..255 [N,H,W,3] float32 and normalizes them itself; the rewrites it took.
 
-    The normalisation goes into the first convolution where that is exact, else into a 1x1 convolution before it.
+    The normalization goes into the first convolution where that is exact, else into a 1x1 convolution before it.
     """
-    if normalisation == Normalisation():
+    if normalization == Normalization():
         return model, []
-    first = _foldable(model, normalisation)
+    first = _foldable(model, normalization)
     copy = None if first is None else _copy(model)
     if copy is not None:
-        return fold_normalisation(model, first, normalisation, copy), [FOLD_NORMALISATION]
-    return prepend_normalisation(model, normalisation), [PREPEND_NORMALISATION]
+        return fold_normalization(model, first, normalization, copy), [FOLD_NORMALIZATION]
+    return prepend_normalization(model, normalization), [PREPEND_NORMALIZATION]
 
 
-def _foldable(model: Any, normalisation: Normalisation) -> Any | None:
-    """The first layer, if it is a convolution that can take the normalisation in exactly.
+def _foldable(model: Any, normalization: Normalization) -> Any | None:
+    """The first layer, if it is a convolution that can take the normalization in exactly.
 
-    A padded zero stands for a normalised 0, which is a raw 0 only where no mean is taken away.
+    A padded zero stands for a normalized 0, which is a raw 0 only where no mean is taken away.
     """
     import keras
 
@@ -40,7 +40,7 @@ def _foldable(model: Any, normalisation: Normalisation) -> Any | None:
     first = consumers[0]
     alone = all(tensor is pixels for call in _calls(first) for tensor in call)  # a Sequential calls it more than once
     plain = alone and first.groups == 1 and first.data_format == "channels_last"
-    exact = not any(normalisation.mean) or (first.padding == "valid" and first.use_bias)
+    exact = not any(normalization.mean) or (first.padding == "valid" and first.use_bias)
     return first if plain and exact else None
 
 
@@ -60,9 +60,9 @@ def _copy(model: Any) -> Any | None:
         return None
 
 
-def fold_normalisation(model: Any, first: Any, normalisation: Normalisation, copy: Any) -> Any:
-    """`copy`, given the weights of `model` with the normalisation in the kernel and bias of its convolution `first`."""
-    matrix, offset = normalisation.linear()
+def fold_normalization(model: Any, first: Any, normalization: Normalization, copy: Any) -> Any:
+    """`copy`, given the weights of `model` with the normalization in the kernel and bias of its convolution `first`."""
+    matrix, offset = normalization.linear()
     kernel = np.asarray(first.kernel, np.float64)
     folded = {id(first.kernel): np.einsum("cn,hwno->hwco", matrix, kernel)}
     if first.use_bias:
@@ -72,13 +72,13 @@ def fold_normalisation(model: Any, first: Any, normalisation: Normalisation, cop
     return copy
 
 
-def prepend_normalisation(model: Any, normalisation: Normalisation) -> Any:
-    """`model` behind a 1x1 convolution that normalises: one operator, which a quantiser handles like any other."""
+def prepend_normalization(model: Any, normalization: Normalization) -> Any:
+    """`model` behind a 1x1 convolution that normalizes: one operator, which a quantizer handles like any other."""
     import keras
 
-    matrix, offset = normalisation.linear()
+    matrix, offset = normalization.linear()
     pixels = keras.Input((*model.input_shape[1:3], 3), name="image")
-    layer = keras.layers.Conv2D(normalisation.channels, 1, name=LAYER)
+    layer = keras.layers.Conv2D(normalization.channels, 1, name=LAYER)
     baked = keras.Model(pixels, model(layer(pixels)), name=model.name)
     layer.set_weights([matrix[None, None].astype(np.float32), offset.astype(np.float32)])
     return baked

@@ -15,7 +15,7 @@ from edge_squeeze.pictures.preprocessing import Preprocessing
 
 SCHEMA_VERSION = 1
 KERAS_MODEL, SAVED_MODEL = "keras_model", "saved_model"  # kinds of original, beside those of weights
-FOLD_NORMALISATION, PREPEND_NORMALISATION = "fold_normalisation", "prepend_normalisation"  # rewrites
+FOLD_NORMALIZATION, PREPEND_NORMALIZATION = "fold_normalisation", "prepend_normalisation"  # rewrites
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class WeightsRecord:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output: real value = (stored value - zero_point) * scale where it is quantised."""
+    """One input or output: real value = (stored value - zero_point) * scale where it is quantized."""
 
     name: str
     shape: tuple[int | None, ...]  # None: any batch size

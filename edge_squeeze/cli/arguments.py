@@ -182,7 +182,7 @@ TrainImages = Annotated[
     Path | None, typer.Option("--images", help="Folder with a folder per class; default: scikit-learn's digits.")
 ]
 TrainOut = Annotated[Path, typer.Option("--out", help="Folder that receives a folder per variant.")]
-Epochs = Annotated[int, typer.Option(help="How often each picture is learnt from.")]
+Epochs = Annotated[int, typer.Option(help="How often each picture is learned from.")]
 BatchSize = Annotated[int, typer.Option(help="Pictures a step.")]
 LearningRate = Annotated[float, typer.Option(help="Of Adam, at its highest.")]
 TrainSeed = Annotated[int, typer.Option("--seed", help="Of the split, the first weights and the order.")]

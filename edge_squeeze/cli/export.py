@@ -97,7 +97,7 @@ def _show(exported: Sequence[Exported], *, as_json: bool, verbose: bool) -> None
 
 def _remarks(exported: Exported) -> list[str]:
     """What a user should know of how the original was taken."""
-    from edge_squeeze.artifact.manifest import PREPEND_NORMALISATION, SAVED_MODEL
+    from edge_squeeze.artifact.manifest import PREPEND_NORMALIZATION, SAVED_MODEL
     from edge_squeeze.scores import LOGITS
 
     manifest, answers = exported.manifest, exported.proof.answers
@@ -109,7 +109,7 @@ def _remarks(exported: Exported) -> list[str]:
         )
     if manifest.weights.kind == SAVED_MODEL:
         remarks.append("A SavedModel opens only as a whole, so it was converted as it is, nothing folded into it.")
-    if PREPEND_NORMALISATION in manifest.rewrites:
+    if PREPEND_NORMALIZATION in manifest.rewrites:
         remarks.append("Preprocessing is an operator of its own before the network: folding it in would not be exact.")
     if manifest.output.content == LOGITS:
         remarks.append("The network gives logits; the figures above are of their softmax.")

@@ -15,7 +15,7 @@ from edge_squeeze.cli.console import print_json, print_prose, print_text, whole,
 from edge_squeeze.cli.tables import print_table
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.inspection.arithmetic import HYBRID
-from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect, recognise
+from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect, recognize
 from edge_squeeze.inspection.layers import COMPUTED, Kernel, is_slow_on_x86
 from edge_squeeze.proof.parity import PASS
 from edge_squeeze.reporting import Column
@@ -51,7 +51,7 @@ def run(path: Path) -> tuple[str, Inspection, Manifest | None]:
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error}.") from error
     try:
-        return str(file), inspect(data, recognise(data, str(file))), manifest
+        return str(file), inspect(data, recognize(data, str(file))), manifest
     except ConversionError as error:
         changed = manifest is not None and hashlib.sha256(data).hexdigest() != manifest.file.sha256
         why = (
@@ -116,8 +116,8 @@ def _heading(found: Inspection, manifest: Manifest | None) -> Iterator[str]:
 def _ends(found: Inspection) -> Iterator[tuple[str, ...]]:
     for side, ends in (("input", found.inputs), ("output", found.outputs)):
         for end in ends[:MOST_ENDS]:
-            quantised = "" if end.scale is None else f"{end.scale:.6g}, {end.zero_point}"
-            yield side, _plain(end.name), _shape(end), _plain(end.dtype), quantised
+            quantized = "" if end.scale is None else f"{end.scale:.6g}, {end.zero_point}"
+            yield side, _plain(end.name), _shape(end), _plain(end.dtype), quantized
         if len(ends) > MOST_ENDS:
             yield side, f"and {len(ends) - MOST_ENDS:,} more", "", "", ""
 
@@ -202,7 +202,7 @@ def warnings(found: Inspection, manifest: Manifest | None) -> Iterator[str]:
         )
     if signed := sum(is_slow_on_x86(kernel) for kernel in found.kernels):
         yield (
-            f"{signed} layers between dequantisations take int8: ONNX Runtime leaves most of those in float on x86 "
+            f"{signed} layers between dequantizations take int8: ONNX Runtime leaves most of those in float on x86 "
             "unless session.qdqisint8allowed is set; with uint8 it computes in int8 there, too"
         )
     if found.custom_operators:

@@ -95,7 +95,7 @@ def _listed(arch: Architecture) -> list[str]:
 
 
 def _first(arch: Architecture) -> list[str]:
-    return ["image", _times(*arch.input_size, arithmetic.COLOURS), *[""] * (len(SHOWN) - 2)]
+    return ["image", _times(*arch.input_size, arithmetic.COLORS), *[""] * (len(SHOWN) - 2)]
 
 
 def _total(arch: Architecture) -> list[str]:

@@ -47,7 +47,7 @@ def _show(trained: Trained, *, as_json: bool) -> None:
     from edge_squeeze.cli.console import print_json, print_next, print_prose
 
     if as_json:
-        judged = {"learnt": trained.learnt, "warning": trained.warning}
+        judged = {"learnt": trained.learned, "warning": trained.warning}
         print_json({**dataclasses.asdict(trained), "folder": str(trained.folder), **judged})
         return
     low, high = trained.interval
@@ -59,4 +59,4 @@ def _show(trained: Trained, *, as_json: bool) -> None:
     if trained.warning:
         print_prose("", f"Warning: {trained.warning}")
     if not trained.dead:
-        print_next(trained.next_command, title="Next:" if trained.learnt else "To export it all the same:")
+        print_next(trained.next_command, title="Next:" if trained.learned else "To export it all the same:")

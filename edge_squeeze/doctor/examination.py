@@ -148,7 +148,7 @@ def _engine(here: Installation, name: str, version: str, not_loadable: str | Non
     packages = [_package(here, package, row.extra) for package in (row.package, *narrowed)]
     usable = not_loadable is None and all(package.state == OK for package in packages)
     kind = next(kind for kind, names in ENGINES_OF.items() if name in names)
-    families = [default_kernels(name, quantised=quantised) for quantised in (False, True)]
+    families = [default_kernels(name, quantized=quantized) for quantized in (False, True)]
     return Engine(name, kind, version, packages, not_loadable, usable, *families)
 
 

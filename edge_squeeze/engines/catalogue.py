@@ -80,9 +80,9 @@ def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = R
     return name
 
 
-def default_kernels(name: str, *, quantised: bool) -> str:
+def default_kernels(name: str, *, quantized: bool) -> str:
     """The kernel family that the runtime `name` computes the convolutions of a network with."""
-    return ONNXRUNTIME if name == ONNXRUNTIME else tflite_engine.default_kernels(name, quantised=quantised)
+    return ONNXRUNTIME if name == ONNXRUNTIME else tflite_engine.default_kernels(name, quantized=quantized)
 
 
 def _a_file(format_name: str) -> str:

@@ -24,7 +24,7 @@ Model = bytes | Path
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output as the engine declares it: open dimensions are None, scale 0 means not quantised."""
+    """An input or output as the engine declares it: open dimensions are None, scale 0 means not quantized."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -104,16 +104,16 @@ def must_fit(tensor: Tensor, given: tuple[int, ...]) -> None:
         )
 
 
-def quantise(values: Array, tensor: Tensor) -> Array:
+def quantize(values: Array, tensor: Tensor) -> Array:
     """`values` as `tensor` stores them: its dtype, scale and zero point applied."""
-    if tensor.scale == 0:  # not quantised: the graph itself casts
+    if tensor.scale == 0:  # not quantized: the graph itself casts
         return values.astype(tensor.dtype)
     limits = np.iinfo(tensor.dtype)
     stored: Array = np.clip(np.rint(values / np.float64(tensor.scale)) + tensor.zero_point, limits.min, limits.max)
     return stored.astype(tensor.dtype)
 
 
-def dequantise(raw: Array, tensor: Tensor) -> NDArray[np.float32]:
+def dequantize(raw: Array, tensor: Tensor) -> NDArray[np.float32]:
     """The numbers that `raw`, the content of `tensor`, stands for."""
     if tensor.scale == 0:
         return raw.astype(np.float32)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_squeeze.engines.catalogue import RUNTIMES, choose
-from edge_squeeze.engines.engine import Array, Engine, EngineOptions, dequantise, quantise, telling
+from edge_squeeze.engines.engine import Array, Engine, EngineOptions, dequantize, quantize, telling
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures.preprocessing import Pixels
 from edge_squeeze.process.memory import memory_limited
@@ -38,7 +38,7 @@ class Runner:
         self._nchw = self._sides[0] == CHANNELS and self._sides[-1] != CHANNELS
 
     def run(self, pixels: Pixels) -> Scores:
-        """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8, quantisation undone.
+        """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8, quantization undone.
 
         A file whose height and width are open takes another size at each call.
         """
@@ -49,8 +49,8 @@ class Runner:
 
     def _run(self, pixels: Array) -> Scores:
         turned = pixels.transpose(0, 3, 1, 2) if self._nchw else pixels
-        raw = self._engine.run([np.ascontiguousarray(quantise(turned, self._input))])[0]
-        return dequantise(raw, self._output)
+        raw = self._engine.run([np.ascontiguousarray(quantize(turned, self._input))])[0]
+        return dequantize(raw, self._output)
 
 
 def open_runner(model: bytes, format_name: str, options: RunOptions = RunOptions()) -> Runner:

@@ -60,9 +60,9 @@ class TFLiteEngine:
         self._shapes = shapes
 
     def _default_kernels(self, package: str) -> str:
-        """What computes the convolutions where nobody has chosen: any tensor with scales is a quantised network's."""
+        """What computes the convolutions where nobody has chosen: any tensor with scales is a quantized network's."""
         scales = [tensor["quantization_parameters"]["scales"] for tensor in self._interpreter.get_tensor_details()]
-        return default_kernels(package, quantised=any(len(of_tensor) for of_tensor in scales))
+        return default_kernels(package, quantized=any(len(of_tensor) for of_tensor in scales))
 
     def _operators(self) -> tuple[int | None, int | None]:
         """How many operators the file has, and how many of them a delegate took over."""
@@ -109,12 +109,12 @@ def _taken_over(own: list[dict[str, Any]], delegates: list[dict[str, Any]]) -> s
     return found
 
 
-def default_kernels(package: str, *, quantised: bool) -> str:
+def default_kernels(package: str, *, quantized: bool) -> str:
     """The kernel family that the interpreter of `package` computes the convolutions of a network with.
 
     tflite-runtime 2.14 gives XNNPACK no convolution with int8 weights, be the pixels and scores float32 or not.
     """
-    return BUILTIN if quantised and package == "tflite-runtime" else XNNPACK
+    return BUILTIN if quantized and package == "tflite-runtime" else XNNPACK
 
 
 def _tensor(detail: dict[str, Any]) -> Tensor:

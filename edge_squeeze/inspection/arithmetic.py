@@ -1,7 +1,7 @@
 """Which operators of a graph compute in integers and which in floats, whatever the format.
 
 A .tflite file says so by the dtypes of its tensors. An .onnx file may write an integer operator as a float one between
-dequantised inputs and a quantised output (QDQ), which an engine replaces by an integer kernel if it has one.
+dequantized inputs and a quantized output (QDQ), which an engine replaces by an integer kernel if it has one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from edge_squeeze.inspection.graph import FLOATS, UNKNOWN, FileGraph, Operator
 HYBRID = "hybrid"  # integer weights; activations are floats between operators, rounded anew for each picture
 # dtype of the activations -> what the arithmetic is called.
 INTEGERS = {"int8": "int8", "uint8": "int8", "int4": "int8", "uint4": "int8", "int16": "int16", "uint16": "int16"}
-QUANTISE, DEQUANTISE = ("QUANTIZE", "QuantizeLinear"), ("DEQUANTIZE", "DequantizeLinear")
+QUANTIZE, DEQUANTIZE = ("QUANTIZE", "QuantizeLinear"), ("DEQUANTIZE", "DequantizeLinear")
 DYNAMIC = "DynamicQuantizeLinear"
-CONVERSIONS = {*QUANTISE, *DEQUANTISE, DYNAMIC, "CAST", "Cast", "Constant"}  # convert numbers, or hold them
+CONVERSIONS = {*QUANTIZE, *DEQUANTIZE, DYNAMIC, "CAST", "Cast", "Constant"}  # convert numbers, or hold them
 MOVES = {  # which compute nothing
     "TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS",
     "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity",
@@ -24,7 +24,7 @@ INTEGER_KINDS = ("ConvInteger", "MatMulInteger")
 INTEGER_PREFIXES = ("QLinear", "QGemm")
 CLAMPS = ("Relu", "Clip")  # which rounding to integers can do on the way
 # The QDQ operators that ONNX Runtime has integer kernels for -> the first and last + 1 of the inputs that must come
-# from a dequantisation. From its qdq_selector_action_transformer.cc.
+# from a dequantization. From its qdq_selector_action_transformer.cc.
 QDQ: dict[str, tuple[int, int | None]] = {
     **dict.fromkeys(("Conv", "Gemm", "MatMul", "Add", "Mul", "Concat"), (0, None)),
     "Where": (1, None),
@@ -52,7 +52,7 @@ class Arithmetic:
         self.floats = [o for o in graph.operators if id(o) not in known and self._is_float(o)]
 
     def activations(self, layer: Operator, data: int) -> str:
-        """The dtype of the activations `data` of a layer, before the dequantisation that an integer kernel skips."""
+        """The dtype of the activations `data` of a layer, before the dequantization that an integer kernel skips."""
         fused = id(layer) in self._fused and data in self.graph.made_by
         return self.graph.tensors[self.graph.made_by[data].inputs[0] if fused else data].dtype
 
@@ -73,8 +73,8 @@ class Arithmetic:
     def islands(self) -> int:
         """How many islands of floats an integer graph has.
 
-        An island is a group of float operators, connected by their tensors, that takes from a dequantisation of
-        activations and gives to a quantisation: numbers are converted to floats and back for it. Float operators at
+        An island is a group of float operators, connected by their tensors, that takes from a dequantization of
+        activations and gives to a quantization: numbers are converted to floats and back for it. Float operators at
         the model's ends, where there is only one conversion, are none, nor is anything in a graph without integers.
         """
         found, left = 0, {id(operator): operator for operator in self.floats if self.has_integers}
@@ -88,8 +88,8 @@ class Arithmetic:
         readers = [
             reader for operator in group for index in operator.outputs for reader in graph.read_by.get(index, [])
         ]
-        entered = any(self._is_made_by(index, DEQUANTISE) and graph.source(index) is None for index in inputs)
-        return entered and any(reader.base in (*QUANTISE, DYNAMIC) for reader in readers)
+        entered = any(self._is_made_by(index, DEQUANTIZE) and graph.source(index) is None for index in inputs)
+        return entered and any(reader.base in (*QUANTIZE, DYNAMIC) for reader in readers)
 
     def _group(self, left: dict[int, Operator], first: Operator) -> list[Operator]:
         """`first` and the operators of `left` that are connected to it, which are taken out of `left`."""
@@ -108,7 +108,7 @@ class Arithmetic:
         return maker is not None and maker.base in kinds and self.graph.given(maker, 0) is not None
 
     def _is_fused(self, operator: Operator) -> bool:
-        """Whether an .onnx operator stands between quantisations such that an integer kernel can replace it."""
+        """Whether an .onnx operator stands between quantizations such that an integer kernel can replace it."""
         if operator.kind not in QDQ:
             return False
         first, last = QDQ[operator.kind]
@@ -116,21 +116,21 @@ class Arithmetic:
         outputs = operator.outputs if operator.kind == "Split" else operator.outputs[:1]
         return (
             bool(inputs)
-            and all(self._is_made_by(index, DEQUANTISE) for index in inputs)
-            and (operator.kind in FLOAT_OUTPUT or all(self._is_quantised(index) for index in outputs))
+            and all(self._is_made_by(index, DEQUANTIZE) for index in inputs)
+            and (operator.kind in FLOAT_OUTPUT or all(self._is_quantized(index) for index in outputs))
         )
 
-    def _is_quantised(self, index: int, *, clamped: bool = False) -> bool:
-        """Whether a float tensor only goes to quantisations, be it through one of CLAMPS."""
+    def _is_quantized(self, index: int, *, clamped: bool = False) -> bool:
+        """Whether a float tensor only goes to quantizations, be it through one of CLAMPS."""
         readers = self.graph.read_by.get(index, [])
         return bool(readers) and index not in self.graph.leaving and all(
-            reader.base in QUANTISE
-            or (reader.kind in CLAMPS and not clamped and self._is_quantised(reader.outputs[0], clamped=True))
+            reader.base in QUANTIZE
+            or (reader.kind in CLAMPS and not clamped and self._is_quantized(reader.outputs[0], clamped=True))
             for reader in readers
         )  # fmt: skip
 
     def _is_integer(self, operator: Operator) -> bool:
-        """Whether an operator computes in integers that stand for quantised numbers."""
+        """Whether an operator computes in integers that stand for quantized numbers."""
         if operator.base in CONVERSIONS:
             return False
         if operator.base.startswith(INTEGER_PREFIXES) or id(operator) in self._fused:
@@ -138,7 +138,7 @@ class Arithmetic:
         if operator.base in INTEGER_KINDS:
             return not self._is_made_by(operator.inputs[0], (DYNAMIC,))
         maker = self.graph.made_by.get(operator.inputs[0]) if operator.inputs else None
-        if operator.kind in CLAMPS and id(maker) in self._fused and self._is_quantised(operator.outputs[0]):
+        if operator.kind in CLAMPS and id(maker) in self._fused and self._is_quantized(operator.outputs[0]):
             return True
         tensors = [self.graph.tensors[i] for i in operator.inputs if i >= 0]
         return any(t.scales and t.elements is None for t in tensors) and not self._has_floats(operator)

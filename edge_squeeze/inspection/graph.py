@@ -39,7 +39,7 @@ class Tensor:
     dtype: str = UNKNOWN
     shape: Shape | None = None
     elements: int | None = None  # how many numbers a constant has; None: no constant
-    scales: int = 0  # 1: quantised as a whole, more: per channel
+    scales: int = 0  # 1: quantized as a whole, more: per channel
     scale: float | None = None
     zero_point: int | None = None
 

@@ -74,7 +74,7 @@ class Inspection:
         return dict(Counter(kernel.arithmetic for kernel in self.kernels))
 
 
-def recognise(data: bytes, name: str) -> str:
+def recognize(data: bytes, name: str) -> str:
     """The format of a model file, by its content: "tflite" or "onnx"; UsageError if it is neither.
 
     MissingDependencyError if only protobuf could tell.

@@ -42,7 +42,7 @@ LAYERS = {
 }
 PRODUCTS = ("BATCH_MATMUL", "MatMul", "MatMulInteger", "QLinearMatMul")  # layers only if one factor is a constant
 SETTINGS = {"Resize": 1, "Upsample": 1}  # where the inputs begin that steer an operator although they are floats
-QUANTISED = ("int8", "uint8", "int4", "uint4", "int16", "uint16")
+QUANTIZED = ("int8", "uint8", "int4", "uint4", "int16", "uint16")
 
 
 @dataclass(frozen=True)
@@ -139,20 +139,20 @@ def total_macs(found: Sequence[Kernel]) -> tuple[int | None, str | None]:
 
 
 def parameters(graph: FileGraph) -> int:
-    """How many numbers the graph has learnt.
+    """How many numbers the graph has learned.
 
     All elements of the constants that a layer takes as weights or bias, and of those of more than one float or
-    quantised number that any other operator takes; each constant once. Shapes, axes and other settings, scales and
+    quantized number that any other operator takes; each constant once. Shapes, axes and other settings, scales and
     zero points do not count.
     """
     found = set()
     for operator in graph.operators:
         if operator.base not in CONVERSIONS and operator.base not in REPACKING:
-            found |= set(_learnt(graph, operator))
+            found |= set(_learned(graph, operator))
     return sum(graph.tensors[index].elements or 0 for index in found)
 
 
-def _learnt(graph: FileGraph, operator: Operator) -> Iterator[int]:
+def _learned(graph: FileGraph, operator: Operator) -> Iterator[int]:
     """The constants that an operator takes as weights."""
     pair, row = factors(graph, operator), LAYERS.get(operator.base)
     if pair is not None and row is not None:
@@ -161,12 +161,12 @@ def _learnt(graph: FileGraph, operator: Operator) -> Iterator[int]:
         return
     for index in operator.inputs[: SETTINGS.get(operator.base)]:
         source = graph.source(index) if index >= 0 else None
-        if source is not None and _is_learnt(graph.tensors[source]):
+        if source is not None and _is_learned(graph.tensors[source]):
             yield source
 
 
-def _is_learnt(constant: Tensor) -> bool:
-    return (constant.elements or 0) > 1 and constant.dtype in (*FLOATS, *QUANTISED)
+def _is_learned(constant: Tensor) -> bool:
+    return (constant.elements or 0) > 1 and constant.dtype in (*FLOATS, *QUANTIZED)
 
 
 NEEDS_UNSIGNED = ("Conv", "MatMul")  # ONNX Runtime's x86 kernels for these want uint8 activations

@@ -14,7 +14,7 @@ from edge_squeeze.packages import is_installed
 STANDARD = ("", "ai.onnx", "ai.onnx.ml")  # domains
 # Attribute of a Constant operator that holds bare numbers -> their dtype.
 CONSTANTS = {b"value_float": "float32", b"value_floats": "float32", b"value_int": "int64", b"value_ints": "int64"}
-QUANTISED = {"QuantizeLinear": "outputs", "DequantizeLinear": "inputs"}  # which of its tensors holds integers
+QUANTIZED = {"QuantizeLinear": "outputs", "DequantizeLinear": "inputs"}  # which of its tensors holds integers
 LARGE = 4096  # bytes: no constant that shapes are inferred from is larger
 Scope = ChainMap[str, int]  # name -> tensor
 
@@ -174,8 +174,8 @@ class _Reader:
                 self._change(index, dtype=CONSTANTS[attribute.name], shape=shape, elements=several or 1)
 
     def _note_scale(self, operator: Operator) -> None:
-        """Give the integer side of a quantisation its scale and zero point."""
-        side = QUANTISED.get(operator.base)
+        """Give the integer side of a quantization its scale and zero point."""
+        side = QUANTIZED.get(operator.base)
         tensors = {"inputs": operator.inputs, "outputs": operator.outputs}.get(side or "", ())
         if not tensors or tensors[0] < 0 or len(operator.inputs) < 2 or operator.inputs[1] < 0:  # noqa: PLR2004 - x, scale
             return

@@ -129,10 +129,10 @@ class _Reader:
             dtype,
             open_shape(signature or sides, name),
             elements if elements is None or dense else stored * 8 // BITS.get(dtype, 8),
-            *self._quantisation(tensor.Quantization(), name),
+            *self._quantization(tensor.Quantization(), name),
         )
 
-    def _quantisation(self, found: Any, name: str) -> tuple[int, float | None, int | None]:
+    def _quantization(self, found: Any, name: str) -> tuple[int, float | None, int | None]:
         """How many scales, and scale and zero point where there is one."""
         scales = 0 if found is None else found.ScaleLength()
         if scales > self.size:

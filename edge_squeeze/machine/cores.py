@@ -14,7 +14,7 @@ from edge_squeeze.errors import UsageError, unknown
 ROOT = Path("/")
 POLICIES = ("big", "prime", "little", "all")
 MOST_THREADS = 4  # as in most published results
-# Clocks of favoured cores and of cores from different bins differ by a few percent and are one cluster still.
+# Clocks of favored cores and of cores from different bins differ by a few percent and are one cluster still.
 ALIKE = 0.9
 # Groups of a hybrid Intel processor: folders of /sys/devices (Linux' arch/x86/events/intel/core.c).
 HYBRID = ("cpu_core", "cpu_atom", "cpu_lowpower")

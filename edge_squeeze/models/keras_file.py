@@ -183,9 +183,9 @@ def _fixed(model: Any, input_size: int | tuple[int, int] | None, path: Path) -> 
 
 
 def prepares_itself(path: Path) -> bool:
-    """Whether the model at `path` has a layer that normalises pictures; of a SavedModel nobody can tell."""
+    """Whether the model at `path` has a layer that normalizes pictures; of a SavedModel nobody can tell."""
     _reader(path)
-    return path.is_file() and keras_config.normalises(keras_config.read(path))
+    return path.is_file() and keras_config.normalizes(keras_config.read(path))
 
 
 def digest(path: Path) -> str:

@@ -24,7 +24,7 @@ BATCH_PIXELS = BATCH * 512 * 512  # of larger pictures fewer
 
 @dataclass(frozen=True)
 class Original:
-    """A Keras model [N,H,W,C] normalised -> [N,classes], with its preprocessing and the record of its weights."""
+    """A Keras model [N,H,W,C] normalized -> [N,classes], with its preprocessing and the record of its weights."""
 
     model: Any
     preprocessing: Preprocessing
@@ -32,9 +32,9 @@ class Original:
     content: str | None = None  # what its scores are, where that is known beforehand
 
     def run(self, pixels: Pixels) -> Scores:
-        """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8, normalised outside the graph."""
+        """Scores [N,classes] of raw RGB `pixels` [N,H,W,3] uint8, normalized outside the graph."""
         step = self.model.input_shape[0] or max(1, min(BATCH, BATCH_PIXELS // math.prod(pixels.shape[1:3])))
-        batches = (self.preprocessing.normalise(pixels[i : i + step]) for i in range(0, len(pixels), step))
+        batches = (self.preprocessing.normalize(pixels[i : i + step]) for i in range(0, len(pixels), step))
         return np.concatenate([np.asarray(self.model(batch, training=False), np.float32) for batch in batches])
 
 

@@ -114,7 +114,7 @@ def _prepared(arch: Architecture, weights: Weights) -> Preprocessing:
     if weights.convention is not None:
         return CONVENTIONS[weights.convention].preprocessing(arch.input_size)
     if not weights.record.trained:
-        return preset("unit", arch.input_size)  # as good as any: nothing was learnt
+        return preset("unit", arch.input_size)  # as good as any: nothing was learned
     raise UsageError(
         f"Nothing tells how the pictures were prepared that {weights.record.path or weights.record.source} was trained "
         f"on, and a wrong guess would go unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file "
@@ -210,15 +210,15 @@ def _warnings(path: Path, preprocessing: str | Preprocessing | None) -> Iterator
         check_choice(preprocessing)
     itself = keras_file.prepares_itself(path)
     if preprocessing is None and not itself:
-        inside = " A SavedModel cannot be looked into: if it normalises by itself, say raw." if path.is_dir() else ""
+        inside = " A SavedModel cannot be looked into: if it normalizes by itself, say raw." if path.is_dir() else ""
         raise UsageError(
             "Nothing tells how this model's pictures were prepared when it was trained, and a wrong guess would go "
             f"unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file ({page('models')}).{inside}"
         )
     if itself and preprocessing not in (None, "raw"):
-        yield "the model has a layer that normalises; with --preprocessing its pictures are normalised twice"
+        yield "the model has a layer that normalizes; with --preprocessing its pictures are normalized twice"
     if path.is_dir() and preprocessing != "raw":
-        yield "a SavedModel cannot be looked into; if it has a layer that normalises, its pictures are normalised twice"
+        yield "a SavedModel cannot be looked into; if it has a layer that normalizes, its pictures are normalized twice"
 
 
 def find_again(manifest: Manifest, given: Path | None, custom_objects: str | None) -> Subject:

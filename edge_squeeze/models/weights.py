@@ -73,7 +73,7 @@ def resolve(arch: Architecture, weights: str | Path, seed: int = 0) -> Weights:
     if seed < 0:
         raise UsageError(f"seed must not be negative, got {seed}.")
     if weights == RANDOM:
-        record = WeightsRecord(RANDOM, "random initialisation", trained=False, seed=seed)
+        record = WeightsRecord(RANDOM, "random initialization", trained=False, seed=seed)
         return Weights(None, record, arch.row.convention, initializer=arch.row.initializer)
     if weights == IMAGENET:
         return _imagenet(arch)

@@ -9,7 +9,7 @@ from edge_squeeze.networks.design import COMPLEX, Architecture
 from edge_squeeze.networks.variants import Conv, Pool, Stage, named
 
 Sides = tuple[int, int]  # height, width
-COLOURS = 3
+COLORS = 3
 
 
 def conv_parameters(kernel: int, channels: int, filters: int) -> int:
@@ -55,7 +55,7 @@ class Layer:
 
 def layers(arch: Architecture) -> Iterator[Layer]:
     """The rows of `arch`, from its first convolution to the average pooling."""
-    sides, channels = arch.input_size, COLOURS
+    sides, channels = arch.input_size, COLORS
     for name, stage in named(arch.stages):
         sides = stage.side_after(sides[0]), stage.side_after(sides[1])
         yield _layer(name, stage, sides, channels, arch.bypasses.get(name))

@@ -14,7 +14,7 @@ from edge_squeeze.networks.variants import CEIL, VALID, Conv, Fire, Pool, Stage,
 
 
 def build(arch: Architecture) -> Any:
-    """An uninitialised-by-us `keras.Model`: picture [N,H,W,3] float32, normalised -> scores [N,classes]."""
+    """An uninitialized-by-us `keras.Model`: picture [N,H,W,3] float32, normalized -> scores [N,classes]."""
     import keras
 
     sides = (None, None) if arch.any_size else arch.input_size
@@ -24,7 +24,7 @@ def build(arch: Architecture) -> Any:
 
 
 def stem(inputs: Any, arch: Architecture) -> Any:
-    """What the first convolution and pooling of `arch` make of normalised pictures [N,H,W,3]: [N,H',W',C]."""
+    """What the first convolution and pooling of `arch` make of normalized pictures [N,H,W,3]: [N,H',W',C]."""
     return _walk(inputs, arch, itertools.takewhile(_opens, named(arch.stages)))
 
 

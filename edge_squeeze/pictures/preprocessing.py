@@ -23,7 +23,7 @@ MAX_RESIZED_PIXELS = 50_000_000  # a 1 x 100,000 picture would otherwise be blow
 
 
 @dataclass(frozen=True)
-class Normalisation:
+class Normalization:
     """What an artifact does to raw RGB pixels by itself: reorder to `order`, then (channel - mean) * scale."""
 
     order: str = "rgb"  # rgb | bgr | grey
@@ -51,7 +51,7 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resize, crop the centre, pad; then the normalisation, which artifacts have baked in.
+    """Resize, crop the center, pad; then the normalization, which artifacts have baked in.
 
     `resize` crop: the short side becomes `short_side`, the long side (long * short_side + short // 2) // short, and the
     crop starts at (size - crop) // 2. stretch: both sides become those of `crop`, whatever their ratio was.
@@ -63,7 +63,7 @@ class Preprocessing:
     filter: str = "bilinear"  # as PIL's Image.BILINEAR: antialiased when it shrinks
     pad: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, bottom, left, right; after the crop
     pad_value: tuple[int, int, int] = (0, 0, 0)  # red, green, blue
-    baked: Normalisation = field(default_factory=Normalisation)
+    baked: Normalization = field(default_factory=Normalization)
 
     def __post_init__(self) -> None:
         if self.resize not in RESIZES:
@@ -102,12 +102,12 @@ class Preprocessing:
         cropped = np.asarray(resized.crop((left, top, left + width, top + height)), dtype=np.uint8)
         return self._padded(cropped)
 
-    def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
+    def normalize(self, pixels: Pixels) -> NDArray[np.float32]:
         """What the original, with nothing baked in, must be given for raw RGB `pixels` [N,H,W,3]: [N,H,W,C] float32."""
         channels = pixels.astype(np.float32) @ np.array(ORDERS[self.baked.order], np.float32)
         mean, scale = np.array(self.baked.mean, np.float32), np.array(self.baked.scale, np.float32)
-        normalised: NDArray[np.float32] = (channels - mean) * scale
-        return normalised
+        normalized: NDArray[np.float32] = (channels - mean) * scale
+        return normalized
 
     def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
         short = min(size)

@@ -11,27 +11,27 @@ from typing import Any
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.files.decoding import decode
 from edge_squeeze.files.reading import read_json
-from edge_squeeze.pictures.preprocessing import CROP, RESIZES, STRETCH, Normalisation, Preprocessing
+from edge_squeeze.pictures.preprocessing import CROP, RESIZES, STRETCH, Normalization, Preprocessing
 
 LARGEST_FILE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A common way to scale pixels, in colour and, where there is such a thing, in grey."""
+    """A common way to scale pixels, in color and, where there is such a thing, in grey."""
 
-    colour: Normalisation
-    grey: Normalisation | None = None
+    color: Normalization
+    grey: Normalization | None = None
 
 
 # caffe, torch and tf are the modes of keras.applications' preprocess_input. The mean of its caffe is not the rounded
 # one of the published SqueezeNets (below).
 PRESETS = {
-    "caffe": Preset(Normalisation("bgr", (103.939, 116.779, 123.68))),
-    "torch": Preset(Normalisation("rgb", (123.675, 116.28, 103.53), (1 / 58.395, 1 / 57.12, 1 / 57.375))),
-    "tf": Preset(Normalisation("rgb", (127.5,) * 3, (1 / 127.5,) * 3), Normalisation("grey", (127.5,), (1 / 127.5,))),
-    "unit": Preset(Normalisation("rgb", scale=(1 / 255,) * 3), Normalisation("grey", (0.0,), (1 / 255,))),
-    "raw": Preset(Normalisation(), Normalisation("grey", (0.0,), (1.0,))),
+    "caffe": Preset(Normalization("bgr", (103.939, 116.779, 123.68))),
+    "torch": Preset(Normalization("rgb", (123.675, 116.28, 103.53), (1 / 58.395, 1 / 57.12, 1 / 57.375))),
+    "tf": Preset(Normalization("rgb", (127.5,) * 3, (1 / 127.5,) * 3), Normalization("grey", (127.5,), (1 / 127.5,))),
+    "unit": Preset(Normalization("rgb", scale=(1 / 255,) * 3), Normalization("grey", (0.0,), (1 / 255,))),
+    "raw": Preset(Normalization(), Normalization("grey", (0.0,), (1.0,))),
 }
 
 
@@ -43,10 +43,10 @@ def preset(name: str, size: tuple[int, int], channels: int = 3, resize: str = CR
     if name not in PRESETS:
         raise unknown("preprocessing", name, PRESETS)
     row = PRESETS[name]
-    baked = row.colour if channels == row.colour.channels else row.grey
+    baked = row.color if channels == row.color.channels else row.grey
     if baked is None:
         choices = ", ".join(known for known, one in PRESETS.items() if one.grey)
-        raise UsageError(f"Preprocessing {name!r} is for colour, and the network takes grey. Choices: {choices}.")
+        raise UsageError(f"Preprocessing {name!r} is for color, and the network takes grey. Choices: {choices}.")
     if resize not in RESIZES and not resize.isdecimal():
         raise UsageError(f"resize must be {', '.join(RESIZES)} or a number of pixels, got {resize!r}.")
     rule, short_side = (resize, max(size)) if resize in RESIZES else (CROP, int(resize))
@@ -58,7 +58,7 @@ def squeezenet_caffe(size: tuple[int, int]) -> Preprocessing:
 
     Source: github.com/forresti/SqueezeNet, train_val.prototxt. Other input sizes keep the ratio of 256 to 227.
     """
-    return Preprocessing(round(max(size) * 256 / 227), size, baked=Normalisation("bgr", (104.0, 117.0, 123.0)))
+    return Preprocessing(round(max(size) * 256 / 227), size, baked=Normalization("bgr", (104.0, 117.0, 123.0)))
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _read(path: Path, size: tuple[int, int]) -> Preprocessing:
     if not isinstance(content, dict):
         raise UsageError(f"{path} must hold an object of {', '.join(_keys(Preprocessing))}.")
     _check_keys(content, Preprocessing, ("baked",), str(path))
-    _check_keys(content["baked"], Normalisation, _keys(Normalisation), f"{path}: baked")
+    _check_keys(content["baked"], Normalization, _keys(Normalization), f"{path}: baked")
     content = {"short_side": max(size), "crop": list(size), **content}
     decoded = decode(Preprocessing, content, str(path))
     assert isinstance(decoded, Preprocessing)
@@ -138,7 +138,7 @@ def describe(preprocessing: Preprocessing) -> str:
     baked = preprocessing.baked
     mean, scale = (", ".join(f"{value:.4g}" for value in values) for values in (baked.mean, baked.scale))
     pad = f", padded by {preprocessing.pad}" if any(preprocessing.pad) else ""
-    resize = f"short side to {preprocessing.short_side}, centre crop {height} x {width}"
+    resize = f"short side to {preprocessing.short_side}, center crop {height} x {width}"
     if preprocessing.resize == STRETCH:
         resize = f"stretched to {height} x {width}"
     return f"{resize}{pad}; {baked.order.upper()}, (value - ({mean})) x ({scale})"

@@ -44,7 +44,7 @@ def at_most(metric: str, limit: float, reason: str) -> Gate:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """One gate held against a measured figure; for a failed one, the picture that is worst by it."""
 
     gate: Gate
@@ -57,14 +57,14 @@ class Judgement:
         return f"{self.gate.metric} is {self.value:.4g}, required {self.gate}{worst} ({self.gate.reason})"
 
 
-def judge(parity: Parity, gates: Sequence[Gate], names: Sequence[str]) -> list[Judgement]:
+def judge(parity: Parity, gates: Sequence[Gate], names: Sequence[str]) -> list[Judgment]:
     """Each of `gates` held against `parity`, the pictures being called `names` [N]."""
-    judgements = []
+    judgments = []
     for gate in gates:
         value = float(getattr(parity, gate.metric))
         passed = gate.holds(value)
-        judgements.append(Judgement(gate, value, passed, None if passed else worst(parity, gate.metric, names)))
-    return judgements
+        judgments.append(Judgment(gate, value, passed, None if passed else worst(parity, gate.metric, names)))
+    return judgments
 
 
 def worst(parity: Parity, metric: str, names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_squeeze.scores import Scores, top_k
 
 PSNR_CEILING_DB = 200.0  # what identical scores are said to have
-SMALLEST_PROBABILITY = 1e-12  # keeps the logarithm finite where a quantised score is 0
+SMALLEST_PROBABILITY = 1e-12  # keeps the logarithm finite where a quantized score is 0
 ENOUGH_PICTURES = 100  # from here on a user's own pictures are judged by the full gates
 PASS, FAIL, UNPROVEN = "pass", "fail", "unproven"
 FIGURES = ("max|d|", "PSNR", "cosine", "same top-1 (95 %)")
@@ -104,9 +104,9 @@ def psnr_db(peak: float, rmse: float) -> float:
 def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
     """Wilson's 95 % interval of a proportion (J. Am. Stat. Assoc. 22:209, 1927)."""
     p, z2 = successes / trials, z * z
-    centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
+    center = (p + z2 / (2 * trials)) / (1 + z2 / trials)
     half = z / (1 + z2 / trials) * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, center - half), min(1.0, center + half)
 
 
 def _overlap(a: Scores, b: Scores, k: int) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from edge_squeeze.models.source import Subject
 from edge_squeeze.packages import is_installed
 from edge_squeeze.pictures.loading import PictureSet
 from edge_squeeze.proof import gates as gate_table, golden, parity, pictures as proof_pictures
-from edge_squeeze.proof.gates import Gate, Gates, Judgement, gates_of_part, judge
+from edge_squeeze.proof.gates import Gate, Gates, Judgment, gates_of_part, judge
 from edge_squeeze.proof.golden import GoldenCheck
 from edge_squeeze.proof.parity import ENOUGH_PICTURES, FAIL, PASS, UNPROVEN, Parity
 from edge_squeeze.reporting import Reporter, html_table
@@ -67,7 +67,7 @@ class Proof:
 
     pictures: PictureSet
     parity: Parity
-    judgements: list[Judgement]
+    judgments: list[Judgment]
     verdict: str  # pass | fail | unproven
     reason: str
     runtime: str
@@ -80,7 +80,7 @@ class Proof:
     @property
     def failures(self) -> list[str]:
         """A sentence for each gate that failed."""
-        own = [str(judgement) for judgement in self.judgements if not judgement.passed]
+        own = [str(judgment) for judgment in self.judgments if not judgment.passed]
         return own + [f"{_at(other)}: {failure}" for other in self.others for failure in other.failures]
 
     @property
@@ -110,7 +110,7 @@ def _set(proof: Proof) -> dict[str, Any]:
         "figures": parity.to_dict(proof.parity, proof.pictures.names),
         "gates": [
             {**asdict(j.gate), "value": parity.finite(j.value), "passed": j.passed, "worst_picture": j.worst_picture}
-            for j in proof.judgements
+            for j in proof.judgments
         ],
     }
 
@@ -177,11 +177,11 @@ def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter:
     if raw.shape != reference.scores.shape:
         raise ConversionError(f"The file gives scores {list(raw.shape)}, its original {list(reference.scores.shape)}.")
     figures = parity.compare(reference.scores, comparable(raw, reference.content))
-    judgements = judge(figures, gates, reference.pictures.names)
-    verdict, reason = _verdict(reference, judgements, gates)
+    judgments = judge(figures, gates, reference.pictures.names)
+    verdict, reason = _verdict(reference, judgments, gates)
     answers = Answers(len(set(reference.scores.argmax(axis=1).tolist())), float(reference.scores.max(axis=1).mean()))
     engine = f"{runner.runtime} {runner.version}"
-    return Proof(reference.pictures, figures, judgements, verdict, reason, engine, answers)
+    return Proof(reference.pictures, figures, judgments, verdict, reason, engine, answers)
 
 
 def refer(original: Original, pictures: PictureSet) -> Reference:
@@ -195,14 +195,14 @@ def refer(original: Original, pictures: PictureSet) -> Reference:
     return Reference(original, pictures, comparable(scores, kind), kind, float(np.ptp(scores)))
 
 
-def _verdict(reference: Reference, judgements: Sequence[Judgement], gates: Sequence[Gate]) -> tuple[str, str]:
+def _verdict(reference: Reference, judgments: Sequence[Judgment], gates: Sequence[Gate]) -> tuple[str, str]:
     if not reference.original.weights.trained:
         return UNPROVEN, UNTRAINED
     if len(reference.pictures) == 1:
         return UNPROVEN, ONE_PICTURE
     if reference.is_constant:
         return UNPROVEN, CONSTANT
-    failures = [str(judgement) for judgement in judgements if not judgement.passed]
+    failures = [str(judgment) for judgment in judgments if not judgment.passed]
     if failures:
         return FAIL, "; ".join(failures)
     if _would_hold_for_others(reference, gates):
@@ -215,11 +215,11 @@ def _would_hold_for_others(reference: Reference, gates: Sequence[Gate]) -> bool:
     """Whether the gates would hold for a file that answers for the wrong picture: then they prove nothing.
 
     Each picture's scores are held against those of the picture half the set away: crops of one photograph are
-    neighbours.
+    neighbors.
     """
     shuffled = np.roll(reference.scores, len(reference.scores) // 2, axis=0)
     figures = parity.compare(reference.scores, shuffled)
-    return all(judgement.passed for judgement in judge(figures, gates, reference.pictures.names))
+    return all(judgment.passed for judgment in judge(figures, gates, reference.pictures.names))
 
 
 def verify(

@@ -1,1 +1,1 @@
-"""Training of the networks from scratch, on labelled pictures: a short one, and an honest figure at its end."""
+"""Training of the networks from scratch, on labeled pictures: a short one, and an honest figure at its end."""

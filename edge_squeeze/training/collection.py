@@ -1,4 +1,4 @@
-"""Labelled pictures: a folder for each class, read, made ready for a network, and looked through for mistakes."""
+"""Labeled pictures: a folder for each class, read, made ready for a network, and looked through for mistakes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_squeeze.errors import UsageError
-from edge_squeeze.networks.arithmetic import COLOURS
+from edge_squeeze.networks.arithmetic import COLORS
 from edge_squeeze.pictures.loading import SUFFIXES, as_rgb, list_pictures, open_picture
 from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Reporter
@@ -26,7 +26,7 @@ REQUIRED = "Required: a folder with a folder of pictures for each class, called 
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """A picture file on disk, or one that is to be written there, and what it shows."""
 
     name: str  # CLASS/FILE
@@ -38,13 +38,13 @@ class Labelled:
 class Files:
     """The picture files of a collection, whose labels are sorted by name."""
 
-    pictures: tuple[Labelled, ...]
+    pictures: tuple[Labeled, ...]
     labels: tuple[str, ...]
     source: str
     folder: Path | None  # None: they are not on disk yet
     beside: tuple[str, ...] = ()  # pictures that are in no class, and left out
 
-    def path(self, picture: Labelled) -> Path:
+    def path(self, picture: Labeled) -> Path:
         """Where the user finds `picture`."""
         return Path(picture.name) if self.folder is None else self.folder / picture.name
 
@@ -60,10 +60,10 @@ class Collection:
 
 
 def find(images: Path | None) -> Files:
-    """The labelled picture files below `images`, or the digits; UsageError if those are no classes of pictures."""
+    """The labeled picture files below `images`, or the digits; UsageError if those are no classes of pictures."""
     if images is None:
         drawn = digits.draw()
-        pictures = tuple(Labelled(name, PurePosixPath(name).parts[0], content) for name, content in drawn.items())
+        pictures = tuple(Labeled(name, PurePosixPath(name).parts[0], content) for name, content in drawn.items())
         return Files(pictures, tuple(sorted({picture.label for picture in pictures})), digits.SOURCE, None)
     if not images.is_dir():
         what = f"{images} is a file" if images.exists() else f"No such folder: {images}"
@@ -77,9 +77,9 @@ def find(images: Path | None) -> Files:
     return Files(pictures, tuple(folder.name for folder in classes), str(images), images, beside)
 
 
-def _pictures(folder: Path) -> list[Labelled]:
+def _pictures(folder: Path) -> list[Labeled]:
     """The pictures of the class `folder`; UsageError if there are none, or names that no list can hold."""
-    found = [Labelled(path.relative_to(folder.parent).as_posix(), folder.name) for path in list_pictures(folder)]
+    found = [Labeled(path.relative_to(folder.parent).as_posix(), folder.name) for path in list_pictures(folder)]
     for name in [folder.name, *(one.name for one in found)]:
         if not name.isprintable() or name != name.strip():
             raise UsageError(f"{name!r} cannot stand in a list. Required: printable names without spaces at the ends.")
@@ -89,7 +89,7 @@ def _pictures(folder: Path) -> list[Labelled]:
 def load(files: Files, preprocessing: Preprocessing, reporter: Reporter) -> Collection:
     """The pixels and classes of `files`; UsageError names those that cannot be read, or are in two classes."""
     height, width = preprocessing.size
-    if (size := len(files.pictures) * height * width * COLOURS) > LARGEST_BYTES:
+    if (size := len(files.pictures) * height * width * COLORS) > LARGEST_BYTES:
         raise UsageError(
             f"{len(files.pictures):,} pictures of {height} x {width} take {size:,} bytes. Required: at most "
             f"{LARGEST_BYTES:,}. Give fewer, or a smaller --input-size."
@@ -115,7 +115,7 @@ def _read(files: Files, preprocessing: Preprocessing, reporter: Reporter) -> Pix
     return np.stack(pixels)
 
 
-def _pixels(picture: Labelled, files: Files, preprocessing: Preprocessing) -> Pixels:
+def _pixels(picture: Labeled, files: Files, preprocessing: Preprocessing) -> Pixels:
     opened = _open(picture, files)
     try:
         return preprocessing.pixels(opened)
@@ -123,7 +123,7 @@ def _pixels(picture: Labelled, files: Files, preprocessing: Preprocessing) -> Pi
         raise UsageError(f"{files.path(picture)}: {error}") from error
 
 
-def _open(picture: Labelled, files: Files) -> Image.Image:
+def _open(picture: Labeled, files: Files) -> Image.Image:
     if picture.content is not None:
         return as_rgb(Image.open(io.BytesIO(picture.content)))
     return open_picture(files.path(picture))
@@ -131,7 +131,7 @@ def _open(picture: Labelled, files: Files) -> Image.Image:
 
 def _check_labels(files: Files, digests: Sequence[str]) -> None:
     """Raise UsageError where the network would see the same picture in two classes."""
-    first: dict[str, Labelled] = {}
+    first: dict[str, Labeled] = {}
     pairs = [(first.setdefault(digest, one), one) for one, digest in zip(files.pictures, digests, strict=True)]
     both = [f"{files.path(other)} and {files.path(one)}" for other, one in pairs if other.label != one.label]
     why = "are the same picture at the network's size, in two classes. Remove one of them."

@@ -23,7 +23,7 @@ from edge_squeeze.weight_files.layers import Layers
 
 WARM_UP = 0.1  # of all steps, in which the learning rate rises; then it falls to 0 along a cosine
 FIRST = 0.1  # of the learning rate, at the first step
-LARGEST_STEP = 1.0  # norm of a step's gradient: without batch normalisation, a rare one would throw the weights away
+LARGEST_STEP = 1.0  # norm of a step's gradient: without batch normalization, a rare one would throw the weights away
 # A class that a ReLU after the last convolution cuts off everywhere learns nothing any more: of three classes in a
 # narrow network one or two did so in 2 of 5 trainings that began at 0. Softmax does not see what all have more of.
 FIRST_BIAS = 5.0
@@ -33,7 +33,7 @@ TOLD = 10  # epochs, and the first: somebody who reads a log sees how a long tra
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learnt, by which network, and how."""
+    """What is to be learned, by which network, and how."""
 
     arch: Architecture
     preprocessing: Preprocessing
@@ -128,10 +128,10 @@ def _begin(model: Any, task: Task) -> None:
 
 
 def _teach(model: Any, task: Task, rng: np.random.Generator) -> tuple[float, float]:
-    """Mean loss and accuracy while every training picture is learnt from once, in an order drawn from `rng`."""
+    """Mean loss and accuracy while every training picture is learned from once, in an order drawn from `rng`."""
     order, size, sums = rng.permutation(task.split.train), task.options.batch_size, np.zeros(2)
     for rows in (order[i : i + size] for i in range(0, len(order), size)):
-        inputs = task.preprocessing.normalise(task.collection.pixels[rows])
+        inputs = task.preprocessing.normalize(task.collection.pixels[rows])
         found = model.train_on_batch(inputs, task.collection.truth[rows], return_dict=True)
         sums += len(rows) * np.array([found["loss"], found["accuracy"]], np.float64)
         model.reset_metrics()
@@ -143,7 +143,7 @@ def _scores(model: Any, task: Task, rows: Rows) -> Scores:
     """What the model makes of the pictures `rows`: probabilities [N,classes]."""
     size = task.options.batch_size
     parts = [task.collection.pixels[rows[i : i + size]] for i in range(0, len(rows), size)]
-    raw = np.concatenate([model.predict_on_batch(task.preprocessing.normalise(part)) for part in parts])
+    raw = np.concatenate([model.predict_on_batch(task.preprocessing.normalize(part)) for part in parts])
     return comparable(raw, PROBABILITIES if task.arch.row.softmax else LOGITS)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_squeeze.errors import UsageError
 from edge_squeeze.networks.architecture import ANY, Size, architecture
-from edge_squeeze.networks.arithmetic import COLOURS
+from edge_squeeze.networks.arithmetic import COLORS
 from edge_squeeze.networks.design import AS_IS, Architecture, Design
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class TrainOptions:
         size, given = self.architecture().input_size, self.preprocessing or PRESET
         _check_resize(self.resize, size)
         found = choose(given, size, resize=self.resize) if isinstance(given, str) else given.at(size)
-        if found.baked.channels != COLOURS:
-            raise UsageError(f"{self.variant} takes {COLOURS} channels, the order {found.baked.order} gives others.")
+        if found.baked.channels != COLORS:
+            raise UsageError(f"{self.variant} takes {COLORS} channels, the order {found.baked.order} gives others.")
         return found
 
 

@@ -13,7 +13,7 @@ from edge_squeeze import packages
 from edge_squeeze.errors import UsageError
 from edge_squeeze.files import atomic
 from edge_squeeze.proof.parity import wilson
-from edge_squeeze.training.collection import Labelled
+from edge_squeeze.training.collection import Labeled
 from edge_squeeze.training.fitting import Fitted, Task
 from edge_squeeze.training.options import TrainOptions
 from edge_squeeze.training.splitting import Rows
@@ -70,7 +70,7 @@ def _places(task: Task, rows: Rows) -> list[str]:
     return [_place(files.pictures[i], above) for i in rows]
 
 
-def _place(picture: Labelled, above: str | None) -> str:
+def _place(picture: Labeled, above: str | None) -> str:
     return (PurePosixPath(PICTURES if above is None else Path(above).as_posix()) / picture.name).as_posix()
 
 
@@ -101,7 +101,7 @@ def _record(task: Task, fitted: Fitted) -> dict[str, Any]:
 
 
 def next_command(options: TrainOptions) -> str:
-    """The command that exports what was left, and proves it on the pictures that nothing was learnt from."""
+    """The command that exports what was left, and proves it on the pictures that nothing was learned from."""
     folder, words = options.folder, ["edge-squeeze", "export", options.variant]
     for name, value in options.design.record().items():
         words += [f"--{name.replace('_', '-')}", str(value)]

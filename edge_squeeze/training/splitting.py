@@ -1,4 +1,4 @@
-"""Labelled pictures divided into those to learn from, to choose by, and to judge by."""
+"""Labeled pictures divided into those to learn from, to choose by, and to judge by."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_squeeze.errors import UsageError
 
-TEST, VALIDATION = 0.2, 0.1  # of each class; the others are learnt from
+TEST, VALIDATION = 0.2, 0.1  # of each class; the others are learned from
 FEWEST = 10  # different pictures of each class: 7, 1 and 2
 Rows = NDArray[np.intp]
 

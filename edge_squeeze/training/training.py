@@ -34,26 +34,26 @@ class Trained:
 
     def __repr__(self) -> str:
         low, high = self.interval
-        state = "dead" if self.dead else "learnt" if self.learnt else "not surely better than chance"
+        state = "dead" if self.dead else "learned" if self.learned else "not surely better than chance"
         return (
             f"<Trained {self.folder}: accuracy {self.accuracy:.1%} ({low:.1%}-{high:.1%}) on {self.tested:,} test "
             f"pictures, {state}>"
         )
 
     @property
-    def learnt(self) -> bool:
+    def learned(self) -> bool:
         """Whether the accuracy is surely better than `chance`."""
         return self.interval[0] > self.chance
 
     @property
     def warning(self) -> str | None:
-        """What is wrong with it, and what to change; None if it has learnt."""
+        """What is wrong with it, and what to change; None if it has learned."""
         if self.dead:
             return (
                 "Every test picture gets the same scores: the network is dead. "
                 f"Train again with a lower {LEARNING_RATE}, or another --seed."
             )
-        if not self.learnt:
+        if not self.learned:
             return (
                 f"That is not surely better than always naming the most frequent class ({self.chance:.1%}). Train "
                 f"again with more pictures, more --epochs, or another {LEARNING_RATE}."
@@ -64,7 +64,7 @@ class Trained:
 def train(options: TrainOptions, reporter: Reporter) -> Trained:
     """The network trained, and left in its folder; nothing is left if that fails.
 
-    Raises UsageError for what cannot be learnt from or written, MissingDependencyError.
+    Raises UsageError for what cannot be learned from or written, MissingDependencyError.
     """
     preprocessing = options.prepared()
     output.check_target(options)

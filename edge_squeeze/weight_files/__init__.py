@@ -1,1 +1,1 @@
-"""Weights files of every kind, recognised by what is in them and read as the untrusted input they are."""
+"""Weights files of every kind, recognized by what is in them and read as the untrusted input they are."""

@@ -18,7 +18,7 @@ STARTS = (b"\x80", b"}q", b"(d")  # protocols 2 and up, 1, 0
 ORDERS: dict[Any, Literal["<", ">", "="]] = {"<": "<", ">": ">", "=": "=", "|": "="}  # as pickled: as NumPy's
 
 
-def recognises(data: bytes) -> bool:
+def recognizes(data: bytes) -> bool:
     """Whether `data` starts as a pickle of a dict does."""
     return data.startswith(STARTS)
 

@@ -19,8 +19,8 @@ LAYERS = 26
 HEADER = 4 * LAYERS
 
 
-def recognises(data: bytes) -> bool:
-    """Whether the header's 26 entry counts are possible ones: a truncated file is still recognised."""
+def recognizes(data: bytes) -> bool:
+    """Whether the header's 26 entry counts are possible ones: a truncated file is still recognized."""
     if len(data) < HEADER:
         return False
     counts = np.frombuffer(data, "<u4", LAYERS).tolist()

@@ -13,7 +13,7 @@ from edge_squeeze.errors import UsageError
 
 CONFIG = "config.json"
 LONGEST_MESSAGE = 200
-NORMALISING = ("Rescaling", "Normalization")
+NORMALIZING = ("Rescaling", "Normalization")
 WIDTHS = ("units", "filters", "output_dim")
 SMALLEST = 1 << 24  # numbers: whatever a layer below that claims is no burden
 BYTES = 2  # of the smallest numbers that Keras keeps weights in
@@ -52,9 +52,9 @@ def check(config: Any, path: Path, size: int) -> None:
             )
 
 
-def normalises(config: Any) -> bool:
+def normalizes(config: Any) -> bool:
     """Whether a layer of the model prepares the pictures by itself."""
-    return any(layer["class_name"] in NORMALISING for layer in layers_of(config))
+    return any(layer["class_name"] in NORMALIZING for layer in layers_of(config))
 
 
 def layers_of(config: Any) -> Iterator[dict[str, Any]]:

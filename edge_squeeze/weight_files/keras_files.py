@@ -30,12 +30,12 @@ CONVOLUTION = re.compile(r"conv2d(_\d+)?")
 ENVIRONMENT = {"HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
-def recognises(data: bytes) -> bool:
+def recognizes(data: bytes) -> bool:
     """Whether `data` is an HDF5 file."""
     return data.startswith(MAGIC)
 
 
-def recognises_archive(archive: Archive) -> bool:
+def recognizes_archive(archive: Archive) -> bool:
     """Whether the archive is a .keras file."""
     return CONFIG in archive.sizes and (WEIGHTS in archive.sizes or SHARDED in archive.sizes)
 

@@ -26,7 +26,7 @@ ENDING = ".npy"
 PREPROCESSING = "preprocessing.json"  # as in model.json
 NETWORK = "network.json"  # Network
 LONGEST_TOLD = 1 << 16
-COLOURS = 3
+COLORS = 3
 LONGEST_HEADER = 1 << 14  # NumPy itself refuses more than 10,000 characters
 # conv1/kernel, conv1.weight, conv1:W, conv1_b, and TensorFlow's conv1/kernel:0.
 ARRAY_NAME = re.compile(r"(?P<layer>.+)[/.:_](?:(?P<kernel>kernel|weights?|W)|bias|b)(?::0)?", re.DOTALL)
@@ -36,7 +36,7 @@ HEADERS = {
 }
 
 
-def recognises(archive: Archive) -> bool:
+def recognizes(archive: Archive) -> bool:
     """Whether every member is an array, but for those that tell of the pictures and the network."""
     arrays = archive.sizes.keys() - {PREPROCESSING, NETWORK}
     return bool(arrays) and all(member.endswith(ENDING) for member in arrays)
@@ -63,9 +63,9 @@ def read(archive: Archive) -> Layers:
 def told(archive: Archive) -> Told:
     """How pictures were prepared, and which network an .npz file says it is for."""
     prepared = _json(archive, PREPROCESSING, Preprocessing)
-    if prepared is not None and prepared.baked.channels != COLOURS:
+    if prepared is not None and prepared.baked.channels != COLORS:
         where = f"{archive.name}: {PREPROCESSING}"
-        raise UsageError(f"{where}: required an order of {COLOURS} channels, got {prepared.baked.order}.")
+        raise UsageError(f"{where}: required an order of {COLORS} channels, got {prepared.baked.order}.")
     return Told(prepared, _json(archive, NETWORK, Network))
 
 

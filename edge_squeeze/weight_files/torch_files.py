@@ -82,7 +82,7 @@ def read_legacy(_: bytes, name: str) -> Layers:
     )
 
 
-def recognises(archive: Archive) -> bool:
+def recognizes(archive: Archive) -> bool:
     """Whether the archive has torch's pickle in its one folder."""
     return any(member.endswith(PICKLE) and member.count("/") == 1 for member in archive.sizes)
 

@@ -34,7 +34,7 @@ def an(name: str, precision: str | None = "float32", **changes: Any) -> Arm:
 
 @pytest.fixture(autouse=True)
 def _manifests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Artifacts whose outputs are quantised as their names tell."""
+    """Artifacts whose outputs are quantized as their names tell."""
     scales = {"uint8": (1 / 256, 10), "int8": (1 / 256, -128)}
 
     def load(path: Path) -> SimpleNamespace:
@@ -77,7 +77,7 @@ def test_outputs_are_compared_as_the_numbers_they_stand_for(tmp_path: Path, name
 
 
 @pytest.mark.parametrize("name", ["uint8", "int8"])
-def test_floats_are_not_dequantised_even_if_the_artifact_has_a_scale(tmp_path: Path, name: str) -> None:
+def test_floats_are_not_dequantized_even_if_the_artifact_has_a_scale(tmp_path: Path, name: str) -> None:
     found = judged(tmp_path, [an("float"), an(name, "int8")], {"float": FLOAT, name: FLOAT})
     assert (found[name].top1_agree, found[name].max_abs) == (1, 0)
 
@@ -130,7 +130,7 @@ def test_the_worst_picture_gives_cosine_and_difference(tmp_path: Path) -> None:
     assert found.top1_agree == 1
 
 
-def test_a_real_artifact_is_dequantised_by_its_own_scale(
+def test_a_real_artifact_is_dequantized_by_its_own_scale(
     tmp_path: Path, exported_11: dict[str, Exported], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()

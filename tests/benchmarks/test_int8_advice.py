@@ -23,9 +23,9 @@ SIGNED = dataclasses.replace(INT8, operator="Conv", activations="int8")
 NO_DOT_PRODUCT = "This processor has no dot product of int8, so int8 takes about as many instructions as float32."
 BUILT_IN = "It runs on litert's built-in kernels; XNNPACK's, LiteRT's default, are faster."
 SHORT = "It is so short that calls and copies take much of the time, which int8 does not shorten."
-ISLANDS = "2 float islands: each dequantises what goes in and quantises what comes out."
+ISLANDS = "2 float islands: each dequantizes what goes in and quantizes what comes out."
 LEFT = "5 of 40 operators were left to slower built-in kernels."
-ON_X86 = "ONNX Runtime leaves 2 layers with int8 activations in float on x86. Quantise them to uint8."
+ON_X86 = "ONNX Runtime leaves 2 layers with int8 activations in float on x86. Quantize them to uint8."
 
 
 def looked(*kernels: Kernel, **changes: Any) -> Inspection:
@@ -154,7 +154,7 @@ def test_nothing_is_said_without_a_float_file_of_its_kind(base: ArmResult) -> No
 
 @pytest.mark.parametrize("file", [looked(FLOAT), looked(HALF), looked()])
 def test_nothing_is_said_of_files_without_weights_of_8_bits(file: Inspection) -> None:
-    assert not int8_advice.is_quantised(file)
+    assert not int8_advice.is_quantized(file)
     assert (
         int8_advice.explain([measured("float", 10), measured("int8", 10)], FILES | {"sha of int8": file}, a_device())
         == {}
@@ -162,8 +162,8 @@ def test_nothing_is_said_of_files_without_weights_of_8_bits(file: Inspection) ->
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
-def test_one_layer_of_8_bits_makes_a_quantised_file(dtype: str) -> None:
-    assert int8_advice.is_quantised(looked(FLOAT, dataclasses.replace(HYBRID, dtype=dtype)))
+def test_one_layer_of_8_bits_makes_a_quantized_file(dtype: str) -> None:
+    assert int8_advice.is_quantized(looked(FLOAT, dataclasses.replace(HYBRID, dtype=dtype)))
 
 
 def test_nothing_is_said_of_an_arm_that_failed_or_could_not_be_looked_into() -> None:
@@ -179,7 +179,7 @@ def test_a_file_of_an_unknown_network_may_be_the_original(networks: tuple[str | 
     assert list(int8_advice.explain(arms, FILES, a_device())) == ["int8 litert 1"]
 
 
-def test_each_quantised_arm_is_held_against_its_own_original() -> None:
+def test_each_quantized_arm_is_held_against_its_own_original() -> None:
     files = {f"sha of {name}": looked(FLOAT if "float" in name else INT8) for name in ("float1", "float2", "a", "b")}
     arms = [
         measured("float1", 10, network="1"),

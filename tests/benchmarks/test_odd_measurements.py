@@ -37,7 +37,7 @@ from edge_squeeze.benchmarks.machine import conditions
 from edge_squeeze.benchmarks.profiles import choose
 from edge_squeeze.benchmarks.reports import headline, report
 from edge_squeeze.benchmarks.result import ArmResult
-from edge_squeeze.benchmarks.summary import Sustained, summarise
+from edge_squeeze.benchmarks.summary import Sustained, summarize
 
 
 def check(checks: list[Check], name: str) -> Check:
@@ -49,7 +49,7 @@ def an_arm_result(made: list[Launch], name: str = "a") -> ArmResult:
 
 
 def sustained(*samples: list[float]) -> Sustained:
-    found = summarise([a_launch(one, at, kind=SUSTAINED) for at, one in enumerate(samples)], 0.95).sustained
+    found = summarize([a_launch(one, at, kind=SUSTAINED) for at, one in enumerate(samples)], 0.95).sustained
     assert found is not None
     return found
 

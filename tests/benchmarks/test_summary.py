@@ -11,7 +11,7 @@ from synthetic import MS, a_launch, a_memory_launch, launches
 
 from edge_squeeze.benchmarks.launches.records import PACED, SUSTAINED, Launch
 from edge_squeeze.benchmarks.statistics import intervals
-from edge_squeeze.benchmarks.summary import Sustained, peak_rss, samples_ms, summarise, timed
+from edge_squeeze.benchmarks.summary import Sustained, peak_rss, samples_ms, summarize, timed
 
 LEVEL = 0.95
 COSTS = ("cpu_ns", "wall_ns", "import_ns", "load_init_ns", "first_ns")
@@ -58,21 +58,21 @@ MEMORY_LAUNCHES = [
     ],
 )
 def test_every_figure_by_hand(figure: str, expected: float | None) -> None:
-    value = getattr(summarise([*LAUNCHES, *MEMORY_LAUNCHES], LEVEL), figure)
+    value = getattr(summarize([*LAUNCHES, *MEMORY_LAUNCHES], LEVEL), figure)
     assert value == (None if expected is None else pytest.approx(expected))
 
 
 @pytest.mark.parametrize("level", [0.95, 0.97])
 def test_the_interval_is_that_of_all_launches_at_the_level(level: float) -> None:
     expected = intervals.interval([np.array([2.0, 1, 3]), np.array([4.0, 4, 10]), np.array([16.0, 8, 24])], level)
-    found = summarise([*MEMORY_LAUNCHES, *LAUNCHES], level)
+    found = summarize([*MEMORY_LAUNCHES, *LAUNCHES], level)
     assert expected is not None
     assert (found.p50_ci95, found.ci_method) == ([expected.low, expected.high], expected.method)
     assert found.rel_half_width == expected.half_width
 
 
 def test_two_launches_give_no_interval_and_no_advice() -> None:
-    found = summarise(LAUNCHES[:2], LEVEL)
+    found = summarize(LAUNCHES[:2], LEVEL)
     assert found.p50_ms == pytest.approx(8**0.5)
     unknown = (found.p50_ci95, found.ci_method, found.rel_half_width, found.launches_for_2_percent)
     assert unknown == (None,) * 4
@@ -84,12 +84,12 @@ def test_two_launches_give_no_interval_and_no_advice() -> None:
 )
 def test_percentiles_need_samples_that_support_them(samples: int, known: list[str]) -> None:
     half = samples // 2
-    found = summarise([a_launch([1.0] * half), a_launch([1.0] * (samples - half), 1)], LEVEL)
+    found = summarize([a_launch([1.0] * half), a_launch([1.0] * (samples - half), 1)], LEVEL)
     assert [name for name in ("p90", "p95", "p99") if getattr(found, f"{name}_ms") is not None] == known
 
 
 def test_percentiles_are_those_of_the_samples() -> None:
-    found = summarise([a_launch(np.random.default_rng(0).permutation(np.arange(1, 1001)))], LEVEL)
+    found = summarize([a_launch(np.random.default_rng(0).permutation(np.arange(1, 1001)))], LEVEL)
     assert (found.p90_ms, found.p95_ms, found.p99_ms) == (900, 950, 990)
     assert found.p90_upper99_ms is not None
     assert 910 < found.p90_upper99_ms < 930
@@ -98,12 +98,12 @@ def test_percentiles_are_those_of_the_samples() -> None:
 @pytest.mark.parametrize(("samples", "expected"), [(63, None), (64, 64)])
 def test_the_upper_bound_needs_64_samples_of_all_launches(samples: int, expected: float | None) -> None:
     values = list(range(1, samples + 1))
-    assert summarise([a_launch(values[:30]), a_launch(values[30:], 1)], LEVEL).p90_upper99_ms == expected
+    assert summarize([a_launch(values[:30]), a_launch(values[30:], 1)], LEVEL).p90_upper99_ms == expected
 
 
 def test_outliers_are_counted_within_their_launch_and_kept() -> None:
     quiet = list(np.linspace(10, 11, 50))  # quartiles 0.5 apart: fences 0.75 and 1.5 beyond them
-    found = summarise([a_launch([*quiet, 11.7, 5.0]), a_launch([2 * value for value in quiet], 1)], LEVEL)
+    found = summarize([a_launch([*quiet, 11.7, 5.0]), a_launch([2 * value for value in quiet], 1)], LEVEL)
     assert (found.outliers.mild, found.outliers.severe) == (1, 1)
     assert (found.floor_ms, found.n_samples) == (5, 102)
 
@@ -121,11 +121,11 @@ def test_outliers_are_counted_within_their_launch_and_kept() -> None:
 def test_memory_comes_from_memory_launches_that_know_it(changes: list[dict[str, Any]], expected: int | None) -> None:
     found = [dataclasses.replace(a_memory_launch(), **change) for change in changes]
     assert peak_rss([*launches([10] * 3), *found]) == expected
-    assert summarise([*launches([10] * 3), *found], LEVEL).peak_rss_bytes == expected
+    assert summarize([*launches([10] * 3), *found], LEVEL).peak_rss_bytes == expected
 
 
 def test_loading_from_the_disk_is_unknown_without_memory_launches() -> None:
-    assert summarise(LAUNCHES, LEVEL).cold_load_ms is None
+    assert summarize(LAUNCHES, LEVEL).cold_load_ms is None
 
 
 def test_launches_are_put_in_the_order_of_their_rounds() -> None:
@@ -133,7 +133,7 @@ def test_launches_are_put_in_the_order_of_their_rounds() -> None:
     mixed = random.Random(0).sample(ordered, len(ordered))
     assert [one.round for one in mixed if one.samples_ns] != list(range(8))
     assert [one.round for one in timed(mixed)] == list(range(8))
-    assert summarise(mixed, LEVEL) == summarise(ordered, LEVEL)
+    assert summarize(mixed, LEVEL) == summarize(ordered, LEVEL)
 
 
 def test_only_launches_that_were_timed_and_took_samples_count() -> None:
@@ -151,7 +151,7 @@ def long_run(*stretches: tuple[float, float], noise: float = 0.0, seed: int = 0)
     """A run of stretches, each of so many seconds at so many milliseconds."""
     rng = np.random.default_rng(seed)
     parts = [ms * np.exp(rng.normal(0, noise, round(seconds * 1000 / ms))) for seconds, ms in stretches]
-    found = summarise([a_launch(np.concatenate(parts), kind=SUSTAINED)], LEVEL).sustained
+    found = summarize([a_launch(np.concatenate(parts), kind=SUSTAINED)], LEVEL).sustained
     assert found is not None
     return found
 
@@ -190,7 +190,7 @@ def test_the_peak_is_the_best_stretch_and_steady_the_last_fifth(seconds: float, 
 
 
 def test_a_single_slow_sample_is_no_throttling() -> None:
-    found = summarise([a_launch([50.0] * 5000 + [5000.0] + [50.0] * 5000, kind=SUSTAINED)], LEVEL).sustained
+    found = summarize([a_launch([50.0] * 5000 + [5000.0] + [50.0] * 5000, kind=SUSTAINED)], LEVEL).sustained
     assert found is not None
     assert (found.ratio, found.t_throttle_s) == (1, None)
 
@@ -204,7 +204,7 @@ def test_the_curve_has_seconds_and_milliseconds_of_at_most_sixty_stretches() -> 
 
 
 def test_a_long_run_of_one_inference_has_a_curve_of_one_point() -> None:
-    found = summarise([a_launch([700_000.0], kind=SUSTAINED)], LEVEL).sustained
+    found = summarize([a_launch([700_000.0], kind=SUSTAINED)], LEVEL).sustained
     assert found == Sustained(700_000.0, 700_000.0, 1.0, None, [[0.0, 700_000.0]])
 
 
@@ -214,7 +214,7 @@ def paced(service: Sequence[float], response: Sequence[float], back: Sequence[fl
 
 
 def test_frames_at_a_rate_are_told_by_service_and_by_response() -> None:
-    found = summarise([paced([12] * 50, [13] * 40 + [31] * 10, [8] * 20) for _ in range(3)], LEVEL).paced
+    found = summarize([paced([12] * 50, [13] * 40 + [31] * 10, [8] * 20) for _ in range(3)], LEVEL).paced
     assert found is not None
     assert (found.rate, found.service_p90_ms, found.response_p90_ms) == (50, 12, 31)
     assert found.miss_pct == pytest.approx(20)
@@ -226,13 +226,13 @@ def test_frames_at_a_rate_are_told_by_service_and_by_response() -> None:
     [(50.0, 20.0, 0), (50.0, 20.001, 10), (100.0, 11.0, 10), (100.0, 9.9, 0), (None, 999.0, 0), (None, 1001.0, 10)],
 )
 def test_a_frame_is_missed_if_it_ends_after_the_next_is_due(rate: float | None, late: float, expected: float) -> None:
-    found = summarise([paced([5] * 10, [6] * 9 + [late], [5] * 10, rate=rate)], LEVEL).paced
+    found = summarize([paced([5] * 10, [6] * 9 + [late], [5] * 10, rate=rate)], LEVEL).paced
     assert found is not None
     assert found.miss_pct == pytest.approx(expected)
 
 
 def test_misses_and_the_penalty_are_those_of_all_launches() -> None:
-    found = summarise([paced([8], [30], [4]), paced([9] * 3, [1] * 3, [9] * 5, round=1)], LEVEL).paced
+    found = summarize([paced([8], [30], [4]), paced([9] * 3, [1] * 3, [9] * 5, round=1)], LEVEL).paced
     assert found is not None
     assert found.miss_pct == pytest.approx(25)
     assert found.idle_penalty == pytest.approx(2**0.5)

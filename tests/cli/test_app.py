@@ -194,7 +194,7 @@ def test_a_users_own_model(command_line: CommandLine, tmp_path: Path) -> None:
     check_error(command_line(*own), 2, "Give --preprocessing: caffe, torch, tf, unit, raw, or a file")
     done = command_line(*own, "--preprocessing", "unit", "--json")
     assert done.returncode == 0, done.stderr
-    assert "pictures: short side to 32, centre crop 32 x 32; RGB" in done.stderr
+    assert "pictures: short side to 32, center crop 32 x 32; RGB" in done.stderr
     photograph("coffee").save(tmp_path / "coffee.png")
     (classified,) = json.loads(command_line("predict", "out/mine-tflite-float32", "coffee.png", "--json").stdout)
     assert {one["label"] for one in classified["predictions"]} == {"cat", "dog"}
@@ -206,10 +206,10 @@ def test_one_file_that_cannot_be_made_does_not_keep_the_others(command_line: Com
     import keras
 
     inputs = keras.Input((32, 32, 3))
-    normalised = keras.layers.LayerNormalization()(
+    normalized = keras.layers.LayerNormalization()(
         keras.layers.Conv2D(8, 3)(inputs)
     )  # negates: TFLite has no int8 for it
-    pooled = keras.layers.GlobalAveragePooling2D()(normalised)
+    pooled = keras.layers.GlobalAveragePooling2D()(normalized)
     keras.Model(inputs, keras.layers.Dense(2)(pooled)).save(tmp_path / "mine.keras")
     done = command_line("export", "mine.keras", "--preprocessing", "unit", "--precision", "int8,float32")
     check_error(done, 4, "operators that stayed in float", "NEG 1", "The other files were written.")

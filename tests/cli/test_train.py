@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coloured_pictures import draw
+from colored_pictures import draw
 from commands import ENOUGH, SMALL, CommandLine, next_command
 
 import edge_squeeze
@@ -89,12 +89,12 @@ def told(capsys: pytest.CaptureFixture[str], accuracy: float, *, dead: bool, as_
     return capsys.readouterr().out
 
 
-def test_the_command_that_is_next_depends_on_what_was_learnt(capsys: pytest.CaptureFixture[str]) -> None:
-    learnt, unsure, dead = (
+def test_the_command_that_is_next_depends_on_what_was_learned(capsys: pytest.CaptureFixture[str]) -> None:
+    learned, unsure, dead = (
         told(capsys, right, dead=dead) for right, dead in ((0.9, False), (0.55, False), (0.5, True))
     )
-    assert "Warning" not in learnt
-    assert learnt.endswith("\n\nNext:\n  edge-squeeze export x\n")
+    assert "Warning" not in learned
+    assert learned.endswith("\n\nNext:\n  edge-squeeze export x\n")
     warning = "Warning: That is not surely better than always naming the most frequent class (50.0%)."
     assert warning in " ".join(unsure.split())
     assert unsure.endswith("\n\nTo export it all the same:\n  edge-squeeze export x\n")
@@ -105,7 +105,7 @@ def test_the_command_that_is_next_depends_on_what_was_learnt(capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("accuracy", "dead", "warning"), [(0.9, False, None), (0.55, False, "That"), (0.5, True, "Every")]
 )
-def test_json_tells_what_was_learnt(
+def test_json_tells_what_was_learned(
     capsys: pytest.CaptureFixture[str], accuracy: float, dead: bool, warning: str | None
 ) -> None:
     found = json.loads(told(capsys, accuracy, dead=dead, as_json=True))
@@ -220,4 +220,4 @@ def test_digits_with_labels_by_lot_are_not_told(tmp_path: Path) -> None:
         (folder / f"{number}.png").write_bytes(content)
     found = edge_squeeze.train("squeezenet-lab", images=tmp_path / "lot", out=tmp_path)
     assert found.accuracy < 0.3
-    assert not found.learnt
+    assert not found.learned

@@ -54,6 +54,6 @@ def test_padding_that_is_right_for_the_usual_size_alone_fails(trained: dict[str,
     proof = verification.prove_all(
         references, open_runner(proto.SerializeToString(), "onnx"), gates.find("onnx", "float32"), Silent(), own=False
     )
-    assert all(judgement.passed for judgement in proof.judgements)
+    assert all(judgment.passed for judgment in proof.judgments)
     assert [part.verdict for part in proof.others] == ["fail"] * 3
     assert proof.verdict == "fail"

@@ -12,7 +12,7 @@ import pytest
 
 import edge_squeeze
 from edge_squeeze.artifact import folder as artifact
-from edge_squeeze.artifact.manifest import FOLD_NORMALISATION
+from edge_squeeze.artifact.manifest import FOLD_NORMALIZATION
 from edge_squeeze.converters import conformance, targets
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.options import ConvertOptions
@@ -38,7 +38,7 @@ def test_real_weights_pass_their_gates(exported_11: dict[str, Exported], name: s
     proof = exported_11[name].proof
     assert proof.verdict == "pass", proof.failures
     assert len(proof.pictures) >= 32
-    assert proof.judgements
+    assert proof.judgments
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,14 +62,14 @@ def test_the_artifact_is_complete(exported_11: dict[str, Exported], name: str) -
 def test_the_file_is_what_its_name_says(exported_11: dict[str, Exported], name: str) -> None:
     one = artifact.load(exported_11[name].folder)
     found = inspect(one.model(), one.manifest.format)
-    quantised = one.manifest.precision == "int8"
+    quantized = one.manifest.precision == "int8"
     assert [(t.name, t.shape, t.dtype) for t in found.inputs] == [
-        ("image", (1, 227, 227, 3), "uint8" if quantised else "float32")
+        ("image", (1, 227, 227, 3), "uint8" if quantized else "float32")
     ]
     assert [(t.name, t.shape) for t in found.outputs] == [("probabilities", (1, 1000))]
     assert not found.custom_operators
     assert sum(found.weight_types.values()) == 26
-    if quantised:
+    if quantized:
         assert (found.inputs[0].scale, found.inputs[0].zero_point) == (1.0, 0)
         assert "float32" not in found.tensor_types
 
@@ -104,7 +104,7 @@ def test_tflite_input_types_are_proven_too(tmp_path: Path, precision: str, io: s
 
 def test_baked_preprocessing_equals_the_original(original_11: Original) -> None:
     baked, done = normalization.bake(original_11.model, original_11.preprocessing.baked)
-    assert done == [FOLD_NORMALISATION]
+    assert done == [FOLD_NORMALIZATION]
     crops = photograph_crops(4, (227, 227), seed=9).pixels
     got = np.asarray(baked(crops.astype(np.float32), training=False))
     assert np.abs(got - original_11.run(crops)).max() <= 1e-5
@@ -204,12 +204,12 @@ def scores(one: Exported, pixels: np.ndarray) -> np.ndarray:
 # Negative controls: each damage below must be caught by every precision's gates.
 
 
-def swapped_channels(model: object, normalisation: object) -> object:
-    return normalization.bake(model, dataclasses.replace(normalisation, order="rgb"))  # type: ignore[type-var]
+def swapped_channels(model: object, normalization: object) -> object:
+    return normalization.bake(model, dataclasses.replace(normalization, order="rgb"))  # type: ignore[type-var]
 
 
-def without_mean(model: object, normalisation: object) -> object:
-    return normalization.bake(model, dataclasses.replace(normalisation, mean=(0, 0, 0)))  # type: ignore[type-var]
+def without_mean(model: object, normalization: object) -> object:
+    return normalization.bake(model, dataclasses.replace(normalization, mean=(0, 0, 0)))  # type: ignore[type-var]
 
 
 @pytest.mark.parametrize("damage", [swapped_channels, without_mean])

@@ -9,7 +9,7 @@ from edge_squeeze.artifact import folder
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.targets import TARGETS
 from edge_squeeze.engines import catalogue
-from edge_squeeze.engines.engine import BUILTIN, Tensor, quantise
+from edge_squeeze.engines.engine import BUILTIN, Tensor, quantize
 from edge_squeeze.engines.runner import RunOptions, open_runner
 from edge_squeeze.errors import ConversionError, MissingDependencyError, UsageError
 from edge_squeeze.pictures import photographs
@@ -107,10 +107,10 @@ def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch: pytest.Mon
         ("uint8", 0.0, 0, [0, 1, 128, 255]),
     ],
 )
-def test_quantise_takes_pixels_to_the_stored_values(
+def test_quantize_takes_pixels_to_the_stored_values(
     dtype: str, scale: float, zero_point: int, expected: list[int]
 ) -> None:
     pixels = np.array([0, 1, 128, 255], np.uint8)
-    stored = quantise(pixels, Tensor("", (4,), dtype, scale, zero_point))
+    stored = quantize(pixels, Tensor("", (4,), dtype, scale, zero_point))
     np.testing.assert_array_equal(stored, np.array(expected, dtype))
     assert stored.dtype == dtype

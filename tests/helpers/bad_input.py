@@ -187,15 +187,15 @@ def wrong_documents(document: Any, count: int) -> Iterator[tuple[str, bytes]]:
         yield f"{'.'.join(map(str, path))}={str(value)[:20]}".replace("/", "_"), changed(document, path, value)
 
 
-def png(width: int, height: int, colour: int, depth: int = 8, rows: int = 1) -> bytes:
+def png(width: int, height: int, color: int, depth: int = 8, rows: int = 1) -> bytes:
     """A PNG that declares a size and holds `rows` of it."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
 
-    channels = {0: 1, 2: 3, 6: 4}[colour]
+    channels = {0: 1, 2: 3, 6: 4}[color]
     line = b"\0" + bytes(width * channels * depth // 8)
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([depth, colour, 0, 0, 0])
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([depth, color, 0, 0, 0])
     packer = zlib.compressobj(9)
     data = b"".join(packer.compress(line) for _ in range(rows)) + packer.flush()
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
@@ -205,9 +205,9 @@ def hostile_pictures() -> Iterator[tuple[str, bytes]]:
     """Pictures whose headers promise what no memory holds, or that unpack to as much as is let through."""
     for side in (2**31 - 1, 100_000, 20_000):
         yield f"declared-{side}.png", png(side if side < 10**6 else 1, side, 2)
-    for name, colour, depth in (("grey16", 0, 16), ("rgb", 2, 8), ("rgba", 6, 8)):
-        yield f"large-{name}.png", png(11_300, 11_300, colour, depth, rows=11_300)  # the largest that is let through
-        yield f"larger-{name}.png", png(13_000, 13_500, colour, depth, rows=13_500)
+    for name, color, depth in (("grey16", 0, 16), ("rgb", 2, 8), ("rgba", 6, 8)):
+        yield f"large-{name}.png", png(11_300, 11_300, color, depth, rows=11_300)  # the largest that is let through
+        yield f"larger-{name}.png", png(13_000, 13_500, color, depth, rows=13_500)
     yield "line.png", png(60_000, 1, 2)
     yield "huge.bmp", b"BM" + (54).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little") + (
         (40).to_bytes(4, "little") + (2**31 - 1).to_bytes(4, "little") * 2 + (1).to_bytes(2, "little")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from edge_squeeze.artifact.manifest import FOLD_NORMALISATION, PREPEND_NORMALISATION
+from edge_squeeze.artifact.manifest import FOLD_NORMALIZATION, PREPEND_NORMALIZATION
 from edge_squeeze.pictures.photographs import PHOTOGRAPHS, photograph_crops
 
 SIZE = 48
@@ -22,7 +22,7 @@ class Case:
     """How a model is built, what it was trained on, and what its artifacts must say."""
 
     build: Callable[[], Any]
-    normalise: Callable[[np.ndarray], np.ndarray]
+    normalize: Callable[[np.ndarray], np.ndarray]
     preprocessing: str | None
     rewrites: list[str]
     content: str = "probabilities"
@@ -43,7 +43,7 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
 
 
 def depthwise(*, head: str | None = "softmax", own: tuple[Any, ...] = ()) -> Any:
-    """Batch normalisation and depthwise convolutions behind a first convolution that pads with zeros."""
+    """Batch normalization and depthwise convolutions behind a first convolution that pads with zeros."""
     from keras import Input, Model, layers
 
     inputs = x = Input((SIZE, SIZE, 3))
@@ -84,7 +84,7 @@ def mobilenet() -> Any:
     return MobileNetV2(weights=None, input_shape=(SIZE, SIZE, 3), classes=len(PHOTOGRAPHS), alpha=0.35)
 
 
-FOLD, PREPEND = [FOLD_NORMALISATION], [PREPEND_NORMALISATION]
+FOLD, PREPEND = [FOLD_NORMALIZATION], [PREPEND_NORMALIZATION]
 CASES = {
     "mobilenet": Case(mobilenet, to_tf, "tf", PREPEND),
     "depthwise": Case(depthwise, lambda x: x / 255, "unit", FOLD),  # zeros stay zeros, so even 'same' is exact
@@ -107,7 +107,7 @@ def fit(model: Any, case: Case, crops: np.ndarray) -> None:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=case.content == "logits")
     model.compile(keras.optimizers.Adam(3e-3), loss)
     truth = np.repeat(np.arange(len(PHOTOGRAPHS)), CROPS)
-    model.fit(case.normalise(crops.astype(np.float32)), truth, epochs=EPOCHS, batch_size=16, verbose=0)
+    model.fit(case.normalize(crops.astype(np.float32)), truth, epochs=EPOCHS, batch_size=16, verbose=0)
 
 
 def save_crops(folder: Path, per_photograph: int, seed: int) -> Path:

@@ -14,7 +14,7 @@ from edge_squeeze.benchmarks.checks import FAIL, PASS, UNKNOWN, WARN, Check
 from edge_squeeze.benchmarks.launches.records import Inputs, Launch, Sanity, Served, as_json
 from edge_squeeze.benchmarks.profiles import PROFILES, Profile
 from edge_squeeze.benchmarks.session import level_of
-from edge_squeeze.benchmarks.summary import summarise
+from edge_squeeze.benchmarks.summary import summarize
 from edge_squeeze.benchmarks.validity import check
 
 QUIET = 10 * (1 + 0.001 * np.array([3, -2, 0, 4, -1, 1, -4, 2, -3, 0]))  # ten medians in ms, in no order
@@ -25,7 +25,7 @@ Make = Callable[[Any], Done]
 
 def checked(made: Sequence[Launch], profile: Profile = STANDARD, **case: Any) -> Done:
     known = {"arm": an_arm(), "device": a_device(), "denormals": 0.0, **case}
-    return check(Case(launches=made, summary=summarise(made, level_of(profile)), profile=profile, **known))
+    return check(Case(launches=made, summary=summarize(made, level_of(profile)), profile=profile, **known))
 
 
 def all_launches(**changes: Any) -> list[Launch]:

@@ -6,7 +6,7 @@ from edge_squeeze.inspection.arithmetic import Arithmetic
 from edge_squeeze.inspection.graph import FileGraph, Operator, Tensor
 from edge_squeeze.inspection.layers import kernels
 
-QUANTISED = ("int8", "uint8", "int16")
+QUANTIZED = ("int8", "uint8", "int16")
 
 
 def graph(text: str, ends: str) -> FileGraph:
@@ -18,7 +18,7 @@ def graph(text: str, ends: str) -> FileGraph:
         name, _, dtype = word.partition(":")
         constant = name.startswith("#")
         tensors.setdefault(
-            name, Tensor(name, dtype or "float32", (4, 4), 16 if constant else None, int(dtype in QUANTISED))
+            name, Tensor(name, dtype or "float32", (4, 4), 16 if constant else None, int(dtype in QUANTIZED))
         )
         return list(tensors).index(name)
 
@@ -44,7 +44,7 @@ CONNECTED = f"""{INT8_TFLITE}
     ADD d e > f
     QUANTIZE f > g:int8
 """
-WEIGHTS_DEQUANTISED = """
+WEIGHTS_DEQUANTIZED = """
     QUANTIZE x > a:int8
     MAX_POOL_2D a > p:int8
     DEQUANTIZE #w:int8 > w
@@ -79,7 +79,7 @@ DYNAMIC = "DynamicQuantizeLinear x > a:uint8 s z:uint8 \n ConvInteger a #w:int8 
         (ISLAND.replace("FLOOR", "TRANSPOSE"), "e", {}, 1),
         (TWO_ISLANDS, "i", {"FLOOR": 1, "CEIL": 1}, 2),
         (CONNECTED, "g", {"FLOOR": 1, "CEIL": 1, "ADD": 1}, 1),
-        (WEIGHTS_DEQUANTISED, "b", {"FLOOR": 1}, 0),
+        (WEIGHTS_DEQUANTIZED, "b", {"FLOOR": 1}, 0),
         ("CONV_2D x #w:int8 > y", "y", {}, 0),
         (f"{INT8_TFLITE} DEQUANTIZE b > c \n CONV_2D c #v:int8 > d", "d", {"CONV_2D": 1}, 0),
         (QDQ, "f", {}, 0),
@@ -124,7 +124,7 @@ def test_a_layer_computes_in_what_its_tensors_say(text: str, ends: str, arithmet
     assert [kernel.arithmetic for kernel in kernels(graph(text, ends))] == [arithmetic]
 
 
-def test_activations_are_those_before_the_dequantisation() -> None:
+def test_activations_are_those_before_the_dequantization() -> None:
     (kernel,) = kernels(graph(QDQ, "f"))
     assert (kernel.activations, kernel.dtype) == ("int8", "int8")
 

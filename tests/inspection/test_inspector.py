@@ -15,7 +15,7 @@ from edge_squeeze.converters.formats import to_onnx, to_tflite
 from edge_squeeze.converters.options import ConvertOptions
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, MissingDependencyError, UsageError
 from edge_squeeze.inspection import inspector as inspection, onnx_schema
-from edge_squeeze.inspection.inspector import Inspection, inspect, recognise
+from edge_squeeze.inspection.inspector import Inspection, inspect, recognize
 
 FORMATS = ("tflite", "onnx")
 # Target -> weights, arithmetic, whether it has integers.
@@ -90,14 +90,14 @@ def test_metadata_is_told(exported_11: dict[str, Exported]) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_format_is_recognised_by_the_content(files: dict[str, bytes], name: str) -> None:
-    assert recognise(files[name], "cat.jpg") == name
+def test_the_format_is_recognized_by_the_content(files: dict[str, bytes], name: str) -> None:
+    assert recognize(files[name], "cat.jpg") == name
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"TFL3", b"\x08\x08", bytes(100)])
 def test_what_is_no_model_is_refused_with_what_was_got(data: bytes) -> None:
     with pytest.raises(UsageError) as caught:
-        recognise(data, "thing")
+        recognize(data, "thing")
     assert "TFL3" in str(caught.value)
     assert repr(data[:8]) in str(caught.value)
 
@@ -107,10 +107,10 @@ def test_without_protobuf_only_likely_files_ask_for_it(
 ) -> None:
     onnx_schema.model_class.cache_clear()
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
-    assert recognise(files["tflite"], "a") == "tflite"
+    assert recognize(files["tflite"], "a") == "tflite"
     with pytest.raises(UsageError, match="no model file"):
-        recognise(b"\x89PNG", "a.png")
-    for call in (recognise, inspect):
+        recognize(b"\x89PNG", "a.png")
+    for call in (recognize, inspect):
         with pytest.raises(MissingDependencyError, match="protobuf"):
             call(files["onnx"], "onnx")
 

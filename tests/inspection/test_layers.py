@@ -122,7 +122,7 @@ def constant(name: str, dtype: str, elements: int, scales: int = 0) -> Tensor:
         ([Operator("Gather", (2, 6), (1,))], 108),  # an embedding
     ],
 )
-def test_parameters_are_what_was_learnt(operators: list[Operator], expected: int) -> None:
+def test_parameters_are_what_was_learned(operators: list[Operator], expected: int) -> None:
     tensors = [
         Tensor("x", "float32"), Tensor("y", "float32"), constant("w", "float32", 108), constant("b", "float32", 4),
         constant("q", "int8", 50), constant("scales", "float32", 5), constant("shape", "int64", 4),

@@ -145,7 +145,7 @@ def test_numbers_that_are_not_stored_raw_are_counted(dtype: str, given: list[Any
         read(model([helper.make_node("Identity", ["w"], ["y"])], [], [value("y")], [stored]))
 
 
-def quantised_ends() -> Any:
+def quantized_ends() -> Any:
     scale, zero = numpy_helper.from_array(np.float32(0.25), "s"), numpy_helper.from_array(np.int8(-7), "z")
     nodes = [
         helper.make_node("DequantizeLinear", ["x", "s", "z"], ["a"]),
@@ -155,8 +155,8 @@ def quantised_ends() -> Any:
     return model(nodes, [value("x", [4], T.INT8)], [value("y", [4], T.UINT8)], [scale, zero])
 
 
-def test_ends_that_are_quantised_have_scale_and_zero_point() -> None:
-    graph = read(quantised_ends())
+def test_ends_that_are_quantized_have_scale_and_zero_point() -> None:
+    graph = read(quantized_ends())
     ends = [graph.tensors[i] for i in (*graph.inputs, *graph.outputs)]
     assert [(e.dtype, e.scale, e.zero_point) for e in ends] == [("int8", 0.25, -7), ("uint8", 0.25, 0)]
 
@@ -180,7 +180,7 @@ def test_what_cannot_be_is_refused(damage: Any, message: str) -> None:
 
 
 def test_a_scale_that_is_no_number_is_refused() -> None:
-    proto = quantised_ends()
+    proto = quantized_ends()
     proto.graph.initializer[0].raw_data = np.float32("nan").tobytes()
     with pytest.raises(ValueError, match="'s' is nan"):
         read(proto)

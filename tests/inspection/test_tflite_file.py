@@ -40,7 +40,7 @@ class File:
             tflite.BufferAddData(self.b, content)
         return int(tflite.BufferEnd(self.b))
 
-    def quantisation(self, scale: float, zero_point: int) -> int:
+    def quantization(self, scale: float, zero_point: int) -> int:
         self.b.StartVector(4, 1, 4)
         self.b.PrependFloat32(scale)
         scales = self.b.EndVector()
@@ -58,11 +58,11 @@ class File:
         shape: list[int],
         dtype: int = FLOAT32,
         buffer: int = 0,
-        quantised: float = 0,
+        quantized: float = 0,
         signature: list[int] | None = None,
     ) -> int:
         text, sides, open_sides = self.b.CreateString(name), self.ints(shape), self.ints(signature or [])
-        quantisation = self.quantisation(quantised, -3) if quantised else 0
+        quantization = self.quantization(quantized, -3) if quantized else 0
         tflite.TensorStart(self.b)
         tflite.TensorAddName(self.b, text)
         tflite.TensorAddShape(self.b, sides)
@@ -70,8 +70,8 @@ class File:
             tflite.TensorAddShapeSignature(self.b, open_sides)
         tflite.TensorAddType(self.b, dtype)
         tflite.TensorAddBuffer(self.b, buffer)
-        if quantised:
-            tflite.TensorAddQuantization(self.b, quantisation)
+        if quantized:
+            tflite.TensorAddQuantization(self.b, quantization)
         return int(tflite.TensorEnd(self.b))
 
     def operator(self, inputs: list[int], outputs: list[int], code: int = 0) -> int:
@@ -116,14 +116,14 @@ def dense(
     weights: list[int] | None = None,
     indices: list[int] | None = None,
     buffer: int = 1,
-    quantised: float = 0.5,
+    quantized: float = 0.5,
     signature: list[int] | None = None,
     code: tuple[int, str] = (tflite.BuiltinOperator.FULLY_CONNECTED, ""),
 ) -> bytes:
     """A dense layer of 2 x 3 weights, damaged as the arguments say."""
     file = File()
     tensors = [
-        file.tensor("x", shape or [1, 3], INT8, quantised=quantised, signature=signature),
+        file.tensor("x", shape or [1, 3], INT8, quantized=quantized, signature=signature),
         file.tensor("w", weights or [2, 3], INT8, buffer),
         file.tensor("y", [1, 2], INT8),
     ]
@@ -156,8 +156,8 @@ def test_a_file_made_by_hand_is_read() -> None:
         ({"weights": [2**31 - 1] * 3}, "numbers"),
         ({"indices": [0, 3]}, "names tensor 3 of 3"),
         ({"indices": [0, -2]}, "names tensor -2"),
-        ({"quantised": float("nan")}, "the scale nan"),
-        ({"quantised": float("inf")}, "the scale inf"),
+        ({"quantized": float("nan")}, "the scale nan"),
+        ({"quantized": float("inf")}, "the scale inf"),
     ],
 )
 def test_what_cannot_be_is_refused(damage: dict[str, Any], message: str) -> None:
@@ -206,7 +206,7 @@ def test_a_file_without_a_graph_is_refused() -> None:
 
 
 def test_absurd_lengths_are_refused_before_anything_is_read() -> None:
-    """Every list's length in turn, recognised by the 1 or 3 that it is."""
+    """Every list's length in turn, recognized by the 1 or 3 that it is."""
     good, refused = dense(), 0
     for position in range(8, len(good) - 4, 4):
         if struct.unpack_from("<I", good, position)[0] in (1, 2, 3):

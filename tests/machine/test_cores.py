@@ -44,7 +44,7 @@ HYBRID = {
     **each("topology/thread_siblings_list", "0-1", "0-1", "2-3", "2-3", "4", "5", "6", "7"),
 }
 HYBRID_WITHOUT_CLOCKS = {"sys/devices/cpu_atom/cpus": "0-1\n", "sys/devices/cpu_core/cpus": "2-3\n"}
-FAVOURED = clocks(5600000, 5400000, 5200000, 5000000, 4800000)  # each close to the next
+FAVORED = clocks(5600000, 5400000, 5200000, 5000000, 4800000)  # each close to the next
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ FAVOURED = clocks(5600000, 5400000, 5200000, 5000000, 4800000)  # each close to 
             [Cluster((2, 3, 0, 1), None, 5100000, "cpu_core"), Cluster((4, 5, 6, 7), None, 3800000, "cpu_atom")],
         ),
         (HYBRID_WITHOUT_CLOCKS, 4, [Cluster((2, 3), None, None, "cpu_core"), Cluster((0, 1), None, None, "cpu_atom")]),
-        (FAVOURED, 5, [Cluster((0, 1, 2, 3, 4), None, 5600000, None)]),
+        (FAVORED, 5, [Cluster((0, 1, 2, 3, 4), None, 5600000, None)]),
         (clocks(3300000, 5100000), 2, [Cluster((1,), None, 5100000, None), Cluster((0,), None, 3300000, None)]),
         (
             each("cpu_capacity", 1024, 1024) | clocks(2000000, 1000000),

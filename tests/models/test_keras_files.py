@@ -98,12 +98,12 @@ def test_what_was_written_verifies_and_predicts(exported: Callable[[str], list[A
         assert all(0 <= prediction.score <= 1 for prediction in best)
 
 
-def swapped(normalisation: Any) -> Any:
-    return dataclasses.replace(normalisation, order="bgr")
+def swapped(normalization: Any) -> Any:
+    return dataclasses.replace(normalization, order="bgr")
 
 
-def without_mean(normalisation: Any) -> Any:
-    return dataclasses.replace(normalisation, mean=(0.0,) * 3)
+def without_mean(normalization: Any) -> Any:
+    return dataclasses.replace(normalization, mean=(0.0,) * 3)
 
 
 @pytest.mark.parametrize("name", ["valid", "saved"])  # folded, and as an operator of its own
@@ -136,12 +136,12 @@ def test_a_calibration_made_for_another_preprocessing_is_refused(
         )  # fmt: skip
 
 
-def test_a_model_that_normalises_is_not_quietly_given_normalised_pictures(
+def test_a_model_that_normalizes_is_not_quietly_given_normalized_pictures(
     trained: Callable[[str], Path], home: Path, tmp_path: Path
 ) -> None:
     (one,) = edge_squeeze.export(trained("rescaling"), preprocessing="tf", images=home / "test", out=tmp_path)
     assert one.warnings == (
-        "the model has a layer that normalises; with --preprocessing its pictures are normalised twice",
+        "the model has a layer that normalizes; with --preprocessing its pictures are normalized twice",
     )
     (right,) = edge_squeeze.export(trained("rescaling"), images=home / "test", out=tmp_path / "right")
     assert right.proof.answers.classes == len(PHOTOGRAPHS)

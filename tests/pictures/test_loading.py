@@ -46,7 +46,7 @@ def test_exif_orientation_is_undone(tmp_path: Path, orientation: int) -> None:
     [
         ("L", 77, (77, 77, 77)),
         ("RGBA", (10, 20, 30, 255), (10, 20, 30)),
-        ("RGBA", (10, 20, 30, 0), (255, 255, 255)),  # transparent: white, not the colour hidden beneath
+        ("RGBA", (10, 20, 30, 0), (255, 255, 255)),  # transparent: white, not the color hidden beneath
         ("LA", (40, 255), (40, 40, 40)),
         ("1", 1, (255, 255, 255)),
         ("I;16", 257 * 99, (99, 99, 99)),
@@ -65,7 +65,7 @@ def test_formats(tmp_path: Path, suffix: str) -> None:
     assert loading.open_picture(tmp_path / f"picture.{suffix}").size == (9, 7)
 
 
-def test_a_palette_with_a_transparent_colour(tmp_path: Path) -> None:
+def test_a_palette_with_a_transparent_color(tmp_path: Path) -> None:
     picture = Image.new("P", (4, 4), 1)
     picture.putpalette([0, 0, 0, 9, 9, 9])
     picture.save(tmp_path / "picture.png", transparency=1)

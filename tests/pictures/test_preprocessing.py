@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_squeeze.errors import UsageError
-from edge_squeeze.pictures.preprocessing import Normalisation, Preprocessing
+from edge_squeeze.pictures.preprocessing import Normalization, Preprocessing
 from edge_squeeze.pictures.presets import squeezenet_caffe
 
 
@@ -16,9 +16,9 @@ def one_pass(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     support = max(scale, 1.0)
     columns = []
     for i in range(size):
-        centre = (i + 0.5) * scale
-        first, last = max(0, int(centre - support + 0.5)), min(pixels.shape[1], int(centre + support + 0.5))
-        weights = 1 - np.abs(np.arange(first, last) + 0.5 - centre) / support
+        center = (i + 0.5) * scale
+        first, last = max(0, int(center - support + 0.5)), min(pixels.shape[1], int(center + support + 0.5))
+        weights = 1 - np.abs(np.arange(first, last) + 0.5 - center) / support
         weights = np.rint(weights.clip(0) / weights.clip(0).sum() * 2**22).astype(np.int64)
         columns.append((pixels[:, first:last] * weights[:, None]).sum(axis=1) + 2**21 >> 22)
     return np.stack(columns, axis=1).clip(0, 255).astype(np.uint8)
@@ -32,11 +32,11 @@ def gradient(width: int, height: int) -> Image.Image:
 def test_caffe_is_256_to_227() -> None:
     preprocessing = squeezenet_caffe((227, 227))
     assert (preprocessing.short_side, preprocessing.crop) == (256, (227, 227))
-    assert preprocessing.baked == Normalisation("bgr", (104.0, 117.0, 123.0))
+    assert preprocessing.baked == Normalization("bgr", (104.0, 117.0, 123.0))
 
 
 @pytest.mark.parametrize("size", [(256, 256), (300, 451), (451, 300), (257, 1000), (31, 17), (227, 227)])
-def test_pixels_are_pils_resize_and_centre_crop(size: tuple[int, int]) -> None:
+def test_pixels_are_pils_resize_and_center_crop(size: tuple[int, int]) -> None:
     picture = gradient(*size)
     short = min(size)
     resized = picture.resize([(side * 256 + short // 2) // short for side in size], Image.Resampling.BILINEAR)
@@ -77,9 +77,9 @@ def test_a_thread_of_a_picture_is_refused() -> None:
         squeezenet_caffe((227, 227)).pixels(Image.new("RGB", (1, 2000)))
 
 
-def test_normalise_swaps_channels_then_subtracts_then_scales() -> None:
-    baked = Normalisation("bgr", mean=(1.0, 2.0, 3.0), scale=(0.5, 1.0, 2.0))
+def test_normalize_swaps_channels_then_subtracts_then_scales() -> None:
+    baked = Normalization("bgr", mean=(1.0, 2.0, 3.0), scale=(0.5, 1.0, 2.0))
     red, green, blue = 10, 20, 30
     pixels = np.array([[[[red, green, blue]]]], np.uint8)
-    got = Preprocessing(1, (1, 1), baked=baked).normalise(pixels)
+    got = Preprocessing(1, (1, 1), baked=baked).normalize(pixels)
     np.testing.assert_allclose(got[0, 0, 0], [(blue - 1) * 0.5, green - 2, (red - 3) * 2])

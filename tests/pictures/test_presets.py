@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from edge_squeeze.errors import UsageError
-from edge_squeeze.pictures.preprocessing import Normalisation
+from edge_squeeze.pictures.preprocessing import Normalization
 from edge_squeeze.pictures.presets import PRESETS, choose, describe, preset
 
 RGB = {"order": "rgb", "mean": [0, 0, 0], "scale": [1, 1, 1]}
@@ -21,24 +21,24 @@ def test_presets_do_what_keras_applications_do(mode: str) -> None:
     from keras.applications.imagenet_utils import preprocess_input
 
     expected = preprocess_input(PIXELS.astype(np.float32), mode=mode)
-    np.testing.assert_allclose(preset(mode, (8, 8)).normalise(PIXELS), expected, atol=2e-5)
+    np.testing.assert_allclose(preset(mode, (8, 8)).normalize(PIXELS), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize(("name", "low", "high"), [("raw", 0, 255), ("unit", 0, 1), ("tf", -1, 1)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_presets_map_black_and_white(name: str, low: float, high: float, channels: int) -> None:
     black_and_white = np.array([[[[0, 0, 0], [255, 255, 255]]]], np.uint8)
-    got = preset(name, (1, 2), channels).normalise(black_and_white)
+    got = preset(name, (1, 2), channels).normalize(black_and_white)
     assert got.shape == (1, 1, 2, channels)
     np.testing.assert_allclose(got[0, 0], [[low] * channels, [high] * channels], atol=1e-4)
 
 
 @pytest.mark.parametrize("row", PRESETS.values(), ids=PRESETS)
-def test_a_normalisation_is_the_linear_map_that_it_says(row: object) -> None:
-    for normalisation in filter(None, (row.colour, row.grey)):  # type: ignore[attr-defined]
-        matrix, offset = normalisation.linear()
-        expected = preset("raw", (8, 8)).normalise(PIXELS) @ matrix + offset
-        got = replace(preset("raw", (8, 8)), baked=normalisation).normalise(PIXELS)
+def test_a_normalization_is_the_linear_map_that_it_says(row: object) -> None:
+    for normalization in filter(None, (row.color, row.grey)):  # type: ignore[attr-defined]
+        matrix, offset = normalization.linear()
+        expected = preset("raw", (8, 8)).normalize(PIXELS) @ matrix + offset
+        got = replace(preset("raw", (8, 8)), baked=normalization).normalize(PIXELS)
         np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
@@ -53,7 +53,7 @@ def test_how_pictures_are_resized_is_told_apart_from_the_preset() -> None:
 
 
 @pytest.mark.parametrize("name", ["caffe", "torch"])
-def test_there_is_no_grey_for_means_of_colours(name: str) -> None:
+def test_there_is_no_grey_for_means_of_colors(name: str) -> None:
     with pytest.raises(UsageError, match=r"the network takes grey\. Choices: tf, unit, raw"):
         preset(name, (8, 8), 1)
 
@@ -63,8 +63,8 @@ def test_a_file_says_the_rest(tmp_path: Path) -> None:
     path.write_text(json.dumps({"short_side": 12, "baked": {"order": "bgr", "mean": [1, 2, 3], "scale": [1, 1, 0.5]}}))
     found = choose(str(path), (8, 10))
     assert (found.short_side, found.crop) == (12, (8, 10))
-    assert found.baked == Normalisation("bgr", (1.0, 2.0, 3.0), (1.0, 1.0, 0.5))
-    assert "short side to 12, centre crop 8 x 10; BGR, (value - (1, 2, 3)) x (1, 1, 0.5)" in describe(found)
+    assert found.baked == Normalization("bgr", (1.0, 2.0, 3.0), (1.0, 1.0, 0.5))
+    assert "short side to 12, center crop 8 x 10; BGR, (value - (1, 2, 3)) x (1, 1, 0.5)" in describe(found)
 
 
 @pytest.mark.parametrize(

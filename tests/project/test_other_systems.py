@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from boards import fake_ssh, own_environment, path_with, write_program
-from coloured_pictures import draw
+from colored_pictures import draw
 from commands import ENOUGH, next_command
 from places import ROOT
 from typer.main import get_command

@@ -64,17 +64,15 @@ def test_scores_that_are_not_finite_pass_no_gate(gate: gates.Gate, value: float)
     broken[1, 1] = value
     with np.errstate(invalid="ignore"):
         figures = parity.compare(A, broken)
-    (judgement,) = gates.judge(figures, [gate], NAMES)
-    assert not judgement.passed
+    (judgment,) = gates.judge(figures, [gate], NAMES)
+    assert not judgment.passed
     json.dumps(parity.to_dict(figures, NAMES), allow_nan=False)
 
 
 def test_a_failed_gate_names_metric_limit_and_worst_picture() -> None:
-    judgements = gates.judge(
-        parity.compare(A, B), [at_most("max_abs", 0.01, "why"), at_least("cosine", 0.5, "")], NAMES
-    )
-    assert [judgement.passed for judgement in judgements] == [False, True]
-    assert str(judgements[0]) == "max_abs is 0.2, required max_abs <= 0.01; worst picture: cup (why)"
+    judgments = gates.judge(parity.compare(A, B), [at_most("max_abs", 0.01, "why"), at_least("cosine", 0.5, "")], NAMES)
+    assert [judgment.passed for judgment in judgments] == [False, True]
+    assert str(judgments[0]) == "max_abs is 0.2, required max_abs <= 0.01; worst picture: cup (why)"
 
 
 @pytest.mark.parametrize("metric", ["max_abs", "cosine", "kl", "top1_agreement", "psnr_db"])

@@ -115,7 +115,7 @@ def test_wrong_answers_at_one_other_size_fail() -> None:
     proof = judged(cropped)
     assert [one.verdict for one in proof.others] == ["pass", "fail"]
     assert proof.verdict == "fail"
-    assert all(judgement.passed for judgement in proof.judgements)
+    assert all(judgment.passed for judgment in proof.judgments)
     assert proof.failures
     assert all(failure.startswith("at 32 x 48: ") for failure in proof.failures)
     assert proof.reason == "; ".join(proof.failures)

@@ -215,7 +215,7 @@ def test_gates_that_would_hold_for_the_wrong_pictures_prove_nothing(variety: flo
     record = verification.Original(None, None, WeightsRecord("file", "", trained=True))  # type: ignore[arg-type]
     reference = verification.Reference(record, pictures, scores, "scores", 1.0)
     gates = [at_least("cosine", 0.95, ""), at_least("top1_agreement", 0.7, "")]
-    judgements = gates_.judge(parity.compare(scores, scores), gates, pictures.names)
-    found, reason = verification._verdict(reference, judgements, gates)
+    judgments = gates_.judge(parity.compare(scores, scores), gates, pictures.names)
+    found, reason = verification._verdict(reference, judgments, gates)
     assert found == verdict
     assert ("even if each had another's scores" in reason) == (verdict == "unproven")

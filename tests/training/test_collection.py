@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coloured_pictures import COLOURS, draw
+from colored_pictures import COLORS, draw
 from PIL import Image
 
 from edge_squeeze.errors import MissingDependencyError, UsageError
@@ -31,28 +31,28 @@ def divide(found: Collection, seed: int = 0) -> Split:
 
 
 @pytest.fixture
-def coloured(tmp_path: Path) -> Path:
-    return draw(tmp_path / "coloured", each=20)
+def colored(tmp_path: Path) -> Path:
+    return draw(tmp_path / "colored", each=20)
 
 
-def test_a_folder_is_a_class_and_labels_are_sorted(coloured: Path) -> None:
-    (coloured / ".hidden").mkdir()
-    (coloured / "readme.md").write_text("not a class")
-    (coloured / "red" / "notes.md").write_text("not a picture")
-    found = load(coloured)
-    assert found.files.labels == tuple(sorted(COLOURS))
+def test_a_folder_is_a_class_and_labels_are_sorted(colored: Path) -> None:
+    (colored / ".hidden").mkdir()
+    (colored / "readme.md").write_text("not a class")
+    (colored / "red" / "notes.md").write_text("not a picture")
+    found = load(colored)
+    assert found.files.labels == tuple(sorted(COLORS))
     assert found.pixels.shape == (60, 16, 16, 3)
     for picture, number in zip(found.files.pictures, found.truth, strict=True):
         assert picture.name.startswith(f"{found.files.labels[number]}/")
         assert picture.content is None
 
 
-def test_pictures_in_folders_of_a_class_are_taken_and_those_beside_the_classes_are_not(coloured: Path) -> None:
-    (coloured / "red" / "more").mkdir()
-    (coloured / "red" / "0.png").rename(coloured / "red" / "more" / "0.png")
+def test_pictures_in_folders_of_a_class_are_taken_and_those_beside_the_classes_are_not(colored: Path) -> None:
+    (colored / "red" / "more").mkdir()
+    (colored / "red" / "0.png").rename(colored / "red" / "more" / "0.png")
     for name in ("1.PNG", "2.jpg", ".3.png", "readme.md"):
-        (coloured / name).write_bytes(b"")
-    found = collection.find(coloured)
+        (colored / name).write_bytes(b"")
+    found = collection.find(colored)
     assert found.beside == ("1.PNG", "2.jpg")
     assert len(found.pictures) == 60
     assert ("red/more/0.png", "red") in {(one.name, one.label) for one in found.pictures}
@@ -74,12 +74,12 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_picture_is_in_one_part_and_every_class_in_all(coloured: Path, seed: int) -> None:
-    shutil.rmtree(coloured / "blue")
-    draw(coloured / "more", each=33, seed=1)
-    (coloured / "more" / "blue").rename(coloured / "blue")
-    shutil.rmtree(coloured / "more")
-    found = load(coloured)
+def test_every_picture_is_in_one_part_and_every_class_in_all(colored: Path, seed: int) -> None:
+    shutil.rmtree(colored / "blue")
+    draw(colored / "more", each=33, seed=1)
+    (colored / "more" / "blue").rename(colored / "blue")
+    shutil.rmtree(colored / "more")
+    found = load(colored)
     parts = divide(found, seed)
     together = np.concatenate([getattr(parts, name) for name in PARTS])
     assert sorted(together.tolist()) == list(range(len(found.truth)))
@@ -88,9 +88,9 @@ def test_every_picture_is_in_one_part_and_every_class_in_all(coloured: Path, see
         assert counts == [train, validation, test]
 
 
-def test_the_seed_decides_and_nothing_else_does(coloured: Path) -> None:
-    found = load(coloured)
-    first, again, other = divide(found), divide(load(coloured)), divide(found, 1)
+def test_the_seed_decides_and_nothing_else_does(colored: Path) -> None:
+    found = load(colored)
+    first, again, other = divide(found), divide(load(colored)), divide(found, 1)
     assert all(np.array_equal(getattr(first, name), getattr(again, name)) for name in PARTS)
     assert first.record(found.digests) == again.record(found.digests)
     assert not np.array_equal(first.test, other.test)
@@ -98,12 +98,12 @@ def test_the_seed_decides_and_nothing_else_does(coloured: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_equal_pictures_never_land_in_different_parts(coloured: Path, seed: int) -> None:
-    for path in sorted((coloured / "red").glob("*.png"))[:10]:
+def test_equal_pictures_never_land_in_different_parts(colored: Path, seed: int) -> None:
+    for path in sorted((colored / "red").glob("*.png"))[:10]:
         for copy in ("a", "b"):
             shutil.copy(path, path.with_name(f"{path.stem}-{copy}.png"))
         Image.open(path).save(path.with_suffix(".bmp"))  # another file with the same pixels
-    found = load(coloured)
+    found = load(colored)
     parts = divide(found, seed)
     where = {digest: {name for name in PARTS if digest in held(found, parts, name)} for digest in found.digests}
     assert max(Counter(found.digests).values()) == 4
@@ -114,11 +114,11 @@ def held(found: Collection, parts: Split, name: str) -> set[str]:
     return {found.digests[i] for i in getattr(parts, name)}
 
 
-def test_a_split_by_picture_alone_would_leak(coloured: Path) -> None:
+def test_a_split_by_picture_alone_would_leak(colored: Path) -> None:
     """The control of the test above: with digests that do not tell equal pictures, they do land in different parts."""
-    for path in sorted((coloured / "red").glob("*.png")):
+    for path in sorted((colored / "red").glob("*.png")):
         shutil.copy(path, path.with_name(f"{path.stem}-copy.png"))
-    found = load(coloured)
+    found = load(colored)
     blind = split(found.truth, [str(i) for i in range(len(found.truth))], found.files.labels, 0)
     assert held(found, blind, "train") & held(found, blind, "test")
 
@@ -129,7 +129,7 @@ def one_class(folder: Path) -> None:
 
 
 def no_classes(folder: Path) -> None:
-    for label in COLOURS:
+    for label in COLORS:
         (folder / label / "0.png").rename(folder / f"{label}.png")
         shutil.rmtree(folder / label)
 
@@ -182,46 +182,46 @@ def odd_class(folder: Path) -> None:
         (empty_class, "No pictures in .*yellow"),
         (few, "at least 10 different pictures of each class, got 9 of red"),
         (few_different, "at least 10 different pictures of each class, got 9 of red"),
-        (a_file, "coloured is a file. Required: a folder with a folder of pictures for each class"),
-        (unreadable, "coloured/green/5.png is not a picture that can be read"),
-        (too_narrow, "coloured/blue/7.png: A picture of 200000 x 1 pixels would become"),
-        (in_two_classes, "coloured/green/like-red.png and .*coloured/red/0.png are the same picture"),
+        (a_file, "colored is a file. Required: a folder with a folder of pictures for each class"),
+        (unreadable, "colored/green/5.png is not a picture that can be read"),
+        (too_narrow, "colored/blue/7.png: A picture of 200000 x 1 pixels would become"),
+        (in_two_classes, "colored/green/like-red.png and .*colored/red/0.png are the same picture"),
         (odd_name, r"'red/a\\nb.png' cannot stand in a list"),
         (odd_class, "'red ' cannot stand in a list"),
     ],
 )
-def test_what_cannot_be_learnt_from_is_refused(coloured: Path, spoil: object, message: str) -> None:
-    spoil(coloured)  # type: ignore[operator]
+def test_what_cannot_be_learned_from_is_refused(colored: Path, spoil: object, message: str) -> None:
+    spoil(colored)  # type: ignore[operator]
     with pytest.raises(UsageError, match=message):
-        divide(load(coloured))
+        divide(load(colored))
 
 
-def test_all_broken_pictures_are_named_at_once(coloured: Path) -> None:
-    broken = [coloured / "green" / "5.png", coloured / "red" / "10.png", coloured / "red" / "2.png"]
+def test_all_broken_pictures_are_named_at_once(colored: Path) -> None:
+    broken = [colored / "green" / "5.png", colored / "red" / "10.png", colored / "red" / "2.png"]
     for path in broken:
         path.write_bytes(b"no picture")
     with pytest.raises(UsageError) as refusal:
-        load(coloured)
+        load(colored)
     first, *others = str(refusal.value).split("\n")
     assert first.startswith(f"{broken[0]} is not a picture that can be read (")
     assert others == ["Refused as well, 2 in all:", f"  {broken[1]}", f"  {broken[2]}"]
 
 
-def test_all_pictures_in_two_classes_are_named_at_once_as_far_as_they_fit(coloured: Path) -> None:
-    for path in (coloured / "red").glob("*.png"):
+def test_all_pictures_in_two_classes_are_named_at_once_as_far_as_they_fit(colored: Path) -> None:
+    for path in (colored / "red").glob("*.png"):
         for label in ("blue", "green"):
-            shutil.copy(path, coloured / label / f"red-{path.name}")
+            shutil.copy(path, colored / label / f"red-{path.name}")
     with pytest.raises(UsageError) as refusal:
-        load(coloured)
+        load(colored)
     first, count, *others = str(refusal.value).split("\n")
-    pair = f"{coloured}/blue/red-0.png and {coloured}/green/red-0.png"
+    pair = f"{colored}/blue/red-0.png and {colored}/green/red-0.png"
     assert first.startswith(f"{pair} are the same picture at the network's size, in two classes")
     assert count == "Refused as well, 39 in all:"
-    assert others[0] == f"  {coloured}/blue/red-1.png and {coloured}/green/red-1.png"
+    assert others[0] == f"  {colored}/blue/red-1.png and {colored}/green/red-1.png"
     assert (len(others), others[-1]) == (21, "  and 19 more")
 
 
-def test_more_pixels_than_memory_should_hold_are_refused(coloured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_pixels_than_memory_should_hold_are_refused(colored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collection, "LARGEST_BYTES", 60 * 16 * 16 * 3 - 1)
     with pytest.raises(UsageError, match=r"60 pictures of 16 x 16 take 46,080 bytes. Required: at most 46,079"):
-        load(coloured)
+        load(colored)

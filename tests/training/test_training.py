@@ -1,4 +1,4 @@
-"""Training a small network on coloured pictures: what it leaves, what it refuses, and what it cannot learn."""
+"""Training a small network on colored pictures: what it leaves, what it refuses, and what it cannot learn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coloured_pictures import draw
+from colored_pictures import draw
 
 import edge_squeeze
 from edge_squeeze.artifact import folder as artifact
@@ -29,13 +29,13 @@ SWAPPED = {"baked": {"order": "bgr", "mean": [0, 0, 0], "scale": [1 / 255] * 3}}
 
 
 @pytest.fixture(scope="module")
-def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw(tmp_path_factory.mktemp("training") / "coloured")
+def colored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw(tmp_path_factory.mktemp("training") / "colored")
 
 
 @pytest.fixture(scope="module")
-def trained(coloured: Path) -> Trained:
-    return edge_squeeze.train("squeezenet-lab", images=coloured, out=coloured.parent / "trained", **ENOUGH)
+def trained(colored: Path) -> Trained:
+    return edge_squeeze.train("squeezenet-lab", images=colored, out=colored.parent / "trained", **ENOUGH)
 
 
 def export(trained: Trained, out: Path, **options: Any) -> Path:
@@ -52,9 +52,9 @@ def accuracy(exported: Path, listed: Path) -> float:
     return float(np.mean([classifier.predict(file)[0].label == file.parent.name for file in files]))
 
 
-def test_colours_are_learnt(trained: Trained) -> None:
+def test_colors_are_learned(trained: Trained) -> None:
     assert trained.accuracy >= 0.9
-    assert trained.learnt
+    assert trained.learned
     assert not trained.dead
     assert trained.warning is None
     assert trained.interval[0] < trained.accuracy <= trained.interval[1]
@@ -77,10 +77,10 @@ def test_a_record_tells_how_it_went(trained: Trained) -> None:
     assert not (trained.folder / "pictures").exists(), "a user's own pictures stay where they are"
 
 
-def test_the_lists_divide_the_pictures(trained: Trained, coloured: Path) -> None:
+def test_the_lists_divide_the_pictures(trained: Trained, colored: Path) -> None:
     listed = [list_pictures(trained.folder / f"{part}.txt") for part in ("train", "validation", "test")]
     together = sorted(path.resolve() for part in listed for path in part)
-    assert together == sorted(path.resolve() for path in list_pictures(coloured))
+    assert together == sorted(path.resolve() for path in list_pictures(colored))
     assert (trained.folder / "labels.txt").read_text() == "blue\ngreen\nred\n"
 
 
@@ -105,15 +105,15 @@ def test_a_wrong_channel_order_is_seen_by_accuracy_and_by_parity(trained: Traine
     assert proof.verdict == "fail"
 
 
-def test_labels_by_lot_cannot_be_learnt(coloured: Path, tmp_path: Path) -> None:
+def test_labels_by_lot_cannot_be_learned(colored: Path, tmp_path: Path) -> None:
     rng, labels = np.random.default_rng(0), ("blue", "green", "red")
-    for number, path in enumerate(list_pictures(coloured)):
+    for number, path in enumerate(list_pictures(colored)):
         folder = tmp_path / "lot" / labels[rng.integers(3)]
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / f"{number}.png")
     found = edge_squeeze.train("squeezenet-lab", images=tmp_path / "lot", out=tmp_path / "trained", **ENOUGH)
     assert found.accuracy < 0.7
-    assert not found.learnt
+    assert not found.learned
     assert not found.dead
     assert "not surely better than always naming the most frequent class" in str(found.warning)
 
@@ -121,11 +121,11 @@ def test_labels_by_lot_cannot_be_learnt(coloured: Path, tmp_path: Path) -> None:
 DIGITS: dict[str, Any] = {"images": None, "learning_rate": 0.1}  # scores differ by their place in a batch
 
 
-@pytest.mark.parametrize("options", [{**SMALL, "learning_rate": 1.0}, DIGITS], ids=["colours", "digits"])
-def test_a_network_that_died_is_said_to_be_dead(coloured: Path, tmp_path: Path, options: dict[str, Any]) -> None:
-    found = edge_squeeze.train("squeezenet-lab", out=tmp_path, epochs=2, **{"images": coloured, **options})
+@pytest.mark.parametrize("options", [{**SMALL, "learning_rate": 1.0}, DIGITS], ids=["colors", "digits"])
+def test_a_network_that_died_is_said_to_be_dead(colored: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    found = edge_squeeze.train("squeezenet-lab", out=tmp_path, epochs=2, **{"images": colored, **options})
     assert found.dead
-    assert not found.learnt
+    assert not found.learned
     assert "Every test picture gets the same scores: the network is dead" in str(found.warning)
     assert "lower --learning-rate" in str(found.warning)
 
@@ -139,10 +139,10 @@ def test_a_deep_network_that_hardly_tells_pictures_apart_is_not_dead(tmp_path: P
     assert "more --epochs" in str(found.warning)
 
 
-def test_one_seed_gives_one_split_and_one_beginning(coloured: Path, tmp_path: Path) -> None:
+def test_one_seed_gives_one_split_and_one_beginning(colored: Path, tmp_path: Path) -> None:
     records = []
     for run in ("a", "b"):
-        edge_squeeze.train("squeezenet-lab", images=coloured, out=tmp_path / run, **SMALL, epochs=1, seed=3)
+        edge_squeeze.train("squeezenet-lab", images=colored, out=tmp_path / run, **SMALL, epochs=1, seed=3)
         records.append(json.loads((tmp_path / run / "squeezenet-lab" / "training.json").read_text()))
     assert records[0]["split"] == records[1]["split"]
     assert records[0]["epochs"][0]["loss"] == pytest.approx(records[1]["epochs"][0]["loss"], rel=1e-3)
@@ -186,32 +186,32 @@ def test_options_that_cannot_be_meant_are_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_is_not_ours_is_not_replaced(coloured: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_ours_is_not_replaced(colored: Path, tmp_path: Path) -> None:
     (tmp_path / "squeezenet-lab").mkdir()
     (tmp_path / "squeezenet-lab" / "training.json").write_text("{}")
     with pytest.raises(UsageError, match="is no folder of `edge-squeeze train`, so it will not be replaced"):
-        edge_squeeze.train("squeezenet-lab", images=coloured, out=tmp_path)
+        edge_squeeze.train("squeezenet-lab", images=colored, out=tmp_path)
     assert (tmp_path / "squeezenet-lab" / "training.json").read_text() == "{}"
 
 
-def test_pictures_that_would_be_replaced_or_mixed_with_the_result_are_refused(coloured: Path, trained: Trained) -> None:
+def test_pictures_that_would_be_replaced_or_mixed_with_the_result_are_refused(colored: Path, trained: Trained) -> None:
     with pytest.raises(UsageError, match="which is to be replaced"):
         edge_squeeze.train("squeezenet-lab", images=trained.folder / "pictures", out=trained.folder.parent)
     with pytest.raises(UsageError, match="among the classes"):
-        edge_squeeze.train("squeezenet-lab", images=coloured, out=coloured)
+        edge_squeeze.train("squeezenet-lab", images=colored, out=colored)
 
 
 def test_a_training_that_diverges_says_so_and_leaves_nothing(
-    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    colored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fitting, "_teach", lambda *_: (float("nan"), 0.1))
     with pytest.raises(UsageError, match=r"diverged in epoch \d+. Give a --learning-rate below"):
-        edge_squeeze.train("squeezenet-lab", images=coloured, out=tmp_path, **SMALL)
+        edge_squeeze.train("squeezenet-lab", images=colored, out=tmp_path, **SMALL)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_leaves_the_older_training_whole(
-    trained: Trained, coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, colored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(trained.folder, tmp_path / "squeezenet-lab")
     before = {path.name: path.read_bytes() for path in (tmp_path / "squeezenet-lab").iterdir()}
@@ -224,6 +224,6 @@ def test_a_full_disk_leaves_the_older_training_whole(
 
     monkeypatch.setattr(atomic, "_write_durably", full)
     with pytest.raises(UsageError, match=r"No space left on device.*another --out DIR"):
-        edge_squeeze.train("squeezenet-lab", images=coloured, out=tmp_path, epochs=1, **SMALL)
+        edge_squeeze.train("squeezenet-lab", images=colored, out=tmp_path, epochs=1, **SMALL)
     assert {path.name: path.read_bytes() for path in (tmp_path / "squeezenet-lab").iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["squeezenet-lab"]

@@ -109,7 +109,7 @@ def test_samples_of_a_launch_are_not_independent() -> None:
     assert by_launch <= 20
 
 
-def test_a_paired_judgement_by_hand() -> None:
+def test_a_paired_judgment_by_hand() -> None:
     (found,) = judge([Paired((0.04, 0.05, 0.06, 0.07), DELTA)])
     error = math.sqrt(0.0005 / 3) / 2
     half = t_quantile(0.975, 3) * error

@@ -47,5 +47,5 @@ def test_constants_that_a_layer_captured_are_no_inputs() -> None:
     from keras import layers
 
     inputs = keras.Input((14, 14, 3))
-    normalised = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0])(inputs)
-    assert difference(keras.Model(inputs, layers.GlobalAveragePooling2D()(normalised))) < 1e-6
+    normalized = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0])(inputs)
+    assert difference(keras.Model(inputs, layers.GlobalAveragePooling2D()(normalized))) < 1e-6

@@ -37,7 +37,7 @@ def stock_int8(model: object, pixels: np.ndarray) -> bytes:
     return bytes(converter.convert())
 
 
-def test_ranges_in_two_steps_give_the_stock_quantisers_scores(original_11: Original) -> None:
+def test_ranges_in_two_steps_give_the_stock_quantizers_scores(original_11: Original) -> None:
     baked, _ = normalization.bake(original_11.model, original_11.preprocessing.baked)
     ranges = to_tflite.measure_ranges(baked, CROPS.pixels)
     ours = to_tflite.int8(baked, options=ConvertOptions(ranges=ranges))
@@ -146,7 +146,7 @@ def test_photographs_do_not_look_like_noise() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_picture_without_neighbours_is_judged_without_a_warning() -> None:
+def test_a_picture_without_neighbors_is_judged_without_a_warning() -> None:
     assert not calibration._is_noise(CROPS.pixels[0, :1])
 
 

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_squeeze.artifact.manifest import FOLD_NORMALISATION, PREPEND_NORMALISATION
+from edge_squeeze.artifact.manifest import FOLD_NORMALIZATION, PREPEND_NORMALIZATION
 from edge_squeeze.converters.rewrites import normalization
-from edge_squeeze.pictures.preprocessing import Normalisation, Preprocessing
+from edge_squeeze.pictures.preprocessing import Normalization, Preprocessing
 from edge_squeeze.pictures.presets import preset
 
 SIDE = 12
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
-FOLD, PREPEND = [FOLD_NORMALISATION], [PREPEND_NORMALISATION]
+FOLD, PREPEND = [FOLD_NORMALIZATION], [PREPEND_NORMALIZATION]
 
 
 def convolution(channels: int = 3, **options: Any) -> Any:
@@ -84,7 +84,7 @@ class Half:
 )
 def test_baking_changes_nothing_but_what_goes_in(build: Any, name: str, channels: int, expected: list[str]) -> None:
     model, preprocessing = build(), preset(name, (SIDE, SIDE), channels)
-    wanted = np.asarray(model(preprocessing.normalise(PIXELS)))
+    wanted = np.asarray(model(preprocessing.normalize(PIXELS)))
     baked, done = normalization.bake(model, preprocessing.baked)
     assert done == expected
     got = np.asarray(baked(PIXELS.astype(np.float32)))
@@ -94,7 +94,7 @@ def test_baking_changes_nothing_but_what_goes_in(build: Any, name: str, channels
 def test_a_padded_zero_would_be_seen_if_it_were_folded() -> None:
     """The exactness above can fail: what is refused would indeed compute something else."""
     model = convolution(padding="same")
-    normalisation = Normalisation("rgb", (127.5,) * 3, (1 / 127.5,) * 3)
-    wanted = np.asarray(model(Preprocessing(SIDE, (SIDE, SIDE), baked=normalisation).normalise(PIXELS)))
-    folded = normalization.fold_normalisation(model, model.layers[1], normalisation, normalization._copy(model))
+    own = Normalization("rgb", (127.5,) * 3, (1 / 127.5,) * 3)
+    wanted = np.asarray(model(Preprocessing(SIDE, (SIDE, SIDE), baked=own).normalize(PIXELS)))
+    folded = normalization.fold_normalization(model, model.layers[1], own, normalization._copy(model))
     assert np.abs(np.asarray(folded(PIXELS.astype(np.float32))) - wanted).max() > 0.1
