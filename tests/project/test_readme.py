@@ -22,11 +22,13 @@ from edge_squeeze.networks.variants import VARIANTS
 from edge_squeeze.pictures.photographs import PHOTOGRAPHS, photograph
 
 INCONCLUSIVE = 9
-README = (ROOT / "README.md").read_text()
-OUTPUT = [line.removeprefix("    ") for line in README.splitlines() if line.startswith("    ")]
+README, GUIDE = (ROOT / "README.md").read_text(), (ROOT / "docs" / "guide.md").read_text()
+OUTPUT = [line.removeprefix("    ") for line in (README + GUIDE).splitlines() if line.startswith("    ")]
 TITLES = ("target", "model", "artifact", "arm", "layers")  # the first columns of tables that it shows
 HEADS = [line.split() for line in OUTPUT if line.startswith(TITLES) and "  " in line]
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE + README, re.DOTALL)
+COMMANDS = list(dict.fromkeys(line for block in BLOCKS for line in block.splitlines()))
+MOST_LINES, MOST_WORDS = 130, 1100
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +81,14 @@ def test_the_demo_ends_with_one_list_of_commands_that_work_from_the_checkout() -
 
 
 def test_what_the_readme_shows_fits_a_terminal() -> None:
-    assert len(HEADS) == len(TITLES)
+    assert {head[0] for head in HEADS} == set(TITLES)
     assert [line for line in OUTPUT if len(line) > 80 and not line.lstrip().startswith(("edge-squeeze ", "pip "))] == []
 
 
-def test_the_readme_has_commands() -> None:
-    assert len(COMMANDS) >= 6
+def test_the_readme_is_short_and_every_command_has_an_example() -> None:
+    assert len(README.splitlines()) <= MOST_LINES
+    assert len(README.split()) <= MOST_WORDS
+    assert {shlex.split(command)[1] for command in COMMANDS} >= set(get_command(app).commands) - {"train"}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: f"{t.format}-{t.precision}")
