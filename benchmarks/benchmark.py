@@ -83,7 +83,7 @@ def _measure(
     session: Session, device: Measurer, kept: Journal, reporter: Reporter
 ) -> tuple[list[Launch], float | None]:
     if kept.launches:
-        reporter.note(f"Going on with {len(kept.launches)} launches of an interrupted session (--fresh begins again).")
+        reporter.note(f"Resuming with {len(kept.launches)} launches of an interrupted session (--fresh starts over).")
     able = len(session.arms) - len(session.failures)
     reporter.note(session.profile.announce(able, sum(one.kind != MEMORY for one in kept.launches)))
     try:
@@ -92,7 +92,7 @@ def _measure(
         if kept.launches:
             number = len(kept.launches)
             what = f"{number} finished launch is" if number == 1 else f"{number} finished launches are"
-            reporter.note(f"{what} kept. The same command goes on from there.")
+            reporter.note(f"{what} kept. The same command resumes from there.")
         raise
     if not launches:
         kept.finish()

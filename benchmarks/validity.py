@@ -98,7 +98,7 @@ def _samples(case: Case) -> Check:
 
 def _timer(case: Case) -> Check:
     share = max(one.timer_ns for one in case.runs) / 1e6 / case.summary.p50_ms
-    hint = "Too short for this clock to time well. Read it as a bound from above."
+    hint = "Too short for this clock to time well. Treat it as an upper bound."
     return graded("timer", share, 1 / TIMES_OVER_CLOCK, None, hint)
 
 

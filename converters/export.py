@@ -104,7 +104,9 @@ def _check_origin(folder: Path, subject: Subject) -> None:
     same = there.sha256 == here.sha256 or _place(there) == _place(here)  # of one place: trained again, say
     if older.variant != subject.variant or not same:
         made, makes = there.path or older.variant, here.path or subject.name
-        raise UsageError(f"{folder} was made from {made}, not from {makes}. Move it, or give another --out DIR.")
+        raise UsageError(
+            f"{folder} was made from {made}, not from {makes}. Move it, or choose another folder with --out."
+        )
 
 
 def _place(record: WeightsRecord) -> tuple[str, Path | None]:

@@ -1,1 +1,1 @@
-"""The machine under a measurement: its cores, what it is, what it does meanwhile."""
+"""What the machine does under a measurement: clocks, temperatures, disturbances."""

@@ -114,7 +114,7 @@ def notes(result: Result, *, every: bool = True) -> Iterator[str]:
             f"floor of this device ({result.aa_floor:.1%}), at least 3 %."
         )
     if result.waited_s:
-        yield f"Waited {result.waited_s:.0f} s, in all, for the machine to calm down."
+        yield f"Waited {result.waited_s:.0f} s, in all, for the machine to become idle."
     for one in result.arms:
         yield from _long_run(one, result.arms)
     yield from _undecided(result)

@@ -76,7 +76,7 @@ def doubts(result: Result, *, every: bool) -> Iterator[str]:
         looked = [check.id for one in result.arms for check in one.checks if check.status == UNKNOWN]
         unknown = [name for name in dict.fromkeys(looked) if name not in NOT_FOR_ALL]
         besides = f" Not known here: {', '.join(unknown)}." if unknown else ""
-        yield f"{VALID.capitalize()}: every check passed that could be made.{besides}"
+        yield f"{VALID.capitalize()}: every check that could be made passed.{besides}"
 
 
 def _paragraph(found: Sequence[Finding], arms: int, *, every: bool) -> str:

@@ -72,8 +72,8 @@ def load(folder: Path) -> Artifact:
     """The artifact in `folder` (or the folder of the file given); UsageError if it is none."""
     folder = folder.parent if folder.is_file() else folder
     if not folder.is_dir():
-        raise UsageError(f"No such artifact: {folder}. Required: a folder that `edge-squeeze export` left.")
+        raise UsageError(f"No such artifact: {folder}. Required: a folder written by `edge-squeeze export`.")
     path = folder / MANIFEST
     if not path.is_file():
-        raise UsageError(f"{folder} is no artifact: it has no {MANIFEST}. Run `edge-squeeze export` to make one.")
+        raise UsageError(f"{folder} is not an artifact: it has no {MANIFEST}. Run `edge-squeeze export` to make one.")
     return Artifact(folder, manifests.from_json(read_text(path), str(path)))

@@ -19,8 +19,8 @@ from edge_squeeze.files import atomic
 from edge_squeeze.proof.parity import PASS
 
 ADDED, REPLACED = "added", "replaced"
-READABLE = "See to it that you may read it"
-WRITABLE = "Make room there, or see to it that you may write there"
+READABLE = "Check that you may read it"
+WRITABLE = "Make room there, or check that you may write there"
 
 
 @dataclass(frozen=True)

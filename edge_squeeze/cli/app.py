@@ -51,23 +51,23 @@ app.command(
     ),
 )(export.export)
 app.command(
-    short_help="Check and prove an artifact again.",
+    short_help="Check an artifact, and prove it again.",
     epilog=arg.examples(
         "verify out/squeezenet1.1-tflite-float32 --images DIR",
         "verify out/squeezenet1.1-tflite-float32 --device ssh:USER@HOST",
     ),
 )(verify.verify)
 app.command(
-    short_help="Show the best classes of pictures.",
+    short_help="Show the most likely classes of pictures.",
     epilog=arg.examples("predict out/squeezenet1.1-tflite-float32 PICTURE --top 3"),
 )(predict.predict)
 app.command(
     short_help="Show what a model file really holds.",
     epilog=arg.examples("inspect out/squeezenet1.1-tflite-float32", "inspect FILE.onnx --json"),
 )(inspect.inspect)
-app.command(short_help="Tell what this installation can do.", epilog=arg.examples("doctor"))(doctor.doctor)
+app.command(short_help="Show what this installation can do.", epilog=arg.examples("doctor"))(doctor.doctor)
 app.command(
-    short_help="Measure how fast files are, and how sure that is.",
+    short_help="Measure how fast files are, with confidence.",
     epilog=arg.examples(
         "benchmark OLD.tflite NEW.tflite --out TODAY.json",
         "benchmark FILE.onnx --threads 1,2,4",

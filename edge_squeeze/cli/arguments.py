@@ -14,76 +14,84 @@ from edge_squeeze.networks.architecture import ANY, Size
 from edge_squeeze.networks.variants import VARIANTS
 
 # export: what to convert
-Model = Annotated[str, typer.Argument(help=f"{', '.join(VARIANTS)}, or a Keras model: .keras, .h5, SavedModel folder.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        help=f"A network ({', '.join(VARIANTS)}), or a Keras model: a .keras or .h5 file, or a SavedModel folder."
+    ),
+]
 Weights = Annotated[
     str | None, typer.Option(help="imagenet, random or a weights file, for a variant; default: imagenet.")
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of --weights random; default: 0.")]
-Classes = Annotated[int | None, typer.Option(help="Number of classes; default: that of the weights.")]
+Classes = Annotated[int | None, typer.Option(help="Number of classes; default: as many as the weights have.")]
 InputSize = Annotated[str | None, typer.Option(help="Side of the input in pixels, HEIGHTxWIDTH, or any.")]
 Preprocessing = Annotated[
-    str | None, typer.Option(help="What pixels went through in training: caffe, torch, tf, unit, raw or a JSON file.")
+    str | None,
+    typer.Option(help="How pixels were preprocessed in training: caffe, torch, tf, unit, raw or a file."),
 ]
 Resize = Annotated[
-    str | None, typer.Option(help="How pictures are brought to size: crop, stretch, or the short side before the crop.")
+    str | None,
+    typer.Option(help="How pictures are resized: crop, stretch, or the short side before the crop."),
 ]
-Labels = Annotated[Path | None, typer.Option(help="Text file with a class name a line.")]
+Labels = Annotated[Path | None, typer.Option(help="Text file with one class name per line.")]
 CustomObjects = Annotated[
-    str | None, typer.Option(help="Python module, or .py file, with a model's own layers. It is run.")
+    str | None, typer.Option(help="Python module or .py file that defines custom layers. Its code is executed.")
 ]
 
 # export, models show: what is to differ from a variant's row
-Bypass = Annotated[str, typer.Option(help="Additions around fire modules: none, simple or complex.")]
-BaseE = Annotated[int | None, typer.Option(help="Filters that the first fire module expands to.")]
-IncrE = Annotated[int | None, typer.Option(help="How many more after each --freq fire modules.")]
-Pct3x3 = Annotated[float | None, typer.Option("--pct-3x3", help="Part of those filters that is 3x3.")]
-Freq = Annotated[int | None, typer.Option(help="Fire modules that expand alike.")]
-SqueezeRatio = Annotated[float | None, typer.Option(help="Squeeze filters for each filter that is expanded to.")]
+Bypass = Annotated[str, typer.Option(help="Bypass connections around fire modules: none, simple or complex.")]
+BaseE = Annotated[int | None, typer.Option(help="Expand filters of the first fire module.")]
+IncrE = Annotated[int | None, typer.Option(help="Expand filters added after every --freq fire modules.")]
+Pct3x3 = Annotated[float | None, typer.Option("--pct-3x3", help="Fraction of the expand filters that are 3x3.")]
+Freq = Annotated[int | None, typer.Option(help="Consecutive fire modules with the same number of expand filters.")]
+SqueezeRatio = Annotated[float | None, typer.Option(help="Ratio of squeeze filters to expand filters.")]
 
 # export: into what
 Format = Annotated[list[str], typer.Option("--format", help="tflite, onnx or all; several with commas, or repeated.")]
 Precision = Annotated[
     list[str], typer.Option(help="float32, float16, dynamic, int8 or all; several with commas, or repeated.")
 ]
-Out = Annotated[Path, typer.Option(help="Folder that receives a folder per artifact.")]
+Out = Annotated[Path, typer.Option(help="Output folder; each artifact gets a folder in it.")]
 Io = Annotated[
     str | None, typer.Option(help="dtype of the pixels: uint8, int8, float32; default: uint8 for int8, else float32.")
 ]
 Layout = Annotated[str, typer.Option(help="nhwc or nchw (ONNX).")]
 Opset = Annotated[int | None, typer.Option(help="ONNX operator set; default: 17.")]
-DynamicBatch = Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch open (ONNX).")]
+DynamicBatch = Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch size open (ONNX).")]
 
 # pictures
 Calibration = Annotated[
     Path | None,
-    typer.Option(help="Pictures, a .txt list of them, or a calibration.json, that int8 learns its ranges from."),
+    typer.Option(help="Pictures, a .txt list of them, or a calibration.json, from which int8 takes its ranges."),
 ]
 Images = Annotated[
     Path | None,
-    typer.Option(help="Pictures, or a .txt list, to prove parity on; default: crops of built-in photographs."),
+    typer.Option(help="Pictures, or a .txt list of them, to prove parity on; default: crops of built-in photographs."),
 ]
 Pictures = Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")]
 
 # artifacts and engines
-Artifact = Annotated[Path, typer.Argument(help="Folder that `export` left.")]
-FileOrArtifact = Annotated[Path, typer.Argument(help="A .tflite or .onnx file, or a folder that `export` left.")]
+Artifact = Annotated[Path, typer.Argument(help="Folder written by `export`.")]
+FileOrArtifact = Annotated[Path, typer.Argument(help="A .tflite or .onnx file, or a folder written by `export`.")]
 Original = Annotated[
-    Path | None, typer.Option(help="Weights file or Keras model it was made from, if not where it says.")
+    Path | None, typer.Option(help="Path of the original model, if it is no longer where model.json records it.")
 ]
-Threads = Annotated[int, typer.Option(help="Threads of the engine.")]
+Threads = Annotated[int, typer.Option(help="Number of engine threads.")]
 Runtime = Annotated[
     str | None, typer.Option(help="litert, tflite-runtime, tf.lite or onnxruntime; default: the first installed.")
 ]
 ShownSize = Annotated[
     str | None,
     typer.Option(
-        "--input-size", help="Side in pixels, or HEIGHTxWIDTH, of an artifact that takes any; default: usual."
+        "--input-size",
+        help="Input size, in pixels or as HEIGHTxWIDTH, of an artifact that takes any.",
     ),
 ]
-Top = Annotated[int, typer.Option(min=1, help="How many classes to show.")]
+Top = Annotated[int, typer.Option(min=1, help="Number of classes to show.")]
 
 # benchmark, compare
-Files = Annotated[list[Path] | None, typer.Argument(help=".tflite or .onnx files, or folders that `export` left.")]
+Files = Annotated[list[Path] | None, typer.Argument(help=".tflite or .onnx files, or folders written by `export`.")]
 Profile = Annotated[
     str,
     typer.Option(
@@ -103,44 +111,45 @@ Runtimes = Annotated[
         "commas, or repeated; default: the first installed for each file.",
     ),
 ]
-Cores = Annotated[str, typer.Option(help="big, prime, little, all, or cores as 0,2-3.")]
-NoSpin = Annotated[bool, typer.Option("--no-spin", help="ONNX Runtime's idle threads sleep.")]
+Cores = Annotated[str, typer.Option(help="Cores to run on: big, prime, little, all, or a list such as 0,2-3.")]
+NoSpin = Annotated[bool, typer.Option("--no-spin", help="Let ONNX Runtime's idle threads sleep instead of spinning.")]
 Inputs = Annotated[Path | None, typer.Option(help="Pictures to feed to artifacts; default: seeded pixels.")]
 InputShape = Annotated[
     list[str] | None, typer.Option(help="Shape of an input with open dimensions, as 1,224,224,3; one per input.")
 ]
-InputSeed = Annotated[int, typer.Option("--seed", help="Seed of the inputs and of the order of the arms.")]
-Launches = Annotated[int | None, typer.Option(help="Fresh processes of each arm; default: the profile's.")]
+InputSeed = Annotated[int, typer.Option("--seed", help="Seed of the inputs and of the order of arms.")]
+Launches = Annotated[int | None, typer.Option(help="Fresh processes per arm; default: the profile's.")]
 Duration = Annotated[float | None, typer.Option(help="Seconds of a launch (sustained, paced).")]
-Rate = Annotated[float | None, typer.Option(help="Frames a second (paced); default: 30.")]
+Rate = Annotated[float | None, typer.Option(help="Frames per second (paced); default: 30.")]
 Gate = Annotated[
     list[str],
-    typer.Option(help="What is compared: p50, p90, first, load, memory, size; several with commas, or repeated."),
+    typer.Option(help="Metrics to compare: p50, p90, first, load, memory, size; several with commas, or repeated."),
 ]
 AcrossNetworks = Annotated[
     bool,
     typer.Option("--across-networks", help="Compare all files with the first, even those of another network."),
 ]
 FailOnRegression = Annotated[
-    bool, typer.Option("--fail-on-regression", help="End with 8, 9 or 10 for what got slower, is unclear, unlike.")
+    bool,
+    typer.Option("--fail-on-regression", help="Exit 8 on a regression, 9 if inconclusive, 10 if not comparable."),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="End with 7 if a measurement is invalid.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit 7 if a measurement is invalid.")]
 AaFloor = Annotated[
     bool,
     typer.Option(
         "--aa-floor",
-        help="Measure one file against itself; later comparisons with this engine and threads judge by it.",
+        help="Measure one file against itself: the noise floor of later comparisons with this engine and threads.",
     ),
 ]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Begin again where a session was interrupted.")]
-Replay = Annotated[Path | None, typer.Option(help="Compute the figures of a saved result anew, and measure nothing.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming an interrupted session.")]
+Replay = Annotated[Path | None, typer.Option(help="Recompute the figures of a saved result without measuring.")]
 Results = Annotated[
     list[Path] | None, typer.Option("--out", help="File that receives the result: .json, .csv or .md; repeatable.")
 ]
 NoRaw = Annotated[bool, typer.Option("--no-raw", help="Leave the samples out of the JSON.")]
 Old = Annotated[Path, typer.Argument(help="The earlier result (.json).")]
 New = Annotated[Path, typer.Argument(help="The later result (.json).")]
-Force = Annotated[bool, typer.Option("--force", help="Compare what was measured under other circumstances.")]
+Force = Annotated[bool, typer.Option("--force", help="Compare even what was measured under different conditions.")]
 
 # verify, benchmark: where
 Device = Annotated[
@@ -154,21 +163,21 @@ Devices = Annotated[
         metavar="DEVICE",
     ),
 ]  # fmt: skip
-Setup = Annotated[bool, typer.Option("--setup", help="Make an environment on a board that has none, once.")]
+Setup = Annotated[bool, typer.Option("--setup", help="Create an environment on a board that has none.")]
 
 # bundle
 AndroidPaths = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[ARTIFACT]... ANDROID_PROJECT", help="Folders that `export` left, then the project they go into."
+        metavar="[ARTIFACT]... ANDROID_PROJECT", help="Folders written by `export`, then the project they go into."
     ),
 ]
 FolderPaths = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[ARTIFACT]... DIR", help="Folders that `export` left, then the folder they go into."),
+    typer.Argument(metavar="[ARTIFACT]... DIR", help="Folders written by `export`, then the folder they go into."),
 ]
-ForceBundle = Annotated[bool, typer.Option("--force", help="Take artifacts, too, whose parity failed or is unproven.")]
-ListBundled = Annotated[bool, typer.Option("--list", help="Show what is there, and whether it is whole.")]
+ForceBundle = Annotated[bool, typer.Option("--force", help="Also accept artifacts whose parity failed or is unproven.")]
+ListBundled = Annotated[bool, typer.Option("--list", help="List the bundled artifacts, and whether each is complete.")]
 RemoveBundled = Annotated[
     list[str] | None, typer.Option("--remove", metavar="NAME", help="Remove an artifact; repeatable.")
 ]
@@ -181,15 +190,15 @@ Variant = Annotated[str, typer.Argument(help=f"{', '.join(VARIANTS)}.")]
 TrainImages = Annotated[
     Path | None, typer.Option("--images", help="Folder with a folder per class; default: scikit-learn's digits.")
 ]
-TrainOut = Annotated[Path, typer.Option("--out", help="Folder that receives a folder per variant.")]
-Epochs = Annotated[int, typer.Option(help="How often each picture is learned from.")]
-BatchSize = Annotated[int, typer.Option(help="Pictures a step.")]
-LearningRate = Annotated[float, typer.Option(help="Of Adam, at its highest.")]
-TrainSeed = Annotated[int, typer.Option("--seed", help="Of the split, the first weights and the order.")]
+TrainOut = Annotated[Path, typer.Option("--out", help="Output folder; each variant gets a folder in it.")]
+Epochs = Annotated[int, typer.Option(help="Passes over the training pictures.")]
+BatchSize = Annotated[int, typer.Option(help="Pictures per step.")]
+LearningRate = Annotated[float, typer.Option(help="Peak learning rate of Adam.")]
+TrainSeed = Annotated[int, typer.Option("--seed", help="Seed of the split, the initial weights and the order.")]
 TrainPreprocessing = Annotated[
     str | None,
     typer.Option(
-        "--preprocessing", help="What pixels go through: unit (the default), raw, tf, torch, caffe or a JSON file."
+        "--preprocessing", help="How pixels are preprocessed: unit (the default), raw, tf, torch, caffe or a JSON file."
     ),
 ]
 

@@ -32,7 +32,7 @@ def android(
     json_: arg.Json = False,
     verbose: arg.AllColumns = False,
 ) -> None:
-    """Copy artifacts into app/src/main/assets/models of an Android project, the last path; its app finds them there."""
+    """Copy artifacts into app/src/main/assets/models of an Android project (the last argument)."""
     from edge_squeeze.bundling import bundle
     from edge_squeeze.cli import bundle_report
 
@@ -59,7 +59,7 @@ def files(
     json_: arg.Json = False,
     verbose: arg.AllColumns = False,
 ) -> None:
-    """Copy artifacts into a folder, the last path, for an app of your own; it need not exist yet."""
+    """Copy artifacts into a folder (the last argument; created if missing) for an app of your own."""
     from edge_squeeze.cli import bundle_report
 
     *artifacts, folder = _checked(paths or [], remove or [], "files ARTIFACT... DIR", listed=list_)

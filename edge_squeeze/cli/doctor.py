@@ -9,7 +9,7 @@ from edge_squeeze.errors import ExitCode
 
 
 def doctor(json_: arg.Json = False) -> None:
-    """Tell what this installation can do on this machine, and the command that brings what is missing."""
+    """Show what this installation can do on this machine, and the command that installs what is missing."""
     from edge_squeeze.cli import doctor_report
     from edge_squeeze.cli.console import ConsoleReporter
     from edge_squeeze.doctor import examination

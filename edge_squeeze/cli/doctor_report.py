@@ -1,4 +1,7 @@
-"""What `edge-squeeze doctor` shows: the verdict and what to do about it, then what it rests on."""
+"""What `edge-squeeze doctor` shows: the verdict and what to do about it, then what it rests on.
+
+Its sentences on packages are made in packages.py, those on problems in doctor/remedies.py and doctor/examination.py.
+"""
 
 from __future__ import annotations
 

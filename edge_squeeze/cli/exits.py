@@ -82,7 +82,7 @@ def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
         tell(f"Error: {error}")
         sys.exit(error.exit_code)
     what = f"{type(error).__name__}: {error}"  # whatever else escapes is a defect, and is told as one
-    tell(f"Error: Something that edge-squeeze did not foresee: {what}\nRun again with --debug.")
+    tell(f"Error: Unexpected, a defect of edge-squeeze: {what}\nRun again with --debug.")
     sys.exit(ExitCode.DEFECT)
 
 

@@ -25,7 +25,7 @@ def predict(
     threads: arg.Threads = 1,
     json_: arg.Json = False,
 ) -> None:
-    """Show the best classes of pictures, with the time each took."""
+    """Show the most likely classes of pictures, with the time each took."""
     classifier = api.load(artifact, runtime=runtime, threads=threads)
     found = classifier.classify_each(pictures, top, input_size=arg.size(input_size))
     _show(classifier, found, as_json=json_)

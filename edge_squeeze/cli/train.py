@@ -53,8 +53,8 @@ def _show(trained: Trained, *, as_json: bool) -> None:
     low, high = trained.interval
     print_prose(
         "",
-        f"{trained.accuracy:.1%} of the {trained.tested:,} test pictures are told right "
-        f"(95 % interval: {low:.1%} to {high:.1%}). They were looked at once, at the end.",
+        f"{trained.accuracy:.1%} of the {trained.tested:,} test pictures are classified correctly "
+        f"(95 % interval: {low:.1%} to {high:.1%}). They were used once, at the end.",
     )
     if trained.warning:
         print_prose("", f"Warning: {trained.warning}")

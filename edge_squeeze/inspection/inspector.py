@@ -48,12 +48,12 @@ class Inspection:
     custom_operators: list[str]  # Flex and custom ones, and those of non-standard ONNX domains
     tensor_types: dict[str, int]  # dtype -> how many tensors, constants included
     kernels: list[Kernel]  # convolutions and dense layers
-    parameters: int  # numbers in weights: see file_layers.parameters
+    parameters: int  # numbers in weights: see layers.parameters
     macs: int | None  # multiply-accumulates of the kernels for one picture
     macs_unknown: str | None  # why `macs` is None
     has_integers: bool  # whether any operator computes in integers throughout
     float_fallbacks: dict[str, int]  # where it has: kind -> operators that compute in floats
-    float_islands: int  # see file_arithmetic.Arithmetic.islands
+    float_islands: int  # see arithmetic.Arithmetic.islands
     opset: int | None
     elsewhere: list[str]  # other files that hold constants; they were not opened
     metadata: dict[str, Any] = field(default_factory=dict)

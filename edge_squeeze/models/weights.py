@@ -57,7 +57,7 @@ class Weights:
 
     layers: Layers | None  # None: draw them at random from record.seed
     record: WeightsRecord
-    convention: str | None = None  # row of conventions.CONVENTIONS: what pictures they were trained on
+    convention: str | None = None  # row of presets.CONVENTIONS: what pictures they were trained on
     classes: int | None = None  # None: whatever is asked for
     initializer: str = HE_NORMAL  # of layers that are drawn
     told: Told = NOTHING  # by their file; what it says of pictures goes before `convention`

@@ -112,7 +112,7 @@ class Variant:
     softmax: bool = True  # else it gives logits
     initializer: str = HE_NORMAL  # of random kernels
     metaparameters: Metaparameters = Metaparameters()  # that generate its fire modules
-    convention: str | None = "caffe"  # row of conventions.CONVENTIONS, for weights that tell none; None: not known
+    convention: str | None = "caffe"  # row of presets.CONVENTIONS, for weights that tell none; None: not known
 
 
 def _table_1(conv: Conv, pool: Pool) -> tuple[Stage, ...]:

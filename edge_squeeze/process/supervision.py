@@ -75,8 +75,8 @@ def _end_as(code: int, tell: Callable[[str], None]) -> NoReturn:
         sys.exit(code)
     number = signal.Signals(-code)
     if number.name in CRASHES:
-        what = f"An engine crashed ({number.name}) and took its process along"
-        why = "Either a model file is damaged, or made to do that, or pictures are too large for the memory"
+        what = f"An engine crashed ({number.name}) and ended the process"
+        why = "A model file may be damaged or malicious, or pictures too large for the memory"
     elif number is signal.SIGKILL:
         what = "The process was killed from outside"
         why = "Most likely the system ran out of memory"
@@ -84,5 +84,5 @@ def _end_as(code: int, tell: Callable[[str], None]) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
         raise AssertionError
-    tell(f"Error: {what}. {why}. `edge-squeeze doctor` tells about this machine.")
+    tell(f"Error: {what}. {why}. `edge-squeeze doctor` describes this machine.")
     sys.exit(ExitCode.FAILED_CONVERSION)

@@ -265,4 +265,4 @@ def _find_subject(artifact: Artifact, given: Path | None, custom_objects: str | 
     except EdgeSqueezeError as error:
         if given is not None:
             raise
-        return f"its original could not be taken ({str(error).rstrip('.')}). Give --original FILE"
+        return f"its original could not be loaded ({str(error).rstrip('.')}). Give --original FILE"

@@ -162,7 +162,7 @@ def test_missing_files_and_wrong_labels_are_named(copy: artifact.Artifact) -> No
 
 
 def test_a_folder_without_manifest_is_no_artifact(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no artifact"):
+    with pytest.raises(UsageError, match="is not an artifact"):
         artifact.load(tmp_path)
     with pytest.raises(UsageError, match="No such artifact"):
         artifact.load(tmp_path / "missing")

@@ -42,7 +42,7 @@ SPEAK_AGAINST = [row for row in ROWS if row.values[3] in (WARN, FAIL)]
 ROLLED_UP = {FAIL: {INVALID}, WARN: {SUSPECT, INVALID}, PASS: {VALID, SUSPECT}, UNKNOWN: {VALID, SUSPECT}}
 # What to do is an order, a command or a number of launches.
 ORDER = re.compile(
-    r"\b(End|Cool|Plug|Warm|Let|Bind|Ask|Give|Free|Raise|Measure|Set|See|Read|Name|Try|[Uu]se|About \d+ launches)\b"
+    r"\b(End|Cool|Plug|Warm|Let|Bind|Ask|Give|Free|Raise|Measure|Set|See|Treat|Name|Try|[Uu]se|About \d+ launches)\b"
     r"|`edge-squeeze inspect`|--fresh begins"
 )
 NOBODY_TELLS = Device(

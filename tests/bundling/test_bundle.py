@@ -110,7 +110,7 @@ DAMAGES = [
     ("golden/scores-builtin.f32", None, "lacks golden/scores-builtin.f32"),
     ("model.json", b"{", "is not valid JSON"),
     ("model.json", b'{"schema_version": 2}', "reads schema_version 1, got 2"),
-    ("model.json", None, "is no artifact"),
+    ("model.json", None, "is not an artifact"),
 ]
 
 

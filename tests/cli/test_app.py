@@ -115,7 +115,7 @@ def test_what_is_no_artifact_is_refused(command_line: CommandLine, tmp_path: Pat
     photograph("coffee").save(tmp_path / "coffee.png")
     rest = ["coffee.png"] if command == "predict" else []
     check_error(command_line(command, "missing", *rest), 2, "No such artifact: missing")
-    check_error(command_line(command, ".", *rest), 2, "is no artifact")
+    check_error(command_line(command, ".", *rest), 2, "is not an artifact")
 
 
 def test_pictures_that_are_none_are_refused(
@@ -184,7 +184,7 @@ def test_inspect_says_what_it_cannot_read(command_line: CommandLine, tmp_path: P
     (tmp_path / "text.tflite").write_text("no model")
     check_error(command_line("inspect", "text.tflite"), 2, "text.tflite")
     check_error(command_line("inspect", "missing.onnx"), 2, "missing.onnx")
-    check_error(command_line("inspect", "."), 2, "is no artifact")
+    check_error(command_line("inspect", "."), 2, "is not an artifact")
 
 
 def test_a_users_own_model(command_line: CommandLine, tmp_path: Path) -> None:

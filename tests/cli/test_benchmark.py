@@ -128,7 +128,7 @@ def test_an_ended_benchmark_is_gone_on_with(folders: dict[str, Path], tmp_path: 
     [
         (("benchmark",), 2, "Nothing to measure"),
         (("benchmark", "nowhere.tflite"), 2, "No such file: nowhere.tflite"),
-        (("benchmark", "empty"), 2, "is no artifact"),
+        (("benchmark", "empty"), 2, "is not an artifact"),
         (("benchmark", "bad.tflite", "--launches", "1", "--profile", "quick"), 4, "litert refuses bad.tflite"),
         (("benchmark", "bad.tflite", "--out", "x.html"), 2, "--out must end in .json, .csv, .md"),
         (("benchmark", "bad.tflite", "--profile", "slow"), 2, "Unknown profile: 'slow'"),

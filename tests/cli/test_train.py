@@ -45,7 +45,7 @@ def test_train_then_what_it_says_is_next(command_line: CommandLine, tmp_path: Pa
     draw(tmp_path / "my pictures")
     done = command_line("train", "squeezenet-lab", "--images", "my pictures", *ENOUGH)
     assert done.returncode == 0, done.stderr
-    assert "of the 24 test pictures are told right (95 % interval: " in done.stdout
+    assert "of the 24 test pictures are classified correctly (95 % interval: " in done.stdout
     assert "validation accuracy by epoch" in done.stderr
     assert "left out" not in done.stderr
     assert "WARNING" not in done.stderr

@@ -47,7 +47,7 @@ CONNECTING = (
     ),
     Refusal(
         r"Could not resolve hostname|Name or service not known|nodename nor servname",
-        "nobody knows a host of this name",
+        "the host name cannot be resolved",
         "Check the name, or give the address of the board; aliases are those of ~/.ssh/config.",
     ),
     Refusal(
@@ -64,7 +64,7 @@ CONNECTING = (
     Refusal(
         r"Bad configuration option|Bad owner or permissions|terminating, \d+ bad",
         "ssh does not accept its own configuration",
-        "Mend it as ssh says above.",
+        "Fix it as ssh says above.",
     ),
 )  # fmt: skip
 SETTING_UP = (

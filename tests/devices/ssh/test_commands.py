@@ -234,7 +234,7 @@ def test_an_ended_command_ends_there_too_and_is_gone_on_with(
     wait_until(lambda: not processes(f"XDG_CACHE_HOME={cache}") and not left(cache))
     if end == signal.SIGINT:
         assert process.returncode == 130
-        assert "The same command goes on from there." in stderr
+        assert "The same command resumes from there." in stderr
     done = subprocess.run(command, cwd=artifacts, env=environment, capture_output=True, text=True, check=True)
     assert re.search(r"Going on with \d launch", done.stderr)
     assert json.loads(done.stdout)["arms"][0]["summary"]["n_launches"] == 3

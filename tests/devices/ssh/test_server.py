@@ -149,7 +149,7 @@ def test_a_port_where_nobody_listens_and_a_name_that_nobody_has(ready: Board, in
     assert "no ssh server listens there" in stderr
     code, _, stderr = ready.run("verify", int8, "--device", "ssh:nobody.invalid")
     assert code == 6
-    assert "nobody knows a host of this name" in stderr
+    assert "the host name cannot be resolved" in stderr
 
 
 def test_a_board_behind_another_host(ready: Board, int8: Path) -> None:
