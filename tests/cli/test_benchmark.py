@@ -109,13 +109,13 @@ def test_an_ended_benchmark_is_gone_on_with(folders: dict[str, Path], tmp_path: 
     _, stderr = process.communicate()
     if end == signal.SIGINT:
         assert process.returncode == 130
-        assert re.search(r"finished launch(es are| is) kept\. The same command goes on from there\.", stderr)
+        assert re.search(r"finished launch(es are| is) kept\. The same command resumes from there\.", stderr)
     time.sleep(0.2)  # what it started ends a moment after it
     (journal,) = cache.rglob("*.jsonl")
     before = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
     assert len(before) >= 2
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    assert f"Going on with {len(before)} launches" in done.stderr
+    assert f"Resuming with {len(before)} launches" in done.stderr
     document = json.loads(done.stdout)
     launches = document["arms"][0]["launches"]
     assert [launch for launch in launches if launch["pid"] in {one["pid"] for one in before}] == before

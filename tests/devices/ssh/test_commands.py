@@ -236,5 +236,5 @@ def test_an_ended_command_ends_there_too_and_is_gone_on_with(
         assert process.returncode == 130
         assert "The same command resumes from there." in stderr
     done = subprocess.run(command, cwd=artifacts, env=environment, capture_output=True, text=True, check=True)
-    assert re.search(r"Going on with \d launch", done.stderr)
+    assert re.search(r"Resuming with \d launch", done.stderr)
     assert json.loads(done.stdout)["arms"][0]["summary"]["n_launches"] == 3
