@@ -23,7 +23,7 @@ ABOUT = {"python": "3.11.2", "machine": "armv7l", "libc": "glibc 2.36"}
 @pytest.mark.parametrize(
     ("said", "what", "remedy"),
     [
-        ("ssh: Could not resolve hostname board: Name or service not known", "nobody knows a host", "Check the name"),
+        ("ssh: Could not resolve hostname board: Name or service not known", "the host name cannot be resolved", "Check the name"),
         ("ssh: connect to host board port 2222: Connection refused", "no ssh server listens", "Enable ssh"),
         ("ssh: connect to host board port 2222: Connection timed out", "does not answer", "Is it on"),
         ("Connection timed out during banner exchange", "does not answer", "ssh -p 2222 -l pi board"),
@@ -32,7 +32,7 @@ ABOUT = {"python": "3.11.2", "machine": "armv7l", "libc": "glibc 2.36"}
         (CHANGED_KEY, "not the one that is known", "ssh-keygen -R '[board]:2222'"),
         ("pi@board: Permission denied (publickey,password).", "refused the keys", "ssh-copy-id pi@board"),
         ("Received disconnect from 10.0.0.2: Too many authentication failures", "refused the keys", "ssh-add"),
-        ("/home/me/.ssh/config: line 3: Bad configuration option: prot", "its own configuration", "Mend it"),
+        ("/home/me/.ssh/config: line 3: Bad configuration option: prot", "its own configuration", "Fix it"),
         ("kex_exchange_identification: Connection closed by remote host", "could not run a command", "by hand"),
     ],
 )  # fmt: skip
