@@ -16,9 +16,7 @@ from edge_squeeze.networks.variants import VARIANTS
 # export: what to convert
 Model = Annotated[
     str,
-    typer.Argument(
-        help=f"A network ({', '.join(VARIANTS)}), or a Keras model: a .keras or .h5 file, or a SavedModel folder."
-    ),
+    typer.Argument(help=f"{', '.join(VARIANTS)}, or a Keras model: a .keras or .h5 file or a SavedModel folder."),
 ]
 Weights = Annotated[
     str | None, typer.Option(help="imagenet, random or a weights file, for a variant; default: imagenet.")
