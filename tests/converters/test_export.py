@@ -204,12 +204,12 @@ def scores(one: Exported, pixels: np.ndarray) -> np.ndarray:
 # Negative controls: each damage below must be caught by every precision's gates.
 
 
-def swapped_channels(model: object, normalization: object) -> object:
-    return normalization.bake(model, dataclasses.replace(normalization, order="rgb"))  # type: ignore[type-var]
+def swapped_channels(model: object, own: object) -> object:
+    return normalization.bake(model, dataclasses.replace(own, order="rgb"))  # type: ignore[type-var]
 
 
-def without_mean(model: object, normalization: object) -> object:
-    return normalization.bake(model, dataclasses.replace(normalization, mean=(0, 0, 0)))  # type: ignore[type-var]
+def without_mean(model: object, own: object) -> object:
+    return normalization.bake(model, dataclasses.replace(own, mean=(0, 0, 0)))  # type: ignore[type-var]
 
 
 @pytest.mark.parametrize("damage", [swapped_channels, without_mean])

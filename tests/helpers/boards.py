@@ -34,7 +34,11 @@ def path_with(folder: Path) -> str:
 
 
 def fake_ssh(folder: Path, text: str) -> Path:
-    """A folder for PATH whose ssh is the shell script `text`; in it, the last argument is the command for the board."""
+    """A folder for PATH whose ssh is the shell script `text`; in it, the last argument is the command for the board.
+
+    The board's python3 is the tests' own, since environments are named after its version.
+    """
+    write_program(folder / "python3", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     write_program(folder / "ssh", "#!/bin/bash\ncommand=${@: -1}\n" + textwrap.dedent(text))
     return folder
 

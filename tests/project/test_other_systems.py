@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boards import fake_ssh, own_environment, path_with, write_program
+from boards import fake_ssh, own_environment, path_with
 from colored_pictures import draw
 from commands import ENOUGH, next_command
 from places import ROOT
@@ -248,7 +248,6 @@ def test_a_windows_desk_reaches_boards_but_not_itself_beside_them(home: Path) ->
     cache, settings = home / "board", " ".join(["PYTHONPATH", *ENCODING])
     own_environment(cache, "litert+onnx", wheel.pack().stem)
     folder = fake_ssh(home / "bin", f'unset {settings}; export XDG_CACHE_HOME={cache}\nexec sh -c "$command"')
-    write_program(folder / "python3", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')  # whose version the board's is
     variables = environment(WINDOWS, home) | {"PATH": path_with(folder)}
     del variables["EDGE_SQUEEZE_CACHE"]  # the board runs in this environment, but for what its ssh changes
     command = [sys.executable, "-m", "edge_squeeze", *BENCHMARK, "--device", "ssh:board", "--device", "local"]
