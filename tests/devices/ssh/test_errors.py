@@ -23,7 +23,7 @@ ABOUT = {"python": "3.11.2", "machine": "armv7l", "libc": "glibc 2.36"}
 @pytest.mark.parametrize(
     ("said", "what", "remedy"),
     [
-        ("ssh: Could not resolve hostname board: Name or service not known", "the host name cannot be resolved", "Check the name"),
+        ("ssh: Could not resolve hostname board: Name or service not known", "cannot be resolved", "Check the name"),
         ("ssh: connect to host board port 2222: Connection refused", "no ssh server listens", "Enable ssh"),
         ("ssh: connect to host board port 2222: Connection timed out", "does not answer", "Is it on"),
         ("Connection timed out during banner exchange", "does not answer", "ssh -p 2222 -l pi board"),
