@@ -11,11 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from edge_squeeze import formats
 from edge_squeeze.artifact import locate
 from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.benchmarks import networks
 from edge_squeeze.benchmarks.launches.records import PIXELS, VALUES, InputSet
-from edge_squeeze.engines.catalogue import FORMATS, OTHERS, RUNTIMES, choose
+from edge_squeeze.engines.catalogue import OTHERS, RUNTIMES, choose, formats_of
 from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME
 from edge_squeeze.engines.runner import CHANNELS, check_threads
 from edge_squeeze.errors import UsageError, unknown
@@ -25,7 +26,6 @@ SLOW_TO_LOAD = "tf.lite"  # loads TensorFlow, which would be measured along; Lit
 ENGINES = {name: row for name, row in (RUNTIMES | OTHERS).items() if name != SLOW_TO_LOAD}
 VARIATIONS = {BUILTIN: ("litert", "tflite-runtime")}  # kernels that can be asked for -> the engines that have them
 ALL = "all"
-TFLITE_MAGIC = b"TFL3"
 LARGEST_FILE = 1 << 31
 
 
@@ -142,7 +142,7 @@ def read(path: Path) -> ModelFile:
         if size > LARGEST_FILE:
             raise UsageError(f"{file} is too large: required at most {LARGEST_FILE:,} bytes, got {size:,}.")
         with file.open("rb") as opened:
-            head = opened.read(8)
+            head = opened.read(formats.HEAD)
             opened.seek(0)
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
@@ -153,14 +153,12 @@ def read(path: Path) -> ModelFile:
 
 
 def _format(file: Path, head: bytes) -> str:
-    if head[4:8] == TFLITE_MAGIC:
-        return "tflite"
-    if file.suffix.lower() == ".onnx" and head:
-        return "onnx"
-    raise UsageError(
-        f"{file} is no model file that can be run. Required: a .tflite file, which has TFL3 as its bytes 4 to 8, or a "
-        f"file called .onnx. Got: {head!r}."
+    if kind := formats.of_head(head, file.name):
+        return kind
+    required = ", or ".join(
+        row.description if row.magic else f"a file called {row.suffix}" for row in formats.FORMATS.values()
     )
+    raise UsageError(f"{file} is not a model file that can be run. Required: {required}. Got: {head!r}.")
 
 
 def _named(files: Iterable[ModelFile]) -> dict[str, ModelFile]:
@@ -198,7 +196,7 @@ def _engine_names(
         names += able if name == ALL else [name]
     formats = {file.format for file in files.values()}
     for name in names:
-        reads = ENGINES[name.partition(":")[0]].formats
+        reads = formats_of(name.partition(":")[0])
         if ALL not in wanted and not formats & set(reads):
             raise UsageError(f"--runtime {name} runs {' and '.join(reads)} files, and there is none.")
     return list(dict.fromkeys(names))
@@ -212,12 +210,12 @@ def _engines_of(file: ModelFile, names: Sequence[str] | None) -> list[str]:
     if names is None:
         proven = {name: row for name, row in ENGINES.items() if name in RUNTIMES}
         return [choose(file.format, None, proven)]
-    able = [name for name in names if file.format in ENGINES[name.partition(":")[0]].formats]
+    able = [name for name in names if file.format in formats_of(name.partition(":")[0])]
     for name in able:
         choose(file.format, name.partition(":")[0], ENGINES)
     if not able:
         raise UsageError(
-            f"{file.shown} is {'an' if file.format == FORMATS[1] else 'a'} .{file.format} file, which none of "
+            f"{file.shown} is {formats.a_file(file.format)}, which none of "
             f"{', '.join(names) or 'the engines here'} runs. Name an engine for it, too, or leave it out."
         )
     return able

@@ -21,7 +21,7 @@ from edge_squeeze.devices.running import Attempt
 from edge_squeeze.devices.ssh.session import Outcome, Tell
 from edge_squeeze.errors import DeviceError, EdgeSqueezeError, UsageError, unknown
 from edge_squeeze.files.reading import read_json
-from edge_squeeze.packages import EXTRAS
+from edge_squeeze.formats import FORMATS
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _check(files: Sequence[Path], options: Mapping[str, Any], *, setup: bool) ->
 
 
 def _check_runtimes(text: str | None, *, setup: bool) -> None:
-    packages = [package for extras in EXTRAS.values() for package in extras.values()]
+    packages = [package for row in FORMATS.values() for package in row.extras.values()]
     brought = [name for name, row in arms.ENGINES.items() if row.package in packages]
     for name in (word.strip().partition(":")[0] for word in (text or "").split(",") if word.strip()):
         if name not in (*arms.ENGINES, arms.ALL):

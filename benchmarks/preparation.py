@@ -17,6 +17,7 @@ from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.launches.records import PIXELS
 from edge_squeeze.engines import ncnn_engine
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
+from edge_squeeze.formats import FORMATS
 from edge_squeeze.inspection.inspector import Inspection, inspect
 from edge_squeeze.networks.variants import SAME, VARIANTS, Pool
 from edge_squeeze.pictures.loading import list_pictures, open_picture
@@ -125,7 +126,7 @@ def denormals(arm: Arm) -> float | None:
 
     None for .onnx files, where tensors begin at any byte and a word may hold the ends of two numbers.
     """
-    if arm.format != "tflite":
+    if not FORMATS[arm.format].aligned:
         return None
     data = Path(arm.path).read_bytes()
     words = np.frombuffer(data[: len(data) // 4 * 4], "<u4")

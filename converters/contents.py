@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 
 from edge_squeeze import packages
 from edge_squeeze.artifact.folder import CALIBRATION, LABELS, MANIFEST, PARITY
@@ -47,35 +48,35 @@ def manifest(
     order: Order,
     prepared: Prepared,
     model: bytes,
-    found: Inspection,
+    inspection: Inspection,
     gold: Golden,
     proof: Proof,
 ) -> Manifest:
-    """The content of model.json for the file `model`, in which `found` was found."""
+    """The content of model.json for the file `model`, which `inspection` has looked into."""
     target, subject = order.target, request.subject
     return Manifest(
         name=request.name(order),
         variant=subject.variant,
         format=target.format,
         precision=target.precision,
-        options=order.options.record(),
+        options=asdict(order.options),
         file=ModelFile(request.file_name(order), len(model), hashlib.sha256(model).hexdigest()),
         weights=subject.weights,
         parameters=prepared.reference.original.model.count_params(),
         classes=subject.classes,
         input_size=subject.preprocessing.size,
         labels=LabelsFile(LABELS, hashlib.sha256(_label_lines(request).encode()).hexdigest()),
-        input=_end(found.inputs[0], order.options.layout, "pixels"),
-        output=_end(found.outputs[0], "nc", order.options.output),
+        input=_end(inspection.inputs[0], order.options.layout, "pixels"),
+        output=_end(inspection.outputs[0], "nc", prepared.reference.content),
         preprocessing=subject.preprocessing,
         rewrites=prepared.rewrites,
         quantizer=target.quantizer,
         gates=gates.find(target.format, target.precision).records(own=subject.own),
         golden=gold,
         parity=ParityRecord(proof.verdict, proof.reason),
-        graph=Graph(found.operators, found.tensor_types, found.transposes, found.opset),
+        graph=Graph(inspection.operators, inspection.tensor_types, inspection.transposes, inspection.opset),
         tools=packages.versions(TOOLS),
-        command=request.command,
+        command=request.options.command,
         design=subject.design,
     )
 

@@ -9,8 +9,9 @@ from edge_squeeze.artifact import folder as artifacts, labels
 from edge_squeeze.artifact.folder import EXPORTED
 from edge_squeeze.artifact.manifest import Manifest, WeightsRecord
 from edge_squeeze.converters import conformance, contents
+from edge_squeeze.converters.options import ExportOptions
 from edge_squeeze.converters.quantization import calibration
-from edge_squeeze.converters.request import Prepared, Request
+from edge_squeeze.converters.request import Prepared, Request, resolve
 from edge_squeeze.converters.rewrites.normalization import bake
 from edge_squeeze.converters.targets import Order
 from edge_squeeze.engines.runner import open_runner
@@ -50,18 +51,18 @@ class Exports(list[Exported]):
     """The artifacts of an export, in the order of formats and precisions; a table in a notebook."""
 
     def _repr_html_(self) -> str:
-        return html_table(("artifact", "verdict", "MB", *FIGURES), [one._cells() for one in self])  # noqa: SLF001
+        return html_table(("artifact", "verdict", "MB", *FIGURES), [exported._cells() for exported in self])  # noqa: SLF001
 
 
-def export(request: Request, reporter: Reporter) -> Exports:
-    """Convert, inspect, prove and write every order of `request`; a failed proof is reported, not raised.
+def export(options: ExportOptions, reporter: Reporter) -> Exports:
+    """Convert, inspect, prove and write every file that `options` ask for; a failed proof is reported, not raised.
 
     Raises UsageError, ConversionError or MissingDependencyError; what was written before stays.
     """
+    request = resolve(options, reporter)
     for order in request.orders:
-        folder = request.out / request.name(order)
-        atomic.check_target(folder, EXPORTED)
-        _check_origin(folder, request.subject)
+        atomic.check_target(request.folder(order), EXPORTED)
+        _check_origin(request.folder(order), request.subject)
     for warning in request.subject.warnings:
         reporter.note(f"warning: {warning}")
     if (names := _forgotten_labels(request)) is not None:
@@ -125,11 +126,11 @@ def _forgotten_labels(request: Request) -> Path | None:
 def _calibration_source(request: Request, reporter: Reporter) -> calibration.Source | None:
     """What to calibrate on, read before TensorFlow is loaded so that a broken picture is told at once."""
     if any(order.target.quantizer for order in request.orders):
-        source = calibration.load_source(request.calibration, request.subject)
+        source = calibration.load_source(request.options.calibration, request.subject)
         if isinstance(source, PictureSet) and source.sampled:
             reporter.note(f"calibrates on {source.description} (seed {source.seed})")
         return source
-    if request.calibration is not None:
+    if request.options.calibration is not None:
         reporter.note("--calibration is not used: nothing here is quantized")
     return None
 
@@ -137,13 +138,13 @@ def _calibration_source(request: Request, reporter: Reporter) -> calibration.Sou
 def _prepare(request: Request, reporter: Reporter) -> Prepared:
     subject = request.subject
     with reporter.part("pictures"):
-        pictures = proof_pictures.load(request.images, subject.preprocessing, subject.other_sizes)
+        pictures = proof_pictures.load(request.options.images, subject.preprocessing, subject.other_sizes)
     with reporter.part("import TensorFlow"):
         originals.load_tensorflow()
     with reporter.part("build the original"):
         original = subject.original()
     with reporter.part("scores of the original"):
-        references = [refer(original, one) for one in pictures]
+        references = [refer(original, size) for size in pictures]
         if len(pictures[0]) > 1 and references[0].is_constant:
             reporter.note(f"warning: {CONSTANT}; quantizing it may fail")
     with reporter.part("bake the preprocessing in"):
@@ -151,26 +152,26 @@ def _prepare(request: Request, reporter: Reporter) -> Prepared:
 
 
 def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Reporter) -> Exported:
-    order = prepared.told(order)
-    target, name = order.target, request.name(order)
+    target, measured = order.target, prepared.measured(order)
     gates = gate_table.find(target.format, target.precision)
-    with reporter.step(name):
+    with reporter.step(request.name(order)):
         with reporter.part("convert"):
-            model = target.convert(prepared.baked, options=order.options)
+            model = target.convert(prepared.baked, order.options, measured)
         with reporter.part("inspect"):
-            found = inspect(model, target.format)
-            conformance.check(found, order, request.subject.file_size, request.subject.classes)
+            inspection = inspect(model, target.format)
+            subject = request.subject
+            conformance.check(inspection, order, subject.file_size, subject.classes, measured.output)
         with reporter.part("prove"):
             runner = open_runner(model, target.format)
             proof = prove_all(prepared.references, runner, gates, reporter, own=request.subject.own)
         with reporter.part("golden files"):
-            span = prepared.span(found.outputs[0])
+            span = prepared.span(inspection.outputs[0])
             gold, files = golden.make(model, target.format, request.subject.preprocessing, gates.golden, span)
-        manifest = contents.manifest(request, order, prepared, model, found, gold, proof)
+        manifest = contents.manifest(request, order, prepared, model, inspection, gold, proof)
         with reporter.part("write"):
             record = prepared.calibration if target.quantizer else None
             files |= contents.files(request, manifest, model, proof, record)
-            atomic.write(request.out / name, files, EXPORTED)
+            atomic.write(request.folder(order), files, EXPORTED)
         reporter.note(f"{len(model):,} bytes, {proof.verdict}")
     lint = record.lint if record else []
-    return Exported(request.out / name, manifest, proof, request.subject.warnings, tuple(lint))
+    return Exported(request.folder(order), manifest, proof, request.subject.warnings, tuple(lint))

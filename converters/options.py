@@ -1,12 +1,16 @@
-"""What a converter may be told, in one value that travels whole."""
+"""The options of an export, each under one name from the command line to the converter, and their defaults."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
 
 from edge_squeeze.errors import UsageError
+from edge_squeeze.models.source import Choice
+from edge_squeeze.networks.design import Design
 from edge_squeeze.scores import PROBABILITIES
 
 # Read by ONNX Runtime 1.31, its web build, OpenVINO 2026, OpenCV 4 and 5 in every option tried (docs/formats.md).
@@ -18,19 +22,16 @@ Ranges = Mapping[str, tuple[float, float]]  # layer -> smallest and largest valu
 
 
 @dataclass(frozen=True)
-class ConvertOptions:
-    """How to write one file. None stands for the target's own default.
+class FileOptions:
+    """How to write a file. None stands for the target's own default.
 
-    `io` is the dtype of the pixels; a quantized target gives its scores in it, too. `ranges` and `output` are not the
-    user's to choose: they are found out on the way.
+    `io` is the dtype of the pixels; a quantized target gives its scores in it, too.
     """
 
     io: str | None = None
     layout: str = "nhwc"
     opset: int = DEFAULT_OPSET
     dynamic_batch: bool = False
-    ranges: Ranges | None = None
-    output: str = PROBABILITIES  # what the scores are, and what the output tensor is called
 
     def check(self) -> None:
         """Raise UsageError for a value that no target knows."""
@@ -39,18 +40,14 @@ class ConvertOptions:
         if self.opset not in OPSETS:
             raise UsageError(f"opset must be a number from {OPSETS.start} to {OPSETS.stop - 1}, got {self.opset!r}.")
 
-    def without(self, fields: Iterable[str]) -> tuple[ConvertOptions, list[str]]:
+    def without(self, fields: Iterable[str]) -> tuple[FileOptions, list[str]]:
         """These options with `fields` at their defaults, and those of them that were not."""
-        defaults = {name: getattr(ConvertOptions(), name) for name in fields}
+        defaults = {name: getattr(FileOptions(), name) for name in fields}
         return replace(self, **defaults), [name for name, value in defaults.items() if getattr(self, name) != value]
-
-    def record(self) -> dict[str, Any]:
-        """The user's choices, for model.json."""
-        return {key: value for key, value in asdict(self).items() if key not in ("ranges", "output")}
 
     def suffix(self, default_io: str) -> str:
         """What the artifact's name says of options that are not the default: -nchw, -io-float32, ..."""
-        default = ConvertOptions()
+        default = FileOptions()
         parts = [
             (self.io or default_io) != default_io and f"-io-{self.io}",
             self.layout != default.layout and f"-{self.layout}",
@@ -58,3 +55,51 @@ class ConvertOptions:
             self.dynamic_batch and "-dynamic-batch",
         ]
         return "".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a converter needs to know of a model besides its layers, found out before it is converted."""
+
+    output: str = PROBABILITIES  # what the scores are, and what the output tensor is called
+    ranges: Ranges | None = None  # for quantized targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Everything that an export is asked for; `edge_squeeze.export` says what each option means."""
+
+    source: Choice
+    file: FileOptions = FileOptions()
+    format: tuple[str, ...] = ("tflite",)
+    precision: tuple[str, ...] = ("float32",)
+    labels: Path | None = None
+    calibration: Path | None = None
+    images: Path | None = None
+    out: Path = Path("out")
+    command: str = "edge_squeeze.export"
+
+    @classmethod
+    def of(cls, keywords: Mapping[str, Any]) -> Self:
+        """The options that `keywords` of `edge_squeeze.export` give, None being the default; other names are ignored.
+
+        What the variant's row is changed by is taken from `design`, or else from the keywords of its own.
+        """
+        chosen = {name: value for name, value in keywords.items() if value is not None}
+        design = chosen.get("design") or Design(**_fields(Design, chosen))
+        own = _fields(cls, chosen)
+        own |= {name: _names(own[name]) for name in ("format", "precision") if name in own}
+        own |= {name: Path(own[name]) for name in ("labels", "calibration", "images", "out") if name in own}
+        source = Choice(**{**_fields(Choice, chosen), "design": design})
+        return cls(**{**own, "source": source, "file": FileOptions(**_fields(FileOptions, chosen))})
+
+
+def _fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `values` that are fields of the dataclass `kind`."""
+    return {field.name: values[field.name] for field in dataclasses.fields(kind) if field.name in values}
+
+
+def _names(value: str | Sequence[str]) -> tuple[str, ...]:
+    """The names in `value`: several with commas, in a sequence, or both."""
+    parts = ",".join([value] if isinstance(value, str) else value).split(",")
+    return tuple(part.strip() for part in parts if part.strip())

@@ -1,33 +1,38 @@
-"""What an export is told, and what it has found out before it makes its files."""
+"""What the options of an export stand for, and what is found out before its files are made."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_squeeze.artifact import labels
+from edge_squeeze.converters import targets
+from edge_squeeze.converters.options import ExportOptions, Measured
+from edge_squeeze.converters.quantization import calibration
 from edge_squeeze.converters.quantization.calibration import CalibrationRecord
-from edge_squeeze.converters.targets import FORMATS, Order
+from edge_squeeze.converters.targets import Order
+from edge_squeeze.errors import UsageError
+from edge_squeeze.formats import FORMATS
 from edge_squeeze.inspection.inspector import FileTensor
+from edge_squeeze.models import source
 from edge_squeeze.models.source import Subject
+from edge_squeeze.pictures import loading
 from edge_squeeze.proof.verification import Reference
+from edge_squeeze.reporting import Reporter
 
 STEPS = 256  # of an 8-bit number
 
 
 @dataclass(frozen=True)
 class Request:
-    """Everything an export is told."""
+    """The options of an export, and what they stand for."""
 
+    options: ExportOptions
     subject: Subject
     orders: list[Order]
     labels: list[str]
-    out: Path
-    calibration: Path | None  # pictures, a calibration.json, or None for crops of the built-in photographs
-    images: Path | None  # pictures for the proof, or None for crops of the built-in photographs
-    command: str
 
     def name(self, order: Order) -> str:
         """The artifact's name: model, format, precision and each option that is not the default."""
@@ -41,6 +46,30 @@ class Request:
         """What the options that are not the default add to a name."""
         return f"{self.subject.suffix}{order.suffix}"
 
+    def folder(self, order: Order) -> Path:
+        """Where the artifact goes."""
+        return self.options.out / self.name(order)
+
+
+def resolve(options: ExportOptions, reporter: Reporter) -> Request:
+    """What `options` stand for, all of them checked; UsageError for what cannot be used."""
+    orders, notes = targets.plan(options.format, options.precision, options.file)
+    for note in notes:
+        reporter.note(note)
+    _check_files(options)
+    subject = source.find(options.source, reporter)
+    return Request(options, subject, orders, labels.load(options.labels, subject.classes))
+
+
+def _check_files(options: ExportOptions) -> None:
+    """Raise UsageError for what is missing or holds no pictures, before TensorFlow and a model are loaded."""
+    if options.labels is not None and not options.labels.exists():
+        raise UsageError(f"No such file or folder: {options.labels}.")
+    if options.images is not None:
+        loading.check(options.images)
+    if options.calibration is not None:
+        calibration.check(options.calibration)
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -53,14 +82,13 @@ class Prepared:
 
     @property
     def reference(self) -> Reference:
-        """That of the usual size."""
+        """The original's scores at the usual size."""
         return self.references[0]
 
-    def told(self, order: Order) -> Order:
-        """`order` with what was found out meanwhile."""
+    def measured(self, order: Order) -> Measured:
+        """What the converter of `order` needs to know."""
         ranges = self.calibration.ranges if self.calibration and order.target.quantizer else None
-        options = dataclasses.replace(order.options, ranges=ranges, output=self.reference.content)
-        return dataclasses.replace(order, options=options)
+        return Measured(self.reference.content, ranges)
 
     def span(self, scores: FileTensor) -> float:
         """How far apart the scores of the file can be: all the steps of a quantized output, else what was seen."""

@@ -1,31 +1,23 @@
-"""The table of targets (format x precision): how each is made, and what its file must hold."""
+"""The targets, format by format and precision by precision: how each is made, and what its file must hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edge_squeeze.converters.formats import to_onnx, to_tflite
-from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze import formats
+from edge_squeeze.converters.options import FileOptions
 from edge_squeeze.errors import UsageError, unknown
+from edge_squeeze.formats import FORMATS, precisions
 
-Converter = Callable[..., bytes]  # (baked Keras model, *, options: ConvertOptions) -> the file
-
-
-@dataclass(frozen=True)
-class Format:
-    """A kind of file, and the fields of ConvertOptions that mean something to it alone."""
-
-    suffix: str
-    options: tuple[str, ...] = ()
-
-
-FORMATS = {"tflite": Format(".tflite"), "onnx": Format(".onnx", ("layout", "opset", "dynamic_batch"))}
+# (Keras model that takes raw pixels, options: FileOptions, measured: Measured) -> the file
+Converter = Callable[..., bytes]
+ALL = "all"
 
 
 @dataclass(frozen=True)
 class Target:
-    """One row of the table."""
+    """A precision that a format can be written in. Each converter module lists its own as TARGETS."""
 
     format: str
     precision: str
@@ -36,28 +28,18 @@ class Target:
     quantizer: str | None = None
 
 
-TARGETS = (
-    Target("tflite", "float32", to_tflite.float32, "float32"),
-    Target("tflite", "float16", to_tflite.float16, "float16"),
-    Target("tflite", "dynamic", to_tflite.dynamic, "int8"),
-    Target(
-        "tflite", "int8", to_tflite.int8, "int8", io="uint8", ios=("uint8", "int8", "float32"),
-        quantizer="TensorFlow post-training (stock)",
-    ),
-    Target("onnx", "float32", to_onnx.float32, "float32"),
-    Target("onnx", "float16", to_onnx.float16, "float16"),
-)  # fmt: skip
-PRECISIONS = tuple(dict.fromkeys(target.precision for target in TARGETS))
-ALL = "all"
+def all_targets() -> tuple[Target, ...]:
+    """Every target there is, in the order of the formats."""
+    return tuple(target for row in FORMATS.values() for target in formats.module(row.converter).TARGETS)
 
 
 def find(format_name: str, precision: str) -> Target:
-    """The row of that format and precision; UsageError with the choices if there is none."""
-    for target in TARGETS:
-        if (target.format, target.precision) == (format_name, precision):
-            return target
-    choices = [target.precision for target in TARGETS if target.format == format_name]
-    raise UsageError(f"{format_name} has no {precision}. Choices: {', '.join(choices)}.")
+    """The target of that format and precision; UsageError with the choices if there is none."""
+    targets = {t.precision: t for t in formats.module(FORMATS[format_name].converter).TARGETS}
+    if precision not in targets:
+        raise UsageError(f"{format_name} has no {precision}. Choices: {', '.join(targets)}.")
+    target: Target = targets[precision]
+    return target
 
 
 @dataclass(frozen=True)
@@ -65,7 +47,7 @@ class Order:
     """One file to make: a target and its options."""
 
     target: Target
-    options: ConvertOptions
+    options: FileOptions
 
     @property
     def suffix(self) -> str:
@@ -73,35 +55,34 @@ class Order:
         return self.options.suffix(self.target.io)
 
 
-def plan(formats: Sequence[str], precisions: Sequence[str], options: ConvertOptions) -> tuple[list[Order], list[str]]:
-    """The files to make, and a note for each that `all` would have covered but that does not exist.
+def plan(asked: Sequence[str], precision: Sequence[str], options: FileOptions) -> tuple[list[Order], list[str]]:
+    """The files to make for the formats `asked` for, and a note for each that `all` would cover but does not exist.
 
     UsageError for unknown names, and for what was named outright but does not exist.
     """
     options.check()
-    asked_all = ALL in formats or ALL in precisions
+    asked_all = ALL in asked or ALL in precision
     orders, notes = [], []
-    for format_name in _expand("format", formats, tuple(FORMATS)):
-        for precision in _expand("precision", precisions, PRECISIONS):
+    for format_name in _expand("format", asked, tuple(FORMATS)):
+        for name in _expand("precision", precision, precisions()):
             try:
-                order, ignored = _order(format_name, precision, options, strict=not asked_all)
+                order, ignored = _order(format_name, name, options, strict=not asked_all)
             except UsageError as error:
                 if not asked_all:
                     raise
                 notes.append(f"left out: {error}")
                 continue
             orders.append(order)
-            notes += [f"{format_name} {precision}: --{name.replace('_', '-')} does not apply" for name in ignored]
+            notes += [f"{format_name} {name}: --{flag.replace('_', '-')} does not apply" for flag in ignored]
     if not orders:
         raise UsageError(f"Nothing to export. {' '.join(notes)}".strip())
     return orders, list(dict.fromkeys(notes))
 
 
-def _order(format_name: str, precision: str, options: ConvertOptions, *, strict: bool) -> tuple[Order, list[str]]:
+def _order(format_name: str, precision: str, options: FileOptions, *, strict: bool) -> tuple[Order, list[str]]:
     target = find(format_name, precision)
-    own, ignored = options.without(
-        field for name, row in FORMATS.items() if name != format_name for field in row.options
-    )
+    foreign = {name for row in FORMATS.values() for name in row.options} - {*FORMATS[format_name].options}
+    own, ignored = options.without(sorted(foreign))
     if ignored and strict:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
         raise UsageError(f"{flags} does not apply to {format_name}. Leave it out, or ask for another format.")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +58,11 @@ def build(
         UsageError: The network cannot be built, or the weights cannot be loaded into it.
         MissingDependencyError: TensorFlow is not installed.
     """
+    keywords = locals()
     from edge_squeeze.models import original, source, weights as store
     from edge_squeeze.networks.architecture import architecture
 
-    chosen = _design(design, bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio)
+    chosen = _design(keywords)
     if weights is None:
         weights = store.default(architecture(variant, classes, input_size, design=chosen))
     return original.build_model(*source.find_weights(variant, weights, seed, classes, input_size, dropout, chosen))
@@ -117,25 +119,12 @@ def export(
         ConversionError: A file could not be made; those made before stay (`PartlyExportedError.exported`).
         MissingDependencyError: A package that this export needs is not installed.
     """
-    from edge_squeeze.artifact import labels as names
-    from edge_squeeze.converters import export as exporter, targets
-    from edge_squeeze.converters.options import DEFAULT_OPSET, ConvertOptions
-    from edge_squeeze.converters.request import Request
-    from edge_squeeze.models import source
+    keywords = {**locals(), "design": _design(locals())}
+    from edge_squeeze.converters import export as exporter
+    from edge_squeeze.converters.options import ExportOptions
     from edge_squeeze.reporting import Silent
 
-    reporter = reporter or Silent()
-    options = ConvertOptions(io, layout, DEFAULT_OPSET if opset is None else opset, dynamic_batch)
-    orders, notes = targets.plan(_names(format), _names(precision), options)
-    for note in notes:
-        reporter.note(note)
-    chosen = _design(design, bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio)
-    choice = source.Choice(model, weights, seed, classes, input_size, preprocessing, resize, custom_objects, chosen)
-    _check_files(images, calibration, labels)
-    subject = source.find(choice, reporter)
-    known = names.load(_path(labels), subject.classes)
-    request = Request(subject, orders, known, Path(out), _path(calibration), _path(images), command)
-    return exporter.export(request, reporter)
+    return exporter.export(ExportOptions.of(keywords), reporter or Silent())
 
 
 def train(
@@ -173,13 +162,14 @@ def train(
         UsageError: An argument, or pictures that nothing can be learned from.
         MissingDependencyError: TensorFlow, or scikit-learn for the digits, is not installed.
     """
+    keywords = locals()
     from edge_squeeze.reporting import Silent
     from edge_squeeze.training import training
     from edge_squeeze.training.options import TrainOptions
 
     given = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
-        "design": _design(design, bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio),
+        "design": _design(keywords),
         "input_size": input_size, "preprocessing": preprocessing, "resize": resize,
     }  # fmt: skip
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -350,43 +340,23 @@ def replay(file: str | Path, *, gate: str | Sequence[str] = "p50") -> Result:
     return replaying.replay(Path(file), request.gates(gate))
 
 
-def _design(
-    given: Design | None, bypass: str, base_e: int | None, incr_e: int | None, pct_3x3: float | None, freq: int | None,
-    squeeze_ratio: float | None,
-) -> Design:  # fmt: skip
-    """What is to differ from the variant's row: the keywords, or the one value that they were before."""
+def _design(keywords: Mapping[str, Any]) -> Design:
+    """What the variant's row is to be changed by: keywords of their own, or the one value that they were before."""
     from edge_squeeze.errors import UsageError
     from edge_squeeze.networks.design import AS_IS, Design
 
-    chosen = Design(bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio)
-    if given is None:
+    chosen = Design(**{field.name: keywords[field.name] for field in dataclasses.fields(Design)})
+    deprecated: Design | None = keywords["design"]
+    if deprecated is None:
         return chosen
     if chosen != AS_IS:
         raise UsageError(f"design= and {', '.join(chosen.record())} say the same thing. Leave design out.")
     warnings.warn(
         "design= is deprecated: give bypass, base_e, incr_e, pct_3x3, freq and squeeze_ratio themselves",
-        DeprecationWarning, stacklevel=3,
-    )  # fmt: skip
-    return given
-
-
-def _check_files(images: str | Path | None, calibration: str | Path | None, labels: str | Path | None) -> None:
-    """Raise UsageError for what is missing or holds no pictures, before TensorFlow and a model are loaded."""
-    from edge_squeeze.converters.quantization import calibration as calibrations
-    from edge_squeeze.errors import UsageError
-    from edge_squeeze.pictures import loading
-
-    if labels is not None and not Path(labels).exists():
-        raise UsageError(f"No such file or folder: {labels}.")
-    if images is not None:
-        loading.check(Path(images))
-    if calibration is not None:
-        calibrations.check(Path(calibration))
-
-
-def _names(value: str | Sequence[str]) -> list[str]:
-    parts = value.split(",") if isinstance(value, str) else [part for one in value for part in one.split(",")]
-    return [part.strip() for part in parts if part.strip()]
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return deprecated
 
 
 def _path(value: str | Path | None) -> Path | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_squeeze.errors import MissingDependencyError
+from edge_squeeze.formats import FORMATS
 from edge_squeeze.machine import host as machines
 from edge_squeeze.machine.host import MUSL, Machine
 
@@ -71,9 +72,6 @@ WHEELS = {
     "tflite-runtime": Wheels((*EXPORTING_MACHINES, "armv7l"), {"Darwin": (), "Windows": ()}, (3, 11)),
 }
 
-# The extras that bring an engine, in the order in which they are recommended.
-EXTRAS = {"tflite": {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}, "onnx": {"onnx": "onnxruntime"}}
-
 
 def install(extra: str | None) -> str:
     """The command that brings what `extra` needs, in the versions that it needs ("": the base)."""
@@ -108,16 +106,16 @@ def missing(package: str, extra: str | None, purpose: str, machine: Machine | No
 def missing_engine(format_name: str, purpose: str, machine: Machine | None = None) -> MissingDependencyError:
     """The error that no engine for `format_name` is there, naming one that can be had on `machine` (this one)."""
     here = machine or machines.read()
-    first, package = next(iter(EXTRAS[format_name].items()))
+    first, package = next(iter(FORMATS[format_name].extras.items()))
     extra = best_extra(format_name, here)
     if extra:
-        return MissingDependencyError(EXTRAS[format_name][extra], extra, purpose)
+        return MissingDependencyError(FORMATS[format_name].extras[extra], extra, purpose)
     return MissingDependencyError(package, first, purpose, no_engine(format_name, here))
 
 
 def no_engine(format_name: str, machine: Machine) -> str:
     """Why `machine` can have no engine for `format_name`."""
-    reasons = [no_wheels(package, machine) for package in EXTRAS[format_name].values()]
+    reasons = [no_wheels(package, machine) for package in FORMATS[format_name].extras.values()]
     return " ".join(filter(None, reasons))
 
 
@@ -133,7 +131,7 @@ def missing_of_base(module: str | None, machine: Machine | None = None) -> Missi
 
 def best_extra(format_name: str, machine: Machine) -> str | None:
     """The first of our extras that brings an engine for `format_name` to `machine`; None if none can."""
-    extras = EXTRAS[format_name].items()
+    extras = FORMATS[format_name].extras.items()
     return next((extra for extra, package in extras if no_wheels(package, machine) is None), None)
 
 

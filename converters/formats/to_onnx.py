@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_squeeze.converters.formats.tracing import INPUT, signature, traceable
-from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.converters.options import FileOptions, Measured
+from edge_squeeze.converters.targets import Target
 from edge_squeeze.errors import MissingDependencyError
 from edge_squeeze.packages import is_installed
 from edge_squeeze.process.output import converting
@@ -15,24 +16,27 @@ ALMOST_ZERO = 1e-7  # not 0 in float16, either
 OPEN_SIDES = ("batch", "height", "width")  # what open dimensions are called, channels apart
 
 
-def float32(model: Any, *, options: ConvertOptions) -> bytes:
+def float32(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """The file with float32 weights; `model` takes raw pixels [N,H,W,3]."""
-    return _finished(_convert(model, options))
+    return _finished(_convert(model, options, measured.output))
 
 
-def float16(model: Any, *, options: ConvertOptions) -> bytes:
+def float16(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """The file with float16 weights and arithmetic, its input and output as in float32."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     with converting(f"ONNX Runtime could not make {model.name} float16"):
         # The casts are put in out of order, which onnx.checker refuses: sort.
-        half = OnnxModel(convert_float_to_float16(_convert(model, options), keep_io_types=True))
+        half = OnnxModel(convert_float_to_float16(_convert(model, options, measured.output), keep_io_types=True))
         half.topological_sort()
     return _finished(half.model)
 
 
-def _convert(model: Any, options: ConvertOptions) -> Any:
+TARGETS = (Target("onnx", "float32", float32, "float32"), Target("onnx", "float16", float16, "float16"))
+
+
+def _convert(model: Any, options: FileOptions, output: str) -> Any:
     """Run tf2onnx; the result is an `onnx.ModelProto`."""
     if not is_installed("tf2onnx"):
         raise MissingDependencyError("tf2onnx", "export", "exporting to ONNX")
@@ -41,16 +45,19 @@ def _convert(model: Any, options: ConvertOptions) -> Any:
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
         spec = signature(model, options.io or "float32", batch=None if options.dynamic_batch else 1)
-        traced = traceable(model, options.output).get_concrete_function(spec)
+        traced = traceable(model, output).get_concrete_function(spec)
         # Frozen here: tf2onnx.convert.from_function takes constants that the function captured for inputs.
         frozen = convert_variables_to_constants_v2(traced)
-        (given,), (taken,) = frozen.inputs, frozen.outputs
-        nchw = [given.name] if options.layout == "nchw" else None
+        (pixels,), (scores,) = frozen.inputs, frozen.outputs
+        nchw = [pixels.name] if options.layout == "nchw" else None
         proto, _ = tf2onnx.convert.from_graph_def(
-            frozen.graph.as_graph_def(), input_names=[given.name], output_names=[taken.name], opset=options.opset,
+            frozen.graph.as_graph_def(),
+            input_names=[pixels.name],
+            output_names=[scores.name],
+            opset=options.opset,
             inputs_as_nchw=nchw,
-        )  # fmt: skip
-    _rename(proto.graph, {given.name: INPUT, taken.name: options.output})
+        )
+    _rename(proto.graph, {pixels.name: INPUT, scores.name: output})
     _keep_zero_pads(proto.graph)
     return proto
 

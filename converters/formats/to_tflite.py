@@ -3,49 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from edge_squeeze.converters.formats import tflite_edits
 from edge_squeeze.converters.formats.tracing import INPUT, signature, traceable
-from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.converters.options import FileOptions, Measured, Ranges
+from edge_squeeze.converters.targets import Target
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.models.original import all_layers
 from edge_squeeze.pictures.preprocessing import Pixels
 from edge_squeeze.process.output import converting
 
+OUTPUT = "scores"  # until the finished file gets its names
 PIXEL_RANGE = (0.0, 255.0)  # whatever the pictures held: scale 1 and zero point 0 take pixels as they are
 
 
-def float32(model: Any, *, options: ConvertOptions) -> bytes:
+def float32(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """The file with float32 weights and arithmetic; `model` takes raw pixels [N,H,W,3]."""
-    return _named(model, options, _convert(model, options))
+    return _named(model, measured, _convert(model, options.io))
 
 
-def float16(model: Any, *, options: ConvertOptions) -> bytes:
+def float16(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """The file with float16 weights, half the size; CPUs expand them and compute in float32."""
     import tensorflow as tf
 
-    return _named(model, options, _convert(model, options, optimizations=["DEFAULT"], types=[tf.float16]))
+    return _named(model, measured, _convert(model, options.io, optimizations=["DEFAULT"], types=[tf.float16]))
 
 
-def dynamic(model: Any, *, options: ConvertOptions) -> bytes:
+def dynamic(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """The file with int8 weights whose activations are quantized anew for each picture."""
-    return _named(model, options, _convert(model, options, optimizations=["DEFAULT"]))
+    return _named(model, measured, _convert(model, options.io, optimizations=["DEFAULT"]))
 
 
-def int8(model: Any, *, options: ConvertOptions) -> bytes:
-    """The full integer file; `options.ranges` must hold what `measure_ranges` gave."""
-    if options.ranges is None:
+def int8(model: Any, options: FileOptions, measured: Measured) -> bytes:
+    """The full integer file; `measured.ranges` must hold what `measure_ranges` gave."""
+    if measured.ranges is None:
         raise ConversionError("int8 needs calibration ranges.")
-    ranges = {**options.ranges, "input": PIXEL_RANGE}
-    calibrated = tflite_edits.write_ranges(_convert(model, replace(options, io="float32")), ranges, _layers(model))
-    return _named(model, options, _quantize(calibrated, options.io or "uint8"))
+    ranges = {**measured.ranges, "input": PIXEL_RANGE}
+    calibrated = tflite_edits.write_ranges(_convert(model), ranges, _layers(model))
+    return _named(model, measured, _quantize(calibrated, options.io or "uint8"))
 
 
-def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> dict[str, tuple[float, float]]:
+TARGETS = (
+    Target("tflite", "float32", float32, "float32"),
+    Target("tflite", "float16", float16, "float16"),
+    Target("tflite", "dynamic", dynamic, "int8"),
+    Target(
+        "tflite",
+        "int8",
+        int8,
+        "int8",
+        io="uint8",
+        ios=("uint8", "int8", "float32"),
+        quantizer="TensorFlow post-training (stock)",
+    ),
+)
+
+
+def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> Ranges:
     """The range of each layer's output over `pictures`, each [H,W,3], as TensorFlow's own calibrator sees it."""
     from tensorflow.lite.python.optimize.calibrator import Calibrator
 
@@ -53,30 +70,28 @@ def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> dict[str, tuple[fl
         for picture in pictures:
             yield [picture[None].astype(np.float32)]
 
-    data = _convert(model, ConvertOptions())
+    data = _convert(model)
     with converting("TensorFlow could not calibrate the model"):
         calibrated = bytes(Calibrator(data).calibrate(feed))
     ranges = tflite_edits.read_ranges(calibrated, _layers(model))
     return {**ranges, "input": PIXEL_RANGE}
 
 
-def _named(model: Any, options: ConvertOptions, data: bytes) -> bytes:
-    return tflite_edits.name_tensors(data, INPUT, options.output, _layers(model))
+def _named(model: Any, measured: Measured, data: bytes) -> bytes:
+    return tflite_edits.name_tensors(data, INPUT, measured.output, _layers(model))
 
 
 def _layers(model: Any) -> list[str]:
     return [layer.name for layer in all_layers(model)]
 
 
-def _convert(
-    model: Any, options: ConvertOptions, optimizations: Iterable[str] = (), types: Iterable[Any] = ()
-) -> bytes:
+def _convert(model: Any, io: str | None = None, optimizations: Iterable[str] = (), types: Iterable[Any] = ()) -> bytes:
     """Run TensorFlow's converter on a static batch of 1, with its built-in operators alone."""
     import tensorflow as tf
 
     with converting(f"TensorFlow could not convert {model.name} to TFLite"):
-        spec = signature(model, options.io or "float32", batch=1)
-        traced = traceable(model, options.output).get_concrete_function(spec)
+        spec = signature(model, io or "float32", batch=1)
+        traced = traceable(model, OUTPUT).get_concrete_function(spec)
         # None as the second argument: with a Keras 3 model there, the file silently lacks its weights.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], None)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

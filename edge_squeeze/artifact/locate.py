@@ -8,6 +8,7 @@ from edge_squeeze.artifact import folder
 from edge_squeeze.artifact.folder import MANIFEST
 from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.errors import UsageError
+from edge_squeeze.formats import suffixes
 
 
 def find(path: Path) -> tuple[Path, Manifest | None]:
@@ -23,7 +24,7 @@ def find(path: Path) -> tuple[Path, Manifest | None]:
         loaded = folder.load(path)
         return loaded.path(loaded.manifest.file.name), loaded.manifest
     if not is_file:
-        raise UsageError(f"No such file: {path}. Required: a .tflite or .onnx file, or an artifact's folder.")
+        raise UsageError(f"No such file: {path}. Required: a {suffixes()} file, or an artifact's folder.")
     try:
         manifest = folder.load(path).manifest
     except UsageError:  # the file lies in no artifact

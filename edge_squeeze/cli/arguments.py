@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from edge_squeeze.errors import UsageError
+from edge_squeeze.formats import FORMATS, precisions, suffixes
 from edge_squeeze.networks.architecture import ANY, Size
 from edge_squeeze.networks.variants import VARIANTS
 
@@ -46,9 +47,9 @@ Freq = Annotated[int | None, typer.Option(help="Consecutive fire modules with th
 SqueezeRatio = Annotated[float | None, typer.Option(help="Ratio of squeeze filters to expand filters.")]
 
 # export: into what
-Format = Annotated[list[str], typer.Option("--format", help="tflite, onnx or all; several with commas, or repeated.")]
+Format = Annotated[list[str], typer.Option(help=f"{', '.join(FORMATS)} or all; several with commas, or repeated.")]
 Precision = Annotated[
-    list[str], typer.Option(help="float32, float16, dynamic, int8 or all; several with commas, or repeated.")
+    list[str], typer.Option(help=f"{', '.join(precisions())} or all; several with commas, or repeated.")
 ]
 Out = Annotated[Path, typer.Option(help="Output folder; each artifact gets a folder in it.")]
 Io = Annotated[
@@ -71,7 +72,7 @@ Pictures = Annotated[list[Path], typer.Argument(help="Pictures, or folders of th
 
 # artifacts and engines
 Artifact = Annotated[Path, typer.Argument(help="Folder written by `export`.")]
-FileOrArtifact = Annotated[Path, typer.Argument(help="A .tflite or .onnx file, or a folder written by `export`.")]
+FileOrArtifact = Annotated[Path, typer.Argument(help=f"A {suffixes()} file, or a folder written by `export`.")]
 Original = Annotated[
     Path | None, typer.Option(help="Path of the original model, if it is no longer where model.json records it.")
 ]
@@ -89,7 +90,7 @@ ShownSize = Annotated[
 Top = Annotated[int, typer.Option(min=1, help="Number of classes to show.")]
 
 # benchmark, compare
-Files = Annotated[list[Path] | None, typer.Argument(help=".tflite or .onnx files, or folders written by `export`.")]
+Files = Annotated[list[Path] | None, typer.Argument(help=f"{suffixes()} files, or folders written by `export`.")]
 Profile = Annotated[
     str,
     typer.Option(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from edge_squeeze import api
 from edge_squeeze.cli import arguments as arg
 from edge_squeeze.errors import ExitCode, PartlyExportedError
 from edge_squeeze.networks.design import NONE
@@ -26,7 +25,7 @@ SMALL_BYTES = 100_000
 
 def export(
     model: arg.Model = DEFAULT_VARIANT,
-    format_: arg.Format = ["tflite"],  # noqa: B006 - typer copies it
+    format: arg.Format = ["tflite"],  # noqa: A002, B006 - the option's name; typer copies the list
     precision: arg.Precision = ["float32"],  # noqa: B006
     weights: arg.Weights = None, seed: arg.Seed = None,
     classes: arg.Classes = None,
@@ -44,19 +43,14 @@ def export(
     json_: arg.Json = False, verbose: arg.Verbose = False,
 ) -> None:  # fmt: skip
     """Convert a network, prove each file against the original, and write an artifact folder for each."""
+    options = {**locals(), "input_size": arg.size(input_size), "command": arg.command_line()}
     from edge_squeeze.cli.console import ConsoleReporter
+    from edge_squeeze.converters import export as exporter
+    from edge_squeeze.converters.options import ExportOptions
 
     output.visible(verbose)
     try:
-        exported = api.export(
-            model, format=format_, precision=precision, weights=weights, seed=seed, classes=classes,
-            input_size=arg.size(input_size), bypass=bypass, base_e=base_e, incr_e=incr_e, pct_3x3=pct_3x3, freq=freq,
-            squeeze_ratio=squeeze_ratio,
-            preprocessing=preprocessing, resize=resize, labels=labels,
-            custom_objects=custom_objects, calibration=calibration, images=images, out=out, io=io, layout=layout,
-            opset=opset, dynamic_batch=dynamic_batch, reporter=ConsoleReporter(verbose=verbose),
-            command=arg.command_line(),
-        )  # fmt: skip
+        exported = exporter.export(ExportOptions.of(options), ConsoleReporter(verbose=verbose))
     except PartlyExportedError as error:
         _show(error.exported, as_json=json_, verbose=verbose)
         raise

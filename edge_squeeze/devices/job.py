@@ -12,7 +12,7 @@ from typing import IO
 from edge_squeeze.artifact import locate
 from edge_squeeze.artifact.folder import MANIFEST
 from edge_squeeze.errors import UsageError
-from edge_squeeze.packages import EXTRAS
+from edge_squeeze.formats import FORMATS, of_name
 from edge_squeeze.pictures.loading import is_list, list_pictures, listed
 
 USUAL = "litert+onnx"
@@ -74,7 +74,7 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
 def _extras(model: Path, asked: Sequence[str]) -> Sequence[str]:
     """Those that are asked for by name, else the first."""
     file, _ = locate.find(model)
-    able = list(EXTRAS["onnx" if file.suffix.lower() == ".onnx" else "tflite"])
+    able = list(FORMATS[of_name(file.name)].extras)
     return [extra for extra in able if extra in asked] or able[:1]
 
 

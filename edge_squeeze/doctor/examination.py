@@ -23,8 +23,9 @@ from edge_squeeze.doctor.diagnosis import (
     WeightsFile,
 )
 from edge_squeeze.doctor.installation import MISSING, OK, Installation, judge
-from edge_squeeze.engines.catalogue import FORMATS, OTHERS, RUNTIMES as ENGINES, default_kernels
+from edge_squeeze.engines.catalogue import OTHERS, RUNTIMES as ENGINES, default_kernels
 from edge_squeeze.files import cache
+from edge_squeeze.formats import FORMATS
 from edge_squeeze.machine import host as machines
 from edge_squeeze.machine.host import Machine
 from edge_squeeze.models.weights import PUBLISHED, Published
@@ -32,7 +33,7 @@ from edge_squeeze.packages import own_requirements
 from edge_squeeze.reporting import Reporter, Silent
 from edge_squeeze.version import __version__
 
-ENGINES_OF = {kind: tuple(name for name, row in ENGINES.items() if kind in row.formats) for kind in FORMATS}
+ENGINES_OF = {kind: tuple(name for name in ENGINES if name in row.engines) for kind, row in FORMATS.items()}
 # What exporting needs and for what.
 PURPOSES = {
     "tensorflow": "the original and .tflite files",

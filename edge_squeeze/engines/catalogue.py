@@ -13,6 +13,7 @@ from edge_squeeze.engines.onnx_engine import OnnxEngine
 from edge_squeeze.engines.openvino_engine import OpenVinoEngine
 from edge_squeeze.engines.tflite_engine import TFLiteEngine
 from edge_squeeze.errors import UsageError, unknown
+from edge_squeeze.formats import FORMATS, a_file
 from edge_squeeze.packages import is_installed
 
 Opener = Callable[[Model, EngineOptions], Engine]
@@ -20,12 +21,14 @@ Opener = Callable[[Model, EngineOptions], Engine]
 
 @dataclass(frozen=True)
 class EngineRow:
-    """An engine: its Python module, the package that brings it, our extra for that (None: by its own name)."""
+    """An engine: its Python module, the package that brings it, our extra for that (None: by its own name).
+
+    Which files it runs is in the table of formats.
+    """
 
     module: str
     package: str
     extra: str | None
-    formats: tuple[str, ...]
     open: Opener
 
     @property
@@ -35,7 +38,7 @@ class EngineRow:
 
 
 def _tflite(module: str, package: str, extra: str) -> EngineRow:
-    return EngineRow(module, package, extra, ("tflite",), partial(TFLiteEngine, module, package))
+    return EngineRow(module, package, extra, partial(TFLiteEngine, module, package))
 
 
 # In the order in which they are looked for. Artifacts are proven on these.
@@ -43,14 +46,18 @@ RUNTIMES = {
     "litert": _tflite("ai_edge_litert.interpreter", "ai-edge-litert", "litert"),
     "tflite-runtime": _tflite("tflite_runtime.interpreter", "tflite-runtime", "tflite-runtime"),
     "tf.lite": _tflite("tensorflow.lite.python.interpreter", "tensorflow", "export"),
-    ONNXRUNTIME: EngineRow("onnxruntime", "onnxruntime", "onnx", ("onnx",), OnnxEngine),
+    ONNXRUNTIME: EngineRow("onnxruntime", "onnxruntime", "onnx", OnnxEngine),
 }
 # Only ever timed, beside the ones above.
 OTHERS = {
-    "openvino": EngineRow("openvino", "openvino", None, ("tflite", "onnx"), OpenVinoEngine),
-    "ncnn": EngineRow("ncnn", "ncnn", None, ("onnx",), NcnnEngine),
+    "openvino": EngineRow("openvino", "openvino", None, OpenVinoEngine),
+    "ncnn": EngineRow("ncnn", "ncnn", None, NcnnEngine),
 }
-FORMATS = ("tflite", "onnx")
+
+
+def formats_of(name: str) -> tuple[str, ...]:
+    """The formats of files that the engine `name` runs."""
+    return tuple(kind for kind, row in FORMATS.items() if name in row.engines)
 
 
 def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = RUNTIMES) -> str:
@@ -60,19 +67,20 @@ def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = R
     """
     if format_name not in FORMATS:
         raise unknown("format", format_name, FORMATS)
-    able = {key: row for key, row in rows.items() if format_name in row.formats}
+    able = {key: row for key, row in rows.items() if key in FORMATS[format_name].engines}
     if name is None:
         found = next((key for key, row in able.items() if row.installed), None)
         if found is None:
             from edge_squeeze import packages  # takes longer to load than choosing does
 
-            raise packages.missing_engine(format_name, f"running {_a_file(format_name)}")
+            raise packages.missing_engine(format_name, f"running {a_file(format_name)}")
         return found
     if name not in rows:
         raise unknown(f"runtime of .{format_name} files", name, able)
     if name not in able:
-        reads = " and ".join(f".{kind}" for kind in rows[name].formats)
-        raise UsageError(f"{name} runs {reads} files, and this is {_a_file(format_name)}. Choices: {', '.join(able)}.")
+        suffixes = " and ".join(FORMATS[kind].suffix for kind in formats_of(name))
+        choices = ", ".join(able)
+        raise UsageError(f"{name} runs {suffixes} files, and this is {a_file(format_name)}. Choices: {choices}.")
     if not able[name].installed:
         from edge_squeeze import packages
 
@@ -83,7 +91,3 @@ def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = R
 def default_kernels(name: str, *, quantized: bool) -> str:
     """The kernel family that the runtime `name` computes the convolutions of a network with."""
     return ONNXRUNTIME if name == ONNXRUNTIME else tflite_engine.default_kernels(name, quantized=quantized)
-
-
-def _a_file(format_name: str) -> str:
-    return f"{'an' if format_name[0] in 'aeiou' else 'a'} .{format_name} file"

@@ -5,22 +5,21 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_squeeze.errors import ConversionError, EdgeSqueezeError, MissingDependencyError, UsageError, unknown
-from edge_squeeze.inspection import layers as file_layers, onnx_file, tflite_file
+from edge_squeeze import formats
+from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError, unknown
+from edge_squeeze.formats import FORMATS
+from edge_squeeze.inspection import layers as file_layers
 from edge_squeeze.inspection.arithmetic import Arithmetic
 from edge_squeeze.inspection.graph import FileGraph, Shape
 from edge_squeeze.inspection.layers import Kernel
 
-READERS: dict[str, Callable[[bytes], FileGraph]] = {"tflite": tflite_file.read, "onnx": onnx_file.read}
 DEFLATE_LEVEL = 9
 DEFLATE_STEP = 1 << 20  # bytes at a time: a file as long again in memory would be too much for a board
 TRANSPOSES = ("TRANSPOSE", "Transpose")
 LONGEST_REASON = 300
-FIRST_ONNX_FIELD = b"\x08"  # ir_version, with which every writer begins
 
 
 @dataclass(frozen=True)
@@ -75,31 +74,18 @@ class Inspection:
 
 
 def recognize(data: bytes, name: str) -> str:
-    """The format of a model file, by its content: "tflite" or "onnx"; UsageError if it is neither.
+    """The format of a model file, by its content; UsageError if it is none of those in the table of formats.
 
     MissingDependencyError if only protobuf could tell.
     """
-    if tflite_file.is_tflite(data):
-        return "tflite"
-    if _is_onnx(data, name):
-        return "onnx"
+    for kind, row in FORMATS.items():
+        if formats.module(row.reader).recognizes(data, name):
+            return kind
+    required = ", or ".join(row.description for row in FORMATS.values())
     raise UsageError(
-        f"{name} is no model file that can be looked into. Required: a .tflite file, which has TFL3 as its bytes 4 to "
-        f"8, or an .onnx file with operators in it. Got: {len(data):,} bytes starting with {data[:8]!r}. "
-        "A truncated .onnx file looks like this too."
+        f"{name} is not a model file that can be inspected. Required: {required}. Got: {len(data):,} bytes starting "
+        f"with {data[: formats.HEAD]!r}. A truncated .onnx file looks like this too."
     )
-
-
-def _is_onnx(data: bytes, name: str) -> bool:
-    try:
-        onnx_file.parse(data)
-    except MissingDependencyError:
-        if data[:1] == FIRST_ONNX_FIELD or name.endswith(".onnx"):
-            raise
-        return False
-    except Exception:  # protobuf's own error, whose class is not known without it
-        return False
-    return True
 
 
 def inspect(model: bytes, format_name: str) -> Inspection:
@@ -107,10 +93,10 @@ def inspect(model: bytes, format_name: str) -> Inspection:
 
     ConversionError if they are not such a file or a damaged one, MissingDependencyError without protobuf for .onnx.
     """
-    if format_name not in READERS:
-        raise unknown("format", format_name, READERS)
+    if format_name not in FORMATS:
+        raise unknown("format", format_name, FORMATS)
     try:
-        return _inspection(model, format_name, READERS[format_name](model))
+        return _inspection(model, format_name, formats.module(FORMATS[format_name].reader).read(model))
     except (EdgeSqueezeError, ModuleNotFoundError):
         raise
     except Exception as error:  # both parsers raise whatever a damaged file makes them run into

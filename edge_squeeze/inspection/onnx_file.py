@@ -6,6 +6,8 @@ import dataclasses
 from collections import ChainMap
 from typing import Any
 
+from edge_squeeze.errors import MissingDependencyError
+from edge_squeeze.formats import FORMATS
 from edge_squeeze.inspection import onnx_schema, onnx_types
 from edge_squeeze.inspection.graph import TABLE_COST, UNKNOWN, Allowance, FileGraph, Operator, Tensor
 from edge_squeeze.inspection.onnx_types import text
@@ -14,6 +16,7 @@ from edge_squeeze.packages import is_installed
 STANDARD = ("", "ai.onnx", "ai.onnx.ml")  # domains
 # Attribute of a Constant operator that holds bare numbers -> their dtype.
 CONSTANTS = {b"value_float": "float32", b"value_floats": "float32", b"value_int": "int64", b"value_ints": "int64"}
+FIRST_FIELD = b"\x08"  # ir_version, with which every writer begins
 QUANTIZED = {"QuantizeLinear": "outputs", "DequantizeLinear": "inputs"}  # which of its tensors holds integers
 LARGE = 4096  # bytes: no constant that shapes are inferred from is larger
 Scope = ChainMap[str, int]  # name -> tensor
@@ -29,6 +32,22 @@ def parse(data: bytes) -> Any:
     if not len(model.graph.node):
         raise ValueError("it has no graph with operators")
     return model
+
+
+def recognizes(data: bytes, name: str) -> bool:
+    """Whether `data`, of a file called `name`, is an .onnx file.
+
+    MissingDependencyError if it may be one and protobuf, which could tell, is not installed.
+    """
+    try:
+        parse(data)
+    except MissingDependencyError:
+        if data[:1] == FIRST_FIELD or FORMATS["onnx"].fits(data, name):
+            raise
+        return False
+    except Exception:  # protobuf's own error, whose class is not known without it
+        return False
+    return True
 
 
 def read(data: bytes) -> FileGraph:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from edge_squeeze.formats import FORMATS
 from edge_squeeze.inspection.graph import (
     BITS,
     TABLE_COST,
@@ -17,20 +18,19 @@ from edge_squeeze.inspection.graph import (
     open_shape,
 )
 
-IDENTIFIER = b"TFL3"
 CUSTOM = "CUSTOM"
 MIN_RUNTIME_VERSION = "min_runtime_version"  # metadata that is a short text
 LONGEST_TEXT = 64
 
 
-def is_tflite(data: bytes) -> bool:
-    """Whether `data` says of itself that it is a .tflite file."""
-    return data[4:8] == IDENTIFIER
+def recognizes(data: bytes, name: str = "") -> bool:
+    """Whether `data`, whatever its file is called, says that it is a .tflite file."""
+    return FORMATS["tflite"].fits(data, name)
 
 
 def read(data: bytes) -> FileGraph:
     """The graph in `data`; of a damaged file, ValueError or whatever its parser runs into."""
-    if not is_tflite(data):
+    if not recognizes(data):
         raise ValueError("bytes 4 to 8 are not TFL3")
     return _Reader(data).read()
 

@@ -1,4 +1,4 @@
-"""How far a file may be from its original: a row of gates for each format and precision, with the reason of each.
+"""How far a file may be from its original: a row of gates for each kind of arithmetic, with the reason of each.
 
 Figures in the reasons were measured on SqueezeNet 1.0 and 1.1 with their ImageNet weights, and where it was the worst
 on a MobileNetV2 (docs/parity.md).
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.errors import UsageError
+from edge_squeeze.formats import FORMATS
 from edge_squeeze.proof.parity import ENOUGH_PICTURES, Parity, wilson
 
 
@@ -134,7 +135,7 @@ FLOAT16_GOLDEN = Tolerance(
 
 @dataclass(frozen=True)
 class Gates:
-    """What a file of one format and precision must reach."""
+    """What a file must reach that computes in one kind of arithmetic."""
 
     smoke: tuple[Gate, ...]  # on built-in crops, or on too few pictures to say more
     full: tuple[Gate, ...]  # on ENOUGH_PICTURES of the user's
@@ -154,9 +155,9 @@ class Gates:
 
 
 GATES = {
-    ("tflite", "float32"): Gates(SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN, OWN_ARITHMETIC),
-    ("tflite", "float16"): Gates(HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT_GOLDEN),
-    ("tflite", "dynamic"): Gates(
+    "float32": Gates(SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN, OWN_ARITHMETIC),
+    "float16 weights": Gates(HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT_GOLDEN),
+    "dynamic": Gates(
         smoke=(
             at_least("cosine", 0.97, "SqueezeNets give 0.990 and more; wrong channels or mean 0.79 at most"),
             at_least("top1_agreement", 0.80, "SqueezeNets give 0.95 and more; wrong channels or mean 0.60 at most"),
@@ -167,7 +168,7 @@ GATES = {
         ),
         golden=Tolerance(0.05, "an allowance: activations are rounded anew per picture; on emulated ARM64 by 0.029"),
     ),
-    ("tflite", "int8"): Gates(
+    "int8": Gates(
         smoke=(
             at_least("cosine", 0.95, "SqueezeNets give 0.972 and more; noise, wrong channels or mean 0.79 at most"),
             at_least("top1_agreement", 0.70, "SqueezeNets give 0.78 and more; wrong channels or mean 0.60 at most"),
@@ -178,14 +179,14 @@ GATES = {
         ),
         golden=Tolerance(1.5 / 256, "a step of the int8 scores; 0 measured within a family on x86 and emulated ARM64"),
     ),
-    ("onnx", "float32"): Gates(SAME_ARITHMETIC, SAME_ARITHMETIC, FLOAT_GOLDEN, OWN_ARITHMETIC),
-    ("onnx", "float16"): Gates(HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT16_GOLDEN),
+    "float16": Gates(HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT16_GOLDEN),
 }
 
 
 def find(format_name: str, precision: str) -> Gates:
     """The gates for that format and precision; UsageError if this version has none."""
-    if (format_name, precision) not in GATES:
-        known = ", ".join(map(" ".join, GATES))
+    arithmetic = {(kind, name): gates for kind, row in FORMATS.items() for name, gates in row.arithmetic.items()}
+    if (format_name, precision) not in arithmetic:
+        known = ", ".join(map(" ".join, arithmetic))
         raise UsageError(f"There are no gates for {format_name} {precision}. Required: one of {known}.")
-    return GATES[format_name, precision]
+    return GATES[arithmetic[format_name, precision]]

@@ -10,9 +10,9 @@ import numpy as np
 
 from edge_squeeze.artifact.folder import Artifact
 from edge_squeeze.artifact.manifest import Golden, GoldenScores
-from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME, XNNPACK
 from edge_squeeze.engines.runner import RunOptions, open_runner
 from edge_squeeze.errors import ConversionError, UsageError
+from edge_squeeze.formats import FORMATS
 from edge_squeeze.pictures.loading import open_picture
 from edge_squeeze.pictures.photographs import photograph
 from edge_squeeze.pictures.preprocessing import Preprocessing
@@ -20,7 +20,6 @@ from edge_squeeze.proof.gates import Tolerance
 
 PICTURE, PIXELS, SCORES = "golden/picture.png", "golden/pixels.rgb", "golden/scores-{family}.f32"
 PHOTOGRAPH = "chelsea"  # CC0
-FAMILIES = {"tflite": (XNNPACK, BUILTIN), "onnx": (ONNXRUNTIME,)}
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def make(
     pixels = preprocessing.pixels(picture)
     files = {PICTURE: encoded.getvalue(), PIXELS: pixels.tobytes()}
     entries = {}
-    for family in FAMILIES[format_name]:
+    for family in FORMATS[format_name].kernels:
         scores = open_runner(model, format_name, RunOptions(kernels=family)).run(pixels[None])[0]
         limit = tolerance.limit * max(1.0, span)
         name = SCORES.format(family=family)

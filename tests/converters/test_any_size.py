@@ -18,7 +18,7 @@ from edge_squeeze.benchmarks.arms import Ask
 from edge_squeeze.benchmarks.launches.local import Local
 from edge_squeeze.benchmarks.launches.records import TIMED, InputSet, Pace, Task
 from edge_squeeze.converters.export import Exported
-from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.engines import ncnn_engine
 from edge_squeeze.engines.runner import open_runner
 from edge_squeeze.errors import UsageError
@@ -26,7 +26,7 @@ from edge_squeeze.inspection.inspector import inspect
 from edge_squeeze.pictures import photographs
 
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]
-NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
+NAMES = [f"{target.format}-{target.precision}" for target in all_targets()]
 USUAL, *OTHERS = SIZES = [(32, 32), (25, 25), (40, 40), (32, 49)]
 CAT = "chelsea"
 

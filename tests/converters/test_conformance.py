@@ -6,7 +6,7 @@ import pytest
 
 from edge_squeeze.converters import conformance, targets
 from edge_squeeze.converters.export import Exported
-from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.converters.options import FileOptions
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.inspection.inspector import Inspection, inspect
 
@@ -23,11 +23,11 @@ def with_float_kernel(one: Inspection, elements: int) -> Inspection:
 
 
 def check(one: Inspection, name: str) -> None:
-    (order,), _ = targets.plan(*([part] for part in name.split("-")), ConvertOptions())
+    (order,), _ = targets.plan(*([part] for part in name.split("-")), FileOptions())
     conformance.check(one, order, (227, 227), 1000)
 
 
-@pytest.mark.parametrize("name", [f"{target.format}-{target.precision}" for target in targets.TARGETS])
+@pytest.mark.parametrize("name", [f"{target.format}-{target.precision}" for target in targets.all_targets()])
 def test_a_file_is_what_its_name_says(exported_11: dict[str, Exported], name: str) -> None:
     check(found(exported_11, name), name)
 

@@ -15,9 +15,9 @@ from edge_squeeze.artifact import folder as artifact
 from edge_squeeze.artifact.manifest import FOLD_NORMALIZATION
 from edge_squeeze.converters import conformance, targets
 from edge_squeeze.converters.export import Exported
-from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.converters.options import FileOptions
 from edge_squeeze.converters.rewrites import normalization
-from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.engines import runner
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.inspection.inspector import inspect
@@ -26,7 +26,7 @@ from edge_squeeze.pictures.loading import load_folder
 from edge_squeeze.pictures.photographs import photograph_crops
 
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]
-NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
+NAMES = [f"{target.format}-{target.precision}" for target in all_targets()]
 FLOAT32 = ["tflite-float32", "onnx-float32"]
 # Of the 1,235,496 float32 weights: half for float16, a quarter and a little for int8.
 LARGEST = {"float32": 1.02, "float16": 0.52, "dynamic": 0.28, "int8": 0.29}
@@ -112,7 +112,7 @@ def test_baked_preprocessing_equals_the_original(original_11: Original) -> None:
 
 def test_a_file_that_lies_about_itself_is_refused(exported_11: dict[str, Exported]) -> None:
     dynamic = artifact.load(exported_11["tflite-dynamic"].folder).model()
-    (order,), _ = targets.plan(["tflite"], ["int8"], ConvertOptions())
+    (order,), _ = targets.plan(["tflite"], ["int8"], FileOptions())
     with pytest.raises(ConversionError) as caught:
         conformance.check(inspect(dynamic, "tflite"), order, (227, 227), 1000)
     message = str(caught.value)
@@ -127,7 +127,7 @@ def test_exports_are_the_same_each_time(command_line: CommandLine, tmp_path: Pat
         done = command_line("export", "--format", "all", "--precision", "all", "--out", out)
         assert done.returncode == 0, done.stderr
         folders = sorted((tmp_path / out).iterdir())
-        assert len(folders) == len(TARGETS)
+        assert len(folders) == len(all_targets())
         hashes.append([artifact.load(folder).manifest.file.sha256 for folder in folders])
     assert hashes[0] == hashes[1]
 

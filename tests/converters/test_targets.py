@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from edge_squeeze.converters import targets
-from edge_squeeze.converters.options import ConvertOptions
-from edge_squeeze.converters.targets import TARGETS, plan
+from edge_squeeze.converters.options import FileOptions
+from edge_squeeze.converters.targets import all_targets, plan
 from edge_squeeze.errors import UsageError
 
-DEFAULT = ConvertOptions()
+DEFAULT = FileOptions()
 
 
 def names(orders: list[targets.Order]) -> list[str]:
@@ -16,7 +16,7 @@ def names(orders: list[targets.Order]) -> list[str]:
 
 def test_all_makes_every_target_and_notes_what_does_not_exist() -> None:
     orders, notes = plan(["all"], ["all"], DEFAULT)
-    assert names(orders) == [f"{t.format}-{t.precision}" for t in TARGETS]
+    assert names(orders) == [f"{t.format}-{t.precision}" for t in all_targets()]
     assert sorted(note.partition(":")[0] for note in notes) == ["left out", "left out"]
 
 
@@ -39,14 +39,14 @@ def test_unknown_names_are_refused(formats: list[str], precisions: list[str], me
 
 
 def test_options_that_are_not_the_default_show_in_the_name() -> None:
-    options = ConvertOptions(layout="nchw", opset=13, dynamic_batch=True)
+    options = FileOptions(layout="nchw", opset=13, dynamic_batch=True)
     assert names(plan(["onnx"], ["float32"], options)[0]) == ["onnx-float32-nchw-opset13-dynamic-batch"]
-    assert names(plan(["tflite"], ["int8"], ConvertOptions(io="float32"))[0]) == ["tflite-int8-io-float32"]
-    assert names(plan(["tflite"], ["int8"], ConvertOptions(io="uint8"))[0]) == ["tflite-int8"]
+    assert names(plan(["tflite"], ["int8"], FileOptions(io="float32"))[0]) == ["tflite-int8-io-float32"]
+    assert names(plan(["tflite"], ["int8"], FileOptions(io="uint8"))[0]) == ["tflite-int8"]
 
 
 def test_options_of_onnx_alone_are_refused_for_tflite_unless_all_was_asked() -> None:
-    options = ConvertOptions(layout="nchw")
+    options = FileOptions(layout="nchw")
     with pytest.raises(UsageError, match="--layout does not apply to tflite"):
         plan(["tflite"], ["float32"], options)
     orders, notes = plan(["all"], ["float32"], options)
@@ -57,11 +57,11 @@ def test_options_of_onnx_alone_are_refused_for_tflite_unless_all_was_asked() -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (ConvertOptions(io="int8"), "float32 has no --io int8. Choices: float32, uint8"),
-        (ConvertOptions(layout="chwn"), "layout must be nhwc or nchw"),
-        (ConvertOptions(opset=12), "opset must be a number from 13 to 18, got 12"),
+        (FileOptions(io="int8"), "float32 has no --io int8. Choices: float32, uint8"),
+        (FileOptions(layout="chwn"), "layout must be nhwc or nchw"),
+        (FileOptions(opset=12), "opset must be a number from 13 to 18, got 12"),
     ],
 )
-def test_options_that_no_target_knows_are_refused(options: ConvertOptions, message: str) -> None:
+def test_options_that_no_target_knows_are_refused(options: FileOptions, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         plan(["onnx"], ["float32"], options)

@@ -7,14 +7,14 @@ import pytest
 
 from edge_squeeze.artifact import folder
 from edge_squeeze.converters.export import Exported
-from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.engines import catalogue
 from edge_squeeze.engines.engine import BUILTIN, Tensor, quantize
 from edge_squeeze.engines.runner import RunOptions, open_runner
 from edge_squeeze.errors import ConversionError, MissingDependencyError, UsageError
 from edge_squeeze.pictures import photographs
 
-NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
+NAMES = [f"{target.format}-{target.precision}" for target in all_targets()]
 CROPS = photographs.photograph_crops(1, (227, 227), seed=5)
 ONE_STEP = 1 / 256
 

@@ -10,7 +10,7 @@ from environments import install, run
 
 import edge_squeeze
 from edge_squeeze.converters.export import Exported
-from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.converters.targets import all_targets
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def check(environment: Path, artifact: Path, kernels: str) -> None:
 
 
 def test_every_target_of_tflite_is_listed_here() -> None:
-    assert set(KERNELS) == {target.precision for target in TARGETS if target.format == "tflite"}
+    assert set(KERNELS) == {target.precision for target in all_targets() if target.format == "tflite"}
 
 
 def test_the_environment_is_that_of_a_board(environment: Path) -> None:

@@ -12,12 +12,13 @@ import pytest
 
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.formats import to_onnx, to_tflite
-from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.converters.options import FileOptions, Measured
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, MissingDependencyError, UsageError
-from edge_squeeze.inspection import inspector as inspection, onnx_schema
+from edge_squeeze.inspection import onnx_file, onnx_schema
 from edge_squeeze.inspection.inspector import Inspection, inspect, recognize
 
 FORMATS = ("tflite", "onnx")
+PLAIN = FileOptions(), Measured()
 # Target -> weights, arithmetic, whether it has integers.
 KINDS = {
     "tflite-float32": ("float32", "float32", False),
@@ -39,8 +40,7 @@ def files() -> dict[str, bytes]:
     x = keras.layers.Conv2D(8, 3, activation="relu", name="conv")(inputs)
     x = keras.layers.Dense(2, name="dense")(keras.layers.Flatten(name="flat")(x))
     model = keras.Model(inputs, x, name="small")
-    options = ConvertOptions()
-    return {"tflite": to_tflite.float32(model, options=options), "onnx": to_onnx.float32(model, options=options)}
+    return {"tflite": to_tflite.float32(model, *PLAIN), "onnx": to_onnx.float32(model, *PLAIN)}
 
 
 def real(exported: dict[str, Exported], name: str) -> Inspection:
@@ -172,7 +172,7 @@ def test_a_long_reason_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(data: bytes) -> Any:
         raise RuntimeError("x" * 10_000)
 
-    monkeypatch.setitem(inspection.READERS, "onnx", fail)
+    monkeypatch.setattr(onnx_file, "read", fail)
     with pytest.raises(ConversionError, match="RuntimeError: xxx") as caught:
         inspect(b"", "onnx")
     assert len(str(caught.value)) < 400

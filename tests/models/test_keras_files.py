@@ -15,7 +15,7 @@ from trained_models import CASES, CROPS, SIZE, fit, save_crops
 import edge_squeeze
 from edge_squeeze.artifact import folder as artifact
 from edge_squeeze.converters.rewrites import normalization
-from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures.photographs import PHOTOGRAPHS, photograph_crops
 
@@ -72,7 +72,7 @@ def exported(home: Path, trained: Callable[[str], Path]) -> Callable[[str], list
 def test_every_target_of_a_users_model_is_proven(exported: Callable[[str], list[Any]], name: str) -> None:
     case, artifacts = CASES[name], exported(name)
     assert [(one.manifest.format, one.manifest.precision) for one in artifacts] == [
-        (target.format, target.precision) for target in TARGETS
+        (target.format, target.precision) for target in all_targets()
     ]
     for one in artifacts:
         assert one.proof.verdict == "pass", (one.manifest.name, one.proof.reason)

@@ -17,11 +17,35 @@ FOLDERS = {
     "benchmarks": "edge_squeeze.benchmarks",
 }
 # From the ground up: a room imports those before it only, and none twice removed around a corner comes back.
-ROOMS = (
-    "errors", "version", "scores", "reporting", "process", "files", "machine", "packages", "networks", "pictures",
-    "engines", "inspection", "weight_files", "artifact", "models", "proof", "doctor", "devices", "bundling", "training",
-    "prediction", "converters", "benchmarks", "api", "cli", "__main__",
-)  # fmt: skip
+ROOMS = [
+    "errors",
+    "version",
+    "formats",
+    "scores",
+    "reporting",
+    "process",
+    "files",
+    "machine",
+    "packages",
+    "networks",
+    "pictures",
+    "engines",
+    "inspection",
+    "weight_files",
+    "artifact",
+    "models",
+    "proof",
+    "doctor",
+    "devices",
+    "bundling",
+    "training",
+    "prediction",
+    "converters",
+    "benchmarks",
+    "api",
+    "cli",
+    "__main__",
+]
 SEPARATE = ("converters", "benchmarks")  # they meet at an artifact on disk
 SEE_BOTH = ("api", "cli")
 # Package -> the files that may import it.

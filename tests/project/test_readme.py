@@ -16,7 +16,8 @@ from typer.main import get_command
 
 from edge_squeeze.cli.app import app
 from edge_squeeze.cli.console import NO_NEXT
-from edge_squeeze.converters.targets import FORMATS, PRECISIONS, TARGETS
+from edge_squeeze.converters.targets import all_targets
+from edge_squeeze.formats import FORMATS, precisions
 from edge_squeeze.models.weights import PUBLISHED
 from edge_squeeze.networks.variants import VARIANTS
 from edge_squeeze.pictures.photographs import PHOTOGRAPHS, photograph
@@ -91,7 +92,7 @@ def test_the_readme_is_short_and_every_command_has_an_example() -> None:
     assert {shlex.split(command)[1] for command in COMMANDS} >= set(get_command(app).commands) - {"train"}  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda t: f"{t.format}-{t.precision}")
+@pytest.mark.parametrize("target", all_targets(), ids=lambda t: f"{t.format}-{t.precision}")
 def test_every_target_is_in_the_tables(target: object) -> None:
     name = f"{target.format} {target.precision}"  # type: ignore[attr-defined]
     for variant in PUBLISHED:
@@ -102,7 +103,7 @@ def test_every_target_is_in_the_tables(target: object) -> None:
 def test_help_names_every_choice() -> None:
     command = [sys.executable, "-m", "edge_squeeze", "export", "--help"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert not [name for name in (*FORMATS, *PRECISIONS, *VARIANTS) if name not in text]
+    assert not [name for name in (*FORMATS, *precisions(), *VARIANTS) if name not in text]
 
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

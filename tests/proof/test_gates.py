@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.errors import UsageError
+from edge_squeeze.formats import FORMATS
 from edge_squeeze.proof import gates
 from edge_squeeze.proof.gates import GATES
 from edge_squeeze.proof.parity import Parity
 
 
 def test_every_target_has_gates_and_no_other() -> None:
-    assert set(GATES) == {(target.format, target.precision) for target in TARGETS}
+    assert set(GATES) == {arithmetic for row in FORMATS.values() for arithmetic in row.arithmetic.values()}
+    for target in all_targets():
+        assert gates.find(target.format, target.precision)
+    assert {kind: tuple(row.arithmetic) for kind, row in FORMATS.items()} == {
+        kind: tuple(target.precision for target in all_targets() if target.format == kind) for kind in FORMATS
+    }
     with pytest.raises(UsageError, match=r"no gates for tflite int4\. Required: one of tflite float32, "):
         gates.find("tflite", "int4")
 
 
-@pytest.mark.parametrize("target", GATES, ids="-".join)
-def test_every_gate_is_on_a_figure_and_gives_its_reason(target: tuple[str, str]) -> None:
-    for gate in (*GATES[target].smoke, *GATES[target].full):
+@pytest.mark.parametrize("arithmetic", GATES)
+def test_every_gate_is_on_a_figure_and_gives_its_reason(arithmetic: str) -> None:
+    for gate in (*GATES[arithmetic].smoke, *GATES[arithmetic].full):
         assert gate.metric in Parity.__dataclass_fields__
         assert len(gate.reason) > 15
 

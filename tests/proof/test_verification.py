@@ -14,7 +14,7 @@ import edge_squeeze
 from edge_squeeze.artifact import folder
 from edge_squeeze.artifact.manifest import WeightsRecord
 from edge_squeeze.converters.export import Exported
-from edge_squeeze.converters.targets import TARGETS
+from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.engines import runner
 from edge_squeeze.errors import UsageError
 from edge_squeeze.models.original import Original
@@ -22,7 +22,7 @@ from edge_squeeze.proof import gates as gates_, parity, verification
 from edge_squeeze.proof.gates import at_least
 from edge_squeeze.reporting import Silent
 
-NAMES = [f"{target.format}-{target.precision}" for target in TARGETS]
+NAMES = [f"{target.format}-{target.precision}" for target in all_targets()]
 
 
 @pytest.fixture

@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.converters.formats import to_onnx
-from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.converters.options import FileOptions, Measured
 from edge_squeeze.engines.runner import open_runner
 
-DEFAULT = ConvertOptions()
+DEFAULT = FileOptions()
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 14, 14, 3), dtype=np.uint8)
 
 
-def difference(model: Any, options: ConvertOptions = DEFAULT, convert: Any = to_onnx.float32) -> float:
+def difference(model: Any, options: FileOptions = DEFAULT, convert: Any = to_onnx.float32) -> float:
     wanted = np.asarray(model(PIXELS.astype(np.float32)))
-    got = open_runner(convert(model, options=options), "onnx").run(PIXELS)
+    got = open_runner(convert(model, options, Measured()), "onnx").run(PIXELS)
     return float(np.abs(got - wanted).max() / np.abs(wanted).max())
 
 
@@ -32,7 +32,7 @@ def padded_pool() -> Any:
 
 def test_zeros_before_a_max_pool_stay_zeros() -> None:
     assert difference(padded_pool()) < 1e-6
-    assert difference(padded_pool(), ConvertOptions(layout="nchw", dynamic_batch=True)) < 1e-6
+    assert difference(padded_pool(), FileOptions(layout="nchw", dynamic_batch=True)) < 1e-6
     assert difference(padded_pool(), convert=to_onnx.float16) < 1e-2
 
 

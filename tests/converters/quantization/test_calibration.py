@@ -11,7 +11,7 @@ import edge_squeeze
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.formats import to_tflite
 from edge_squeeze.converters.formats.tracing import signature, traceable
-from edge_squeeze.converters.options import ConvertOptions
+from edge_squeeze.converters.options import FileOptions, Measured
 from edge_squeeze.converters.quantization import calibration
 from edge_squeeze.converters.rewrites import normalization
 from edge_squeeze.engines import runner
@@ -40,7 +40,7 @@ def stock_int8(model: object, pixels: np.ndarray) -> bytes:
 def test_ranges_in_two_steps_give_the_stock_quantizers_scores(original_11: Original) -> None:
     baked, _ = normalization.bake(original_11.model, original_11.preprocessing.baked)
     ranges = to_tflite.measure_ranges(baked, CROPS.pixels)
-    ours = to_tflite.int8(baked, options=ConvertOptions(ranges=ranges))
+    ours = to_tflite.int8(baked, FileOptions(), Measured(ranges=ranges))
     scores = [runner.open_runner(data, "tflite").run(CROPS.pixels) for data in (ours, stock_int8(baked, CROPS.pixels))]
     np.testing.assert_array_equal(*scores)
 
@@ -59,9 +59,9 @@ def test_ranges_are_named_after_layers_and_hold_what_the_layers_give(original_11
 
 def test_int8_without_ranges_is_refused(original_11: Original) -> None:
     with pytest.raises(ConversionError, match="needs calibration ranges"):
-        to_tflite.int8(original_11.model, options=ConvertOptions())
+        to_tflite.int8(original_11.model, FileOptions(), Measured())
     with pytest.raises(UsageError, match=r"no range for .*conv1"):
-        to_tflite.int8(original_11.model, options=ConvertOptions(ranges={"output": (0, 1)}))
+        to_tflite.int8(original_11.model, FileOptions(), Measured(ranges={"output": (0, 1)}))
 
 
 def test_calibration_json_stands_for_the_pictures(exported_11: dict[str, Exported], tmp_path: Path) -> None:

@@ -1,0 +1,91 @@
+"""The table of formats: everything that names a format reads it there, so that a row and a converter add one."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from places import ROOT
+from toy_format import ROW
+
+from edge_squeeze import formats
+from edge_squeeze.engines import catalogue
+from edge_squeeze.formats import FORMATS
+
+Toy = Callable[..., str]
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    """The command line with one more format in its tables; gives what it prints."""
+
+    def run(*arguments: object) -> str:
+        program = [sys.executable, "-m", "toy_format", *map(str, arguments)]
+        done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests" / "helpers")}
+    return run
+
+
+def test_a_row_and_a_converter_add_a_format(toy: Toy, tmp_path: Path) -> None:
+    """Exported, inspected, proven and listed like any other."""
+    assert "tflite, onnx, toy or all" in " ".join(toy("export", "--help").split())
+    (exported,) = json.loads(toy("export", "squeezenet1.1", "--format", "toy", "--json"))["artifacts"]
+    assert exported["verdict"] == "pass"
+    with pytest.raises(AssertionError, match=r"toy has no int8\. Choices: float32"):
+        toy("export", "squeezenet1.1", "--format", "toy", "--precision", "int8")
+    folder = tmp_path / exported["folder"]
+    assert folder.name == "squeezenet1.1-toy-float32"
+    (model,) = folder.glob("*.toy")
+    assert model.read_bytes().startswith(ROW.magic[1] if ROW.magic else b"?")
+    assert json.loads(toy("inspect", model, "--json"))["format"] == "toy"
+    verified = json.loads(toy("verify", folder, "--json"))
+    assert verified["passed"]
+    assert verified["golden"]["kernels"] == "xnnpack"
+    toy("bundle", "files", folder, "app")
+    assert "squeezenet1.1-toy-float32" in toy("bundle", "files", "app", "--list")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_row_names_engines_that_there_are(kind: str) -> None:
+    row = FORMATS[kind]
+    engines = {**catalogue.RUNTIMES, **catalogue.OTHERS}
+    assert set(row.engines) <= set(engines)
+    assert {engines[name].package for name in row.engines} >= set(row.extras.values())
+    assert {name for name, engine in engines.items() if engine.extra in row.extras} <= set(row.engines)
+
+
+def test_no_other_file_names_two_formats() -> None:
+    names = {*FORMATS, *(row.suffix for row in FORMATS.values())}
+    for folder in ("edge_squeeze", "converters", "benchmarks"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            tree = ast.parse(path.read_text())
+            constants = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+            found = {name.lstrip(".") for name in constants & names}
+            assert len(found) < 2 or path.name == "formats.py", f"{path} names {found}"
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "kind"),
+    [
+        (b"\x1c\0\0\0TFL3", "a.bin", "tflite"),
+        (b"\x08\x08\x12\x07", "A.ONNX", "onnx"),
+        (b"", "a.onnx", None),
+        (b"\x08\x08\x12\x07", "a.bin", None),
+    ],
+)
+def test_the_head_of_a_file_tells_its_kind(head: bytes, name: str, kind: str | None) -> None:
+    assert formats.of_head(head, name) == kind
+
+
+def test_sentences_have_every_format() -> None:
+    assert formats.suffixes() == ".tflite or .onnx"
+    assert [formats.a_file(kind) for kind in FORMATS] == ["a .tflite file", "an .onnx file"]
