@@ -61,7 +61,7 @@ def layer_tensors(model: Any, layers: Iterable[str]) -> dict[str, Any]:
     """
     graph = model.subgraphs[0]
     known = set(layers)
-    found = {"input": graph.tensors[graph.inputs[0]], "output": graph.tensors[graph.outputs[0]]}
+    tensors = {"input": graph.tensors[graph.inputs[0]], "output": graph.tensors[graph.outputs[0]]}
     produced = {int(index) for operator in graph.operators for index in operator.outputs}
     for index in sorted(produced - {int(graph.outputs[0])}):
         tensor = graph.tensors[index]
@@ -69,8 +69,8 @@ def layer_tensors(model: Any, layers: Iterable[str]) -> dict[str, Any]:
         candidates = itertools.chain(
             [layer, f"{layer}/{operation}"], (f"{layer}/{operation}#{n}" for n in itertools.count(2))
         )
-        found[next(name for name in candidates if name not in found)] = tensor
-    return found
+        tensors[next(name for name in candidates if name not in tensors)] = tensor
+    return tensors
 
 
 def _layer(name: str, known: Container[str]) -> tuple[str, str]:

@@ -171,8 +171,8 @@ def _read(path: Path, identity: dict[str, Any]) -> CalibrationRecord:
     wanted = {**identity, "schema_version": SCHEMA_VERSION}
     got = {key: getattr(record, key) for key in wanted}
     if differing := [key for key in wanted if wanted[key] != got[key]]:
-        told = "; ".join(f"{key}: required {_words(wanted[key])}, got {_words(got[key])}" for key in differing)
-        raise UsageError(f"{path} was made for another model or preprocessing. {told}. Calibrate with pictures.")
+        differences = "; ".join(f"{key}: required {_words(wanted[key])}, got {_words(got[key])}" for key in differing)
+        raise UsageError(f"{path} was made for another model or preprocessing. {differences}. Calibrate with pictures.")
     for name, (low, high) in record.ranges.items():
         if not -LARGEST_VALUE <= low <= high <= LARGEST_VALUE:
             raise UsageError(

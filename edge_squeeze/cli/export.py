@@ -27,11 +27,16 @@ def export(
     model: arg.Model = DEFAULT_VARIANT,
     format: arg.Format = ["tflite"],  # noqa: A002, B006 - the option's name; typer copies the list
     precision: arg.Precision = ["float32"],  # noqa: B006
-    weights: arg.Weights = None, seed: arg.Seed = None,
+    weights: arg.Weights = None,
+    seed: arg.Seed = None,
     classes: arg.Classes = None,
     input_size: arg.InputSize = None,
-    bypass: arg.Bypass = NONE, base_e: arg.BaseE = None, incr_e: arg.IncrE = None, pct_3x3: arg.Pct3x3 = None,
-    freq: arg.Freq = None, squeeze_ratio: arg.SqueezeRatio = None,
+    bypass: arg.Bypass = NONE,
+    base_e: arg.BaseE = None,
+    incr_e: arg.IncrE = None,
+    pct_3x3: arg.Pct3x3 = None,
+    freq: arg.Freq = None,
+    squeeze_ratio: arg.SqueezeRatio = None,
     preprocessing: arg.Preprocessing = None,
     resize: arg.Resize = None,
     labels: arg.Labels = None,
@@ -39,9 +44,13 @@ def export(
     calibration: arg.Calibration = None,
     images: arg.Images = None,
     out: arg.Out = Path("out"),
-    io: arg.Io = None, layout: arg.Layout = "nhwc", opset: arg.Opset = None, dynamic_batch: arg.DynamicBatch = False,
-    json_: arg.Json = False, verbose: arg.Verbose = False,
-) -> None:  # fmt: skip
+    io: arg.Io = None,
+    layout: arg.Layout = "nhwc",
+    opset: arg.Opset = None,
+    dynamic_batch: arg.DynamicBatch = False,
+    json_: arg.Json = False,
+    verbose: arg.Verbose = False,
+) -> None:
     """Convert a network, prove each file against the original, and write an artifact folder for each."""
     options = {**locals(), "input_size": arg.size(input_size), "command": arg.command_line()}
     from edge_squeeze.cli.console import ConsoleReporter
@@ -55,7 +64,7 @@ def export(
         _show(error.exported, as_json=json_, verbose=verbose)
         raise
     _show(exported, as_json=json_, verbose=verbose)
-    if any(one.proof.verdict == "fail" for one in exported):
+    if any(e.proof.verdict == "fail" for e in exported):
         raise typer.Exit(ExitCode.FAILED_PROOF)
 
 
@@ -83,10 +92,10 @@ def _show(exported: Sequence[Exported], *, as_json: bool, verbose: bool) -> None
         words = f"Proven on {held[0].proof.basis}" if verdict == PASS else verdict
         print_prose("", f"{names}{words}: {reason}.")
     print_prose(*_remarks(exported[0]))
-    failed = [one for one in exported if one.proof.verdict == FAIL]
-    for one in failed:
-        print_prose("", *(f"FAIL {whole(str(one.folder))}: {failure}" for failure in one.proof.failures), later="  ")
-    _print_next(next((one for one in exported if one not in failed), None), failed)
+    failed = [e for e in exported if e.proof.verdict == FAIL]
+    for e in failed:
+        print_prose("", *(f"FAIL {whole(str(e.folder))}: {failure}" for failure in e.proof.failures), later="  ")
+    _print_next(next((e for e in exported if e not in failed), None), failed)
 
 
 def _remarks(exported: Exported) -> list[str]:
@@ -118,7 +127,7 @@ def _print_next(good: Exported | None, failed: Sequence[Exported]) -> None:
     if failed:
         path = whole(str(failed[0].folder / PARITY))
         advice.append(f"see {path} for every picture; what failed was kept as evidence, not for use")
-    if any(one.manifest.quantizer for one in failed):
+    if any(e.manifest.quantizer for e in failed):
         advice.append(
             "give `--calibration DIR` with 100 pictures of the kind it will see, or try `--precision dynamic,float16`"
         )
