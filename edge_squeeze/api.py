@@ -30,11 +30,15 @@ def build(
     classes: int | None = None,
     input_size: Size | None = None,
     dropout: float | None = None,
-    bypass: str = "none", base_e: int | None = None, incr_e: int | None = None, pct_3x3: float | None = None,
-    freq: int | None = None, squeeze_ratio: float | None = None,
+    bypass: str = "none",
+    base_e: int | None = None,
+    incr_e: int | None = None,
+    pct_3x3: float | None = None,
+    freq: int | None = None,
+    squeeze_ratio: float | None = None,
     seed: int = 0,
     design: Design | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """The Keras model: a normalized picture [N,H,W,3] float32 -> scores [N,classes], probabilities in most.
 
     Args:
@@ -73,16 +77,31 @@ def export(
     *,
     format: str | Sequence[str] = "tflite",  # noqa: A002 - the command line's word
     precision: str | Sequence[str] = "float32",
-    weights: str | Path | None = None, seed: int | None = None, classes: int | None = None,
+    weights: str | Path | None = None,
+    seed: int | None = None,
+    classes: int | None = None,
     input_size: Size | None = None,
-    bypass: str = "none", base_e: int | None = None, incr_e: int | None = None, pct_3x3: float | None = None,
-    freq: int | None = None, squeeze_ratio: float | None = None,
-    preprocessing: str | Preprocessing | None = None, resize: str | None = None,
-    labels: str | Path | None = None, custom_objects: str | None = None,
-    calibration: str | Path | None = None, images: str | Path | None = None, out: str | Path = "out",
-    io: str | None = None, layout: str = "nhwc", opset: int | None = None, dynamic_batch: bool = False,
-    reporter: Reporter | None = None, command: str = "edge_squeeze.export", design: Design | None = None,
-) -> Exports:  # fmt: skip
+    bypass: str = "none",
+    base_e: int | None = None,
+    incr_e: int | None = None,
+    pct_3x3: float | None = None,
+    freq: int | None = None,
+    squeeze_ratio: float | None = None,
+    preprocessing: str | Preprocessing | None = None,
+    resize: str | None = None,
+    labels: str | Path | None = None,
+    custom_objects: str | None = None,
+    calibration: str | Path | None = None,
+    images: str | Path | None = None,
+    out: str | Path = "out",
+    io: str | None = None,
+    layout: str = "nhwc",
+    opset: int | None = None,
+    dynamic_batch: bool = False,
+    reporter: Reporter | None = None,
+    command: str = "edge_squeeze.export",
+    design: Design | None = None,
+) -> Exports:
     """The artifacts written below `out`, one for each format and precision, each with the proof of its parity.
 
     A failed proof is not raised: `.proof.verdict` of each artifact says pass, fail or unproven.
@@ -130,14 +149,24 @@ def export(
 def train(
     variant: str,
     *,
-    images: str | Path | None = None, out: str | Path = "trained",
-    epochs: int | None = None, batch_size: int | None = None, learning_rate: float | None = None, seed: int = 0,
+    images: str | Path | None = None,
+    out: str | Path = "trained",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    seed: int = 0,
     input_size: Size | None = None,
-    bypass: str = "none", base_e: int | None = None, incr_e: int | None = None, pct_3x3: float | None = None,
-    freq: int | None = None, squeeze_ratio: float | None = None,
-    preprocessing: str | Preprocessing | None = None, resize: str | None = None,
-    reporter: Reporter | None = None, design: Design | None = None,
-) -> Trained:  # fmt: skip
+    bypass: str = "none",
+    base_e: int | None = None,
+    incr_e: int | None = None,
+    pct_3x3: float | None = None,
+    freq: int | None = None,
+    squeeze_ratio: float | None = None,
+    preprocessing: str | Preprocessing | None = None,
+    resize: str | None = None,
+    reporter: Reporter | None = None,
+    design: Design | None = None,
+) -> Trained:
     """The variant, trained from scratch on pictures of your classes, or on scikit-learn's digits.
 
     `.folder` of the result has its weights.npz, for `export` and `build`, and lists of the pictures; `.accuracy` is the
@@ -168,10 +197,15 @@ def train(
     from edge_squeeze.training.options import TrainOptions
 
     given = {
-        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
         "design": _design(keywords),
-        "input_size": input_size, "preprocessing": preprocessing, "resize": resize,
-    }  # fmt: skip
+        "input_size": input_size,
+        "preprocessing": preprocessing,
+        "resize": resize,
+    }
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return training.train(TrainOptions(variant, _path(images), Path(out), **chosen), reporter or Silent())
 

@@ -158,10 +158,11 @@ Device = Annotated[
 Devices = Annotated[
     list[str] | None,
     typer.Option(
-        "--device", help="Where to measure: ssh:[USER@]HOST[:PORT], or local; repeatable; default: local.",
+        "--device",
+        help="Where to measure: ssh:[USER@]HOST[:PORT], or local; repeatable; default: local.",
         metavar="DEVICE",
     ),
-]  # fmt: skip
+]
 Setup = Annotated[bool, typer.Option("--setup", help="Create an environment on a board that has none.")]
 
 # bundle
