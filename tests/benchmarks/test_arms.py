@@ -90,7 +90,7 @@ def test_a_file_that_no_named_engine_runs_is_named(files: dict[str, Path]) -> No
 @pytest.mark.parametrize("data", [b"", b"this is text", b"\x1c\0\0\0TFL2"])
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "model.tflite").write_bytes(data)
-    with pytest.raises(UsageError, match="is no model file that can be run"):
+    with pytest.raises(UsageError, match="is not a model file that can be run"):
         ids([tmp_path / "model.tflite"])
 
 

@@ -166,5 +166,5 @@ def test_what_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_picture_is_refused(pictures: Path) -> None:
-    with pytest.raises(UsageError, match="no model file that can be looked into"):
+    with pytest.raises(UsageError, match="not a model file that can be inspected"):
         inspect_report.run(pictures / "0.png")

@@ -108,7 +108,7 @@ def test_without_protobuf_only_likely_files_ask_for_it(
     onnx_schema.model_class.cache_clear()
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
     assert recognize(files["tflite"], "a") == "tflite"
-    with pytest.raises(UsageError, match="no model file"):
+    with pytest.raises(UsageError, match="not a model file"):
         recognize(b"\x89PNG", "a.png")
     for call in (recognize, inspect):
         with pytest.raises(MissingDependencyError, match="protobuf"):
