@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from edge_squeeze.networks.variants import DEFAULT_VARIANT
 from edge_squeeze.process import output
 
 if TYPE_CHECKING:
-    from edge_squeeze.converters.export import Exported
+    from edge_squeeze.converters.export import Exported, Exports
 
 FLOAT32_BYTES = 4
 SMALL_BYTES = 100_000
@@ -53,19 +53,23 @@ def export(
 ) -> None:
     """Convert a network, prove each file against the original, and write an artifact folder for each."""
     options = {**locals(), "input_size": arg.size(input_size), "command": arg.command_line()}
-    from edge_squeeze.cli.console import ConsoleReporter
-    from edge_squeeze.converters import export as exporter
-    from edge_squeeze.converters.options import ExportOptions
-
     output.visible(verbose)
     try:
-        exported = exporter.export(ExportOptions.of(options), ConsoleReporter(verbose=verbose))
+        exported = _export(options, verbose=verbose)
     except PartlyExportedError as error:
         _show(error.exported, as_json=json_, verbose=verbose)
         raise
     _show(exported, as_json=json_, verbose=verbose)
     if any(e.proof.verdict == "fail" for e in exported):
         raise typer.Exit(ExitCode.FAILED_PROOF)
+
+
+def _export(options: Mapping[str, Any], *, verbose: bool) -> Exports:
+    from edge_squeeze.cli.console import ConsoleReporter
+    from edge_squeeze.converters import export as exporter
+    from edge_squeeze.converters.options import ExportOptions
+
+    return exporter.export(ExportOptions.of(options), ConsoleReporter(verbose=verbose))
 
 
 def _show(exported: Sequence[Exported], *, as_json: bool, verbose: bool) -> None:
