@@ -1,4 +1,4 @@
-"""Artifacts into the folder of an app and out of it again: all that a command asks for, or nothing."""
+"""Copying artifacts into the folder of an app, listing and removing them: everything that was asked for, or nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_squeeze.artifact import folder as artifacts
+from edge_squeeze.artifact import folder as artifact_folder
 from edge_squeeze.artifact.folder import MANIFEST, Artifact
 from edge_squeeze.artifact.manifest import Manifest
-from edge_squeeze.bundling import asset_names, contents, index as indexes
+from edge_squeeze.bundling import contents, index as indexes
 from edge_squeeze.bundling.index import INDEX, Entry, Index
 from edge_squeeze.bundling.replacement import Replacement
 from edge_squeeze.errors import UsageError, unknown
@@ -20,7 +20,7 @@ from edge_squeeze.proof.parity import PASS
 
 ADDED, REPLACED = "added", "replaced"
 READABLE = "Check that you may read it"
-WRITABLE = "Make room there, or check that you may write there"
+WRITABLE = "Free disk space, or check that you may write there"
 
 
 @dataclass(frozen=True)
@@ -37,130 +37,140 @@ class Bundled:
 
     @property
     def warning(self) -> str | None:
-        """What speaks against it, where it was bundled by force."""
+        """The verdict against an artifact that was bundled by force; None for one that passed."""
         name, parity = self.manifest.name, self.manifest.parity
         return None if parity.verdict == PASS else f"{name} was bundled by --force: {parity.verdict}, {parity.reason}"
 
 
 @dataclass(frozen=True)
-class Found:
+class ListedArtifact:
     """One artifact that `index.json` names, as it is on disk."""
 
     entry: Entry
-    manifest: Manifest | None  # None where it cannot be read
-    problem: str | None  # None where it is whole
+    manifest: Manifest | None  # None if it cannot be read
+    problem: str | None  # None if it is complete
 
 
 def add(paths: Sequence[Path], folder: Path, *, force: bool = False) -> list[Bundled]:
-    """The artifacts at `paths`, copied below `folder` and into its index.json; those of the same names replaced.
+    """Copy the artifacts at `paths` below `folder` and list them in its index.json, replacing those of the same names.
 
-    Everything is checked before anything is written. UsageError for what cannot be bundled or written,
-    FailedParityError for an artifact that failed its parity, unless `force`.
+    Everything is checked before anything is written.
+
+    Args:
+        paths: Folders that `export` wrote.
+        folder: The folder; it need not exist.
+        force: Accept artifacts whose parity failed or is unproven, too.
+
+    Raises:
+        UsageError: An artifact cannot be bundled, or the folder cannot be written.
+        FailedParityError: The parity of an artifact failed.
     """
-    with _told("Not everything can be read", READABLE):
-        found = [artifacts.load(path) for path in paths]
-        _check_paths(found, folder)
-        for one in found:
-            contents.check_verdict(one, force=force)
-            contents.read(one)
-        made = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
+    with _os_errors("Cannot read everything", READABLE):
+        sources = [artifact_folder.load(path) for path in paths]
+        _check_paths(sources, folder)
+        for artifact in sources:
+            contents.check_verdict(artifact, force=force)
+            contents.read(artifact)
+        created = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
     try:
-        with _told(f"{folder} cannot be written", WRITABLE):
+        with _os_errors(f"Cannot write {folder}", WRITABLE):
             folder.mkdir(parents=True, exist_ok=True)
-            with _alone(folder):
-                return _put(found, folder)
+            with _locked(folder):
+                return _copy(sources, folder)
     finally:
-        atomic.remove_empty(made)  # where nothing came to be in them
+        atomic.remove_empty(created)  # if nothing was copied
 
 
 def check_sizes(paths: Sequence[Path]) -> None:
     """Raise UsageError for an artifact that takes pictures of any size: the app in android_demo resizes no input."""
-    with _told("Not everything can be read", READABLE):
-        for one in map(artifacts.load, paths):
-            if one.manifest.any_size:
-                size = "x".join(map(str, one.manifest.input_size))
+    with _os_errors("Cannot read everything", READABLE):
+        for artifact in map(artifact_folder.load, paths):
+            if artifact.manifest.any_size:
+                size = "x".join(map(str, artifact.manifest.input_size))
                 raise UsageError(
-                    f"{one.folder} takes pictures of any size, for which the app in android_demo makes no room. Export "
-                    f"the network with --input-size {size}, or use `bundle files` for an app that resizes its input."
+                    f"{artifact.folder} takes pictures of any size, which the app in android_demo does not support. "
+                    f"Export the network with --input-size {size}, or use `bundle files` for an app that resizes its "
+                    "input."
                 )
 
 
 def remove(names: Sequence[str], folder: Path) -> list[Entry]:
-    """The entries of the artifacts `names`, once they are gone from `folder`; UsageError if one is not there."""
-    with _told(f"{folder} cannot be changed", WRITABLE):
+    """Remove the artifacts `names` from `folder`; their entries. UsageError if one is not there."""
+    with _os_errors(f"Cannot change {folder}", WRITABLE):
         if not indexes.read(folder).artifacts:
-            raise UsageError(f"No artifact is bundled in {folder}, so there is none to remove.")
-        with _alone(folder):
-            return _take_away(names, folder)
+            raise UsageError(f"No artifact is bundled in {folder}, so there is nothing to remove.")
+        with _locked(folder):
+            return _remove(names, folder)
 
 
-def listing(folder: Path) -> list[Found]:
-    """Every artifact that index.json in `folder` names, and whether it is whole; UsageError if that cannot be read."""
-    with _told(f"{folder} cannot be read", READABLE):
+def listing(folder: Path) -> list[ListedArtifact]:
+    """Every artifact that index.json in `folder` names, and whether it is complete; UsageError for a damaged index."""
+    with _os_errors(f"Cannot read {folder}", READABLE):
         return [_examine(folder, entry) for entry in indexes.read(folder).artifacts]
 
 
-def _check_paths(found: Sequence[Artifact], folder: Path) -> None:
-    """Raise UsageError for artifacts that are in each other's way, or in that of their copies."""
+def _check_paths(sources: Sequence[Artifact], folder: Path) -> None:
+    """Raise UsageError for artifacts that conflict with one another, or with `folder`."""
     target = folder.resolve()
-    if not found:
-        raise UsageError("No ARTIFACT was named. Required: one or more folders that `edge-squeeze export` left.")
+    if not sources:
+        raise UsageError("No ARTIFACT was passed. Required: one or more folders written by `edge-squeeze export`.")
     if (folder / MANIFEST).exists():
-        raise UsageError(f"{folder} is an artifact. Required as the last path: the folder that artifacts go into.")
+        raise UsageError(f"{folder} is an artifact. Required as the last path: the folder to copy artifacts into.")
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is no folder. Required as the last path: the folder that artifacts go into.")
-    sources, names = set[Path](), dict[str, Path]()
-    for one in found:
-        source, name = one.folder.resolve(), one.manifest.name
+        raise UsageError(f"{folder} is not a folder. Required as the last path: the folder to copy artifacts into.")
+    resolved, names = set[Path](), dict[str, Path]()
+    for artifact in sources:
+        source, name = artifact.folder.resolve(), artifact.manifest.name
         if source.is_relative_to(target):
-            raise UsageError(f"{one.folder} lies in {folder} already. Give the folder that `edge-squeeze export` left.")
+            raise UsageError(f"{artifact.folder} is in {folder} already. Pass the folder that `export` wrote.")
         if target.is_relative_to(source):
-            raise UsageError(f"{folder} lies in the artifact {one.folder}, whose next export removes it.")
-        if source in sources:
-            raise UsageError(f"{one.folder} was given twice.")
+            raise UsageError(f"{folder} is inside the artifact {artifact.folder}, and the next export would remove it.")
+        if source in resolved:
+            raise UsageError(f"{artifact.folder} was passed twice.")
         if name in names:
-            raise UsageError(f"{names[name]} and {one.folder} are both called {name}. Bundle one of them.")
-        sources.add(source)
-        names[name] = one.folder
+            raise UsageError(f"{names[name]} and {artifact.folder} are both named {name}. Bundle only one of them.")
+        resolved.add(source)
+        names[name] = artifact.folder
 
 
-def _put(found: Sequence[Artifact], folder: Path) -> list[Bundled]:
+def _copy(sources: Sequence[Artifact], folder: Path) -> list[Bundled]:
     index, bundled = indexes.read(folder), []
-    known = {entry.name for entry in index.artifacts}
-    places = _places(found, index, folder)
-    for one, place in zip(found, places, strict=True):
-        _check_free(one, place, listed=one.manifest.name in known)
+    listed = {entry.name for entry in index.artifacts}
+    places = _places(sources, index, folder)
+    for artifact, place in zip(sources, places, strict=True):
+        _check_free(artifact, place, listed=artifact.manifest.name in listed)
     with Replacement(folder / INDEX) as replacement:
-        for one, place in zip(found, places, strict=True):
-            files, name = contents.read(one), one.manifest.name
+        for artifact, place in zip(sources, places, strict=True):
+            files, name = contents.read(artifact), artifact.manifest.name
             replacement.prepare(place, files)
             size_bytes = sum(map(len, files.values()))
-            bundled.append(Bundled(place, one.manifest, size_bytes, REPLACED if name in known else ADDED))
+            bundled.append(Bundled(place, artifact.manifest, size_bytes, REPLACED if name in listed else ADDED))
             index = index.having(Entry(place.name, name, size_bytes))
         replacement.put(index.to_json())
     return bundled
 
 
-def _places(found: Sequence[Artifact], index: Index, folder: Path) -> list[Path]:
-    """Where each of `found` goes: to where it is already, or to a folder of its own."""
+def _places(sources: Sequence[Artifact], index: Index, folder: Path) -> list[Path]:
+    """The target folder of each artifact: the one it already has, or a new one."""
     taken = {INDEX, *(entry.folder for entry in index.artifacts)}
     places = []
-    for one in found:
-        entry = index.find(one.manifest.name)
-        name = entry.folder if entry else asset_names.folder(one.manifest.name, taken)
+    for artifact in sources:
+        entry = index.find(artifact.manifest.name)
+        name = entry.folder if entry else contents.folder_name(artifact.manifest.name, taken)
         taken.add(name)
         places.append(folder / name)
     return places
 
 
-def _check_free(one: Artifact, place: Path, *, listed: bool) -> None:
-    """Raise UsageError if something stands at `place` that was not bundled."""
+def _check_free(artifact: Artifact, place: Path, *, listed: bool) -> None:
+    """Raise UsageError if `place` holds something that was not bundled."""
     if not (place.exists() or place.is_symlink()):
         return
     if place.is_symlink() or not place.is_dir():
-        raise UsageError(f"{place} is no folder of its own, so it will not be replaced. Move it away.")
-    if not listed and not _holds(place, contents.read(one)):  # a killed command may have left what it did not list yet
-        raise UsageError(f"{place} exists and {INDEX} does not name it, so it will not be replaced. Move it away.")
+        raise UsageError(f"{place} is a link or a file, not a folder, so it will not be replaced. Move it away.")
+    # A killed command may have left a folder that it did not list yet.
+    if not listed and not _holds(place, contents.read(artifact)):
+        raise UsageError(f"{place} exists but {INDEX} does not list it, so it will not be replaced. Move it away.")
 
 
 def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
@@ -169,49 +179,49 @@ def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
     return names == files.keys() and all((folder / name).read_bytes() == data for name, data in files.items())
 
 
-def _take_away(names: Sequence[str], folder: Path) -> list[Entry]:
+def _remove(names: Sequence[str], folder: Path) -> list[Entry]:
     index = indexes.read(folder)
-    gone = [_find(index, name) for name in dict.fromkeys(names)]
+    removed = [_find(index, name) for name in dict.fromkeys(names)]
     with Replacement(folder / INDEX) as replacement:
-        replacement.take_away([folder / entry.folder for entry in gone], index.without(gone).to_json())
-    return gone
+        replacement.take_away([folder / entry.folder for entry in removed], index.without(removed).to_json())
+    return removed
 
 
 def _find(index: Index, name: str) -> Entry:
     if (entry := index.find(name)) is None:
-        raise unknown("artifact", name, [known.name for known in index.artifacts])
+        raise unknown("artifact", name, [entry.name for entry in index.artifacts])
     return entry
 
 
-def _examine(folder: Path, entry: Entry) -> Found:
-    manifest = None
+def _examine(folder: Path, entry: Entry) -> ListedArtifact:
+    manifest = problem = None
     try:
-        found = artifacts.load(folder / entry.folder)
-        manifest = found.manifest
-        got = sum(map(len, contents.read(found).values()))
+        artifact = artifact_folder.load(folder / entry.folder)
+        manifest = artifact.manifest
+        size_bytes = sum(map(len, contents.read(artifact).values()))
+        if manifest.name != entry.name:
+            problem = f"its name is {manifest.name}. Bundle it again."
+        elif size_bytes != entry.size_bytes:
+            problem = f"it has {size_bytes} bytes, but {INDEX} says {entry.size_bytes}. Bundle it again."
     except (UsageError, OSError) as error:
-        return Found(entry, manifest, str(error))
-    if manifest.name != entry.name:
-        return Found(entry, manifest, f"it is called {manifest.name}. Bundle it again.")
-    if got != entry.size_bytes:
-        return Found(entry, manifest, f"it has {got} bytes, {INDEX} says {entry.size_bytes}. Bundle it again.")
-    return Found(entry, manifest, None)
+        problem = str(error)
+    return ListedArtifact(entry, manifest, problem)
 
 
 @contextlib.contextmanager
-def _told(what: str, remedy: str) -> Iterator[None]:
-    """Turns what the system refuses into a UsageError."""
+def _os_errors(failure: str, remedy: str) -> Iterator[None]:
+    """Turn an OSError into a UsageError."""
     try:
         yield
     except OSError as error:
-        raise UsageError(f"{what}: {error}. Nothing was changed. {remedy}.") from error
+        raise UsageError(f"{failure}: {error}. Nothing was changed. {remedy}.") from error
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Lets other commands that change `folder` wait: else, of two lists, the one that is written last would stay.
+def _locked(folder: Path) -> Iterator[None]:
+    """Have other commands that change `folder` wait: otherwise, the last of two to write the index would win.
 
-    Windows has no fcntl and no locks on folders: there nobody waits.
+    Windows has no fcntl and no locks on folders: there, no command waits.
     """
     try:
         import fcntl

@@ -1,4 +1,4 @@
-"""`index.json`, which tells an app what artifacts it has, in the order in which they were added."""
+"""`index.json`, which lists the artifacts of an app in the order in which they were added."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_squeeze.bundling import asset_names
+from edge_squeeze.bundling import contents
 from edge_squeeze.errors import UsageError
 from edge_squeeze.files.decoding import decode
 from edge_squeeze.files.reading import read_json
@@ -22,7 +22,7 @@ class Entry:
     """One artifact of an app."""
 
     folder: str  # beside index.json
-    name: str  # that of its model.json
+    name: str  # from its model.json
     size_bytes: int  # of all its files
 
 
@@ -38,14 +38,14 @@ class Index:
         return next((entry for entry in self.artifacts if entry.name == name), None)
 
     def having(self, new: Entry) -> Index:
-        """The same with `new`, in the place of the one of that name or at the end."""
+        """The same index with `new`, which replaces the entry of the same name or is added at the end."""
         if (old := self.find(new.name)) is None:
             return Index(artifacts=[*self.artifacts, new])
         return Index(artifacts=[new if entry == old else entry for entry in self.artifacts])
 
-    def without(self, gone: list[Entry]) -> Index:
-        """The same without those `gone`."""
-        return Index(artifacts=[entry for entry in self.artifacts if entry not in gone])
+    def without(self, removed: list[Entry]) -> Index:
+        """The same index without the entries `removed`."""
+        return Index(artifacts=[entry for entry in self.artifacts if entry not in removed])
 
     def to_json(self) -> bytes:
         """The bytes of `index.json`."""
@@ -53,14 +53,14 @@ class Index:
 
 
 def read(folder: Path) -> Index:
-    """What `index.json` in `folder` says, nothing where there is none; UsageError if it is damaged or not ours."""
+    """The content of `index.json` in `folder`, empty without such a file; UsageError if it is damaged or not ours."""
     path = folder / INDEX
     if not path.exists():
         return Index(artifacts=[])
     try:
         return _decode(read_json(path), str(path))
     except UsageError as error:
-        raise UsageError(f"{error} Required: a list that `edge-squeeze bundle` wrote. Move it away.") from error
+        raise UsageError(f"{error} Required: an index that `edge-squeeze bundle` wrote. Move it away.") from error
 
 
 def _decode(data: Any, where: str) -> Index:
@@ -70,11 +70,11 @@ def _decode(data: Any, where: str) -> Index:
     index = decode(Index, data, where)
     assert isinstance(index, Index)
     for entry in index.artifacts:
-        if not asset_names.is_folder(entry.folder) or entry.folder.lower() == INDEX:
-            raise UsageError(f"{where}: {entry.folder[:60]!r} is no name of an artifact's folder.")
+        if not contents.is_folder_name(entry.folder) or entry.folder.lower() == INDEX:
+            raise UsageError(f"{where}: {entry.folder[:60]!r} is not a valid folder name.")
         if not entry.name or not entry.name.isprintable():
-            raise UsageError(f"{where}: {entry.name[:60]!r} is no name of an artifact.")
+            raise UsageError(f"{where}: {entry.name[:60]!r} is not a valid artifact name.")
     folders, names = {entry.folder for entry in index.artifacts}, {entry.name for entry in index.artifacts}
     if not len(folders) == len(names) == len(index.artifacts):
-        raise UsageError(f"{where} names an artifact twice.")
+        raise UsageError(f"{where} lists an artifact twice.")
     return index

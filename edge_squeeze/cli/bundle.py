@@ -1,4 +1,4 @@
-"""`edge-squeeze bundle`: copies artifacts to where an app reads them, shows what is there, removes it."""
+"""`edge-squeeze bundle`: copy artifacts into an app, list them, remove them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ APP_MANIFESTS = ("app/src/main/AndroidManifest.xml", "src/main/AndroidManifest.x
 MODELS = "assets/models"
 IN = "out/squeezenet1.1-tflite-int8"
 app = typer.Typer(
-    help="Copy artifacts to where an app reads them.", no_args_is_help=True, rich_markup_mode=None,
+    help="Copy artifacts into an app.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
     epilog=arg.examples(f"bundle android {IN} ANDROID_PROJECT", f"bundle files {IN} DIR"),
-)  # fmt: skip
+)
 
 
 @app.command(
-    short_help="Into an Android project.",
+    short_help="Copy artifacts into an Android project.",
     epilog=arg.examples(f"bundle android {IN} ANDROID_PROJECT", "bundle android ANDROID_PROJECT --list"),
 )
 def android(
@@ -47,7 +49,7 @@ def android(
 
 
 @app.command(
-    short_help="Into any folder, for an app of your own.",
+    short_help="Copy artifacts into any folder, for an app of your own.",
     epilog=arg.examples(f"bundle files {IN} DIR", "bundle files DIR --remove squeezenet1.1-tflite-int8"),
 )
 def files(
@@ -70,7 +72,7 @@ def files(
     elif folder.is_dir():
         _show_or_remove(folder, remove or [], as_json=json_, verbose=verbose)
     else:
-        raise UsageError(f"No such folder: {folder}. Required: one that `edge-squeeze bundle files` filled.")
+        raise UsageError(f"No such folder: {folder}. Required: a folder that `edge-squeeze bundle files` wrote to.")
 
 
 def _show_or_remove(folder: Path, names: Sequence[str], *, as_json: bool, verbose: bool) -> None:
@@ -83,29 +85,29 @@ def _show_or_remove(folder: Path, names: Sequence[str], *, as_json: bool, verbos
 
 
 def _checked(paths: Sequence[Path], removed: Sequence[str], usage: str, *, listed: bool) -> list[Path]:
-    """`paths`, the last of which is where artifacts go to; UsageError if it is not clear what is to be done."""
+    """`paths`, the last of which is the target; UsageError if they do not fit the options."""
     target = usage.rpartition(" ")[2]
-    how = f"Usage: `edge-squeeze bundle {usage}`, or {target} with --list or with --remove NAME."
+    help_ = f"Usage: `edge-squeeze bundle {usage}`, or {target} with --list or with --remove NAME."
     if not paths:
-        raise UsageError(f"No path was given. {how}")
+        raise UsageError(f"No path was passed. {help_}")
     if listed and removed:
-        raise UsageError(f"--list and --remove are two commands. {how}")
+        raise UsageError(f"--list and --remove cannot be combined. {help_}")
     if listed and len(paths) > 1:
-        raise UsageError(f"--list takes {target} alone, got {len(paths)} paths. {how}")
+        raise UsageError(f"--list takes only {target}, got {len(paths)} paths. {help_}")
     if removed and len(paths) > 1:
         raise UsageError(
-            f"--remove takes {target} alone, got {len(paths)} paths; for several names: --remove A --remove B."
+            f"--remove takes only {target}, got {len(paths)} paths. For several names, pass --remove A --remove B."
         )
     if len(paths) == 1 and not (listed or removed):
-        raise UsageError(f"Got one path, {paths[0]}: either ARTIFACT or {target} is missing. {how}")
+        raise UsageError(f"Got one path, {paths[0]}: either ARTIFACT or {target} is missing. {help_}")
     return list(paths)
 
 
 def _models(project: Path) -> Path:
-    """Where the app of an Android `project` reads artifacts; UsageError if it is no such project."""
+    """The folder of models of the app in an Android `project`; UsageError if `project` is not one."""
     for name in APP_MANIFESTS:
         if (project / name).is_file():
             return (project / name).parent / MODELS
     raise UsageError(
-        f"{project} is no Android project. Required as the last path: a folder with {' or '.join(APP_MANIFESTS)}."
+        f"{project} is not an Android project. Required as the last path: a folder with {' or '.join(APP_MANIFESTS)}."
     )

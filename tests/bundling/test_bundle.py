@@ -35,21 +35,21 @@ def size(files: dict[str, bytes]) -> int:
 
 
 def test_what_model_json_names_is_copied_and_nothing_else(net: Path, target: Path) -> None:
-    (one,) = edge_squeeze.bundle(net, target)
+    (copy,) = edge_squeeze.bundle(net, target)
     assert tree(target / "net") == contents("net")
     assert [path.name for path in sorted(target.iterdir())] == ["index.json", "net"]
     assert listed(target) == [{"folder": "net", "name": "net", "size_bytes": size(contents("net"))}]
-    assert (one.folder, one.change, one.size_bytes) == (target / "net", "added", size(contents("net")))
-    assert one.manifest.name == "net"
-    assert one.warning is None
+    assert (copy.folder, copy.change, copy.size_bytes) == (target / "net", "added", size(contents("net")))
+    assert copy.manifest.name == "net"
+    assert copy.warning is None
 
 
 def test_a_replaced_artifact_keeps_its_place_and_no_old_file(tmp_path: Path, target: Path) -> None:
     edge_squeeze.bundle([make(tmp_path / "out", name) for name in ("b", "a")], target)
     (target / "b" / "old.txt").touch()
     newer = make(tmp_path / "newer", "b", model=b"a newer model")
-    done = edge_squeeze.bundle([make(tmp_path / "out", "c"), newer], target)
-    assert [one.change for one in done] == ["added", "replaced"]
+    copies = edge_squeeze.bundle([make(tmp_path / "out", "c"), newer], target)
+    assert [copy.change for copy in copies] == ["added", "replaced"]
     assert [entry["name"] for entry in listed(target)] == ["b", "a", "c"]
     assert tree(target / "b") == contents("b", b"a newer model")
     assert listed(target)[0]["size_bytes"] == size(contents("b", b"a newer model"))
@@ -63,14 +63,14 @@ def test_a_name_that_android_would_drop_becomes_another_folder_which_it_keeps(tm
         ("net-2", ".net"),
         ("net-", "net~"),
     ]
-    (one,) = edge_squeeze.bundle(make(tmp_path / "newer", ".net", b"newer"), target)
-    assert (one.folder.name, one.change) == ("net-2", "replaced")
+    (copy,) = edge_squeeze.bundle(make(tmp_path / "newer", ".net", b"newer"), target)
+    assert (copy.folder.name, copy.change) == ("net-2", "replaced")
 
 
 def test_removing_spares_the_others(tmp_path: Path, target: Path) -> None:
     edge_squeeze.bundle([make(tmp_path / "out", name) for name in ("a", "b", "c")], target)
-    gone = bundle.remove(["a", "c", "a"], target)
-    assert [entry.name for entry in gone] == ["a", "c"]
+    removed = bundle.remove(["a", "c", "a"], target)
+    assert [entry.name for entry in removed] == ["a", "c"]
     assert [entry["name"] for entry in listed(target)] == ["b"]
     assert sorted(path.name for path in target.iterdir()) == ["b", "index.json"]
     with pytest.raises(UsageError, match=r"Unknown artifact: 'bb'\. Did you mean b\?"):
@@ -86,7 +86,7 @@ def test_a_link_in_place_of_a_folder_is_removed_and_what_it_leads_to_is_not(net:
     edge_squeeze.bundle(net, target)
     (target / "net").rename(target / "elsewhere")
     (target / "net").symlink_to(target / "elsewhere")
-    with pytest.raises(UsageError, match="is no folder of its own"):
+    with pytest.raises(UsageError, match="is a link or a file, not a folder"):
         edge_squeeze.bundle(net, target)
     bundle.remove(["net"], target)
     assert sorted(path.name for path in target.iterdir()) == ["elsewhere", "index.json"]
@@ -131,19 +131,19 @@ def test_a_damaged_copy_is_told_and_replaced_by_a_whole_one(
 ) -> None:
     edge_squeeze.bundle(net, target)
     damage(target / "net", name, data)
-    (found,) = bundle.listing(target)
-    assert found.problem is not None
-    assert message in found.problem
+    (listed_artifact,) = bundle.listing(target)
+    assert listed_artifact.problem is not None
+    assert message in listed_artifact.problem
     edge_squeeze.bundle(net, target)
-    assert [found.problem for found in bundle.listing(target)] == [None]
+    assert [artifact.problem for artifact in bundle.listing(target)] == [None]
 
 
 def test_a_copy_that_is_not_what_the_index_says_is_told(tmp_path: Path, target: Path) -> None:
     edge_squeeze.bundle([make(tmp_path / "out", "a"), make(tmp_path / "out", "b", b"longer model")], target)
     (target / "a").rename(target / "c")
     (target / "b").rename(target / "a")
-    problems = [found.problem for found in bundle.listing(target)]
-    assert problems[0] == "it is called b. Bundle it again."
+    problems = [artifact.problem for artifact in bundle.listing(target)]
+    assert problems[0] == "its name is b. Bundle it again."
     assert problems[1] is not None
     assert "No such artifact" in problems[1]
     change(target / "a", name="a")
@@ -168,7 +168,7 @@ def test_a_copy_that_is_not_what_the_index_says_is_told(tmp_path: Path, target: 
         ({"name": ""}, "name must be printable text"),
         ({"name": "\x1b[2J"}, "name must be printable text"),
         ({"name": "\ud800"}, "name must be printable text"),
-        ({"parity__verdict": "great"}, "required one of pass, fail, unproven as verdict, got 'great'"),
+        ({"parity__verdict": "great"}, "must be one of pass, fail, unproven, got 'great'"),
         ({"input_size": [4, 7]}, "input_size is"),
         ({"classes": 1 << 40}, "required 1099511627776 names, got 3"),
     ],
@@ -197,7 +197,7 @@ def test_a_file_that_an_app_would_not_find_is_refused(net: Path, target: Path, n
 @pytest.mark.parametrize(
     ("verdict", "error", "code", "message"),
     [
-        ("fail", FailedParityError, 3, "failed its parity: .* give --force"),
+        ("fail", FailedParityError, 3, "failed its parity check: .* pass --force"),
         ("unproven", UsageError, 2, r"is unproven \(untrained weights\): .* --force"),
     ],
 )
@@ -209,9 +209,9 @@ def test_what_is_not_proven_is_bundled_by_force_alone(
         edge_squeeze.bundle(folder, target)
     assert raised.value.exit_code == code
     assert not target.exists()
-    (one,) = edge_squeeze.bundle(folder, target, force=True)
-    assert one.warning is not None
-    assert f"net was bundled by --force: {verdict}" in one.warning
+    (copy,) = edge_squeeze.bundle(folder, target, force=True)
+    assert copy.warning is not None
+    assert f"net was bundled by --force: {verdict}" in copy.warning
 
 
 def test_model_and_labels_are_compared_with_their_sha256(net: Path, target: Path) -> None:
@@ -221,16 +221,16 @@ def test_model_and_labels_are_compared_with_their_sha256(net: Path, target: Path
 
 
 PATHS: dict[str, tuple[Callable[[Path, Path], tuple[list[Path], Path]], str]] = {
-    "none": (lambda net, target: ([], target), "No ARTIFACT was named"),
-    "twice": (lambda net, target: ([net, net / "model.json"], target), "was given twice"),
+    "none": (lambda net, target: ([], target), "No ARTIFACT was passed"),
+    "twice": (lambda net, target: ([net, net / "model.json"], target), "was passed twice"),
     "missing": (lambda net, target: ([net.parent / "missing"], target), "No such artifact"),
-    "same name": (lambda net, target: ([net, make(target, "net")], target.parent / "x"), "are both called net"),
+    "same name": (lambda net, target: ([net, make(target, "net")], target.parent / "x"), "are both named net"),
     "is target": (lambda net, target: ([net], net), "is an artifact. Required as the last path"),
-    "in target": (lambda net, target: ([net], net.parent), "lies in .* already"),
-    "target inside": (lambda net, target: ([net], net / "models"), "lies in the artifact"),
-    "file": (lambda net, target: ([net], net.parent / "file"), "is no folder"),
-    "below a file": (lambda net, target: ([net], net.parent / "file" / "models"), "cannot be written|cannot be read"),
-    "too long": (lambda net, target: ([net], target / ("a" * 300)), "cannot be written|cannot be read"),
+    "in target": (lambda net, target: ([net], net.parent), "is in .* already"),
+    "target inside": (lambda net, target: ([net], net / "models"), "is inside the artifact"),
+    "file": (lambda net, target: ([net], net.parent / "file"), "is not a folder"),
+    "below a file": (lambda net, target: ([net], net.parent / "file" / "models"), "Cannot write|Cannot read"),
+    "too long": (lambda net, target: ([net], target / ("a" * 300)), "Cannot write|Cannot read"),
 }
 
 

@@ -89,7 +89,7 @@ def test_a_failure_at_any_step_leaves_what_was(
 
 def test_a_full_disk_leaves_no_new_folder(new: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(atomic, "_write_durably", Failing(9, OSError(28, "No space left")).before(lambda *_: None))
-    with pytest.raises(UsageError, match=r"No space left. Nothing was changed\. Make room there"):
+    with pytest.raises(UsageError, match=r"No space left. Nothing was changed\. Free disk space"):
         edge_squeeze.bundle(new, tmp_path / "deep" / "models")
     assert not (tmp_path / "deep").exists()
 
@@ -123,16 +123,16 @@ def test_a_killed_process_leaves_no_list_that_names_half_a_folder(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    found = bundle.listing(target)
-    assert [one.entry.name for one in found] in (["a", "b"], ["b"], ["b", "a"])
-    for one in found:
-        assert tree(target / one.entry.folder) in (contents(one.entry.name), contents(one.entry.name, b"newer"))
+    artifacts = bundle.listing(target)
+    assert [artifact.entry.name for artifact in artifacts] in (["a", "b"], ["b"], ["b", "a"])
+    for entry in (artifact.entry for artifact in artifacts):
+        assert tree(target / entry.folder) in (contents(entry.name), contents(entry.name, b"newer"))
     for again in (old, newer):  # it goes on where it was left, but for a folder that was not listed yet
-        unlisted = {path.name for path in target.glob("[ab]")} - {one.entry.name for one in found}
+        unlisted = {path.name for path in target.glob("[ab]")} - {artifact.entry.name for artifact in artifacts}
         if not unlisted or tree(target / "a") == contents("a", b"newer" if again == newer else b"model"):
             edge_squeeze.bundle([again / "a", again / "b"], target)
             break
-    assert [one.problem for one in bundle.listing(target)] == [None, None]
+    assert [artifact.problem for artifact in bundle.listing(target)] == [None, None]
     assert leftovers(target) == []
 
 
@@ -141,7 +141,7 @@ def test_a_folder_that_a_killed_process_did_not_list_yet_is_listed_by_the_next(n
     edge_squeeze.bundle(new[1], target)
     (target / "index.json").write_bytes(listed)
     edge_squeeze.bundle(new[1], target)
-    assert [one.entry.name for one in bundle.listing(target)] == ["a", "b", "c"]
+    assert [artifact.entry.name for artifact in bundle.listing(target)] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("theirs", ["c/notes.txt", "c"])
@@ -180,7 +180,7 @@ def test_a_list_that_is_damaged_or_not_ours_is_not_replaced(new: list[Path], tar
         lambda: bundle.remove(["a"], target),
         lambda: bundle.listing(target),
     ):
-        with pytest.raises(UsageError, match="Required: a list that `edge-squeeze bundle` wrote"):
+        with pytest.raises(UsageError, match="Required: an index that `edge-squeeze bundle` wrote"):
             act()
     assert tree(target.parent) == before
 
@@ -191,7 +191,7 @@ def test_commands_at_the_same_time_lose_nothing(tmp_path: Path, target: Path) ->
     folders = [make(tmp_path / "out", name) for name in names]
     running = [subprocess.Popen([sys.executable, "-c", code, folder, target]) for folder in folders]
     assert [process.wait() for process in running] == [0] * len(running)
-    assert sorted(one.entry.name for one in bundle.listing(target)) == ["a", "b", *names]
+    assert sorted(artifact.entry.name for artifact in bundle.listing(target)) == ["a", "b", *names]
 
 
 def test_leftovers_of_a_killed_process_are_cleared_by_the_next(new: list[Path], target: Path) -> None:

@@ -33,7 +33,7 @@ def test_an_android_project_gets_shows_and_loses_artifacts(command_line: Command
         ["pass", "tflite", "int8", "0.00", "pass", "added"],
         ["other", "tflite", "int8", "0.00", "pass", "added"],
     ]
-    assert f"2 artifacts in project/{MODELS}, 0.00 MB in all." in done.stdout
+    assert f"2 artifacts in project/{MODELS}, 0.00 MB in total." in done.stdout
     assert "open project in Android Studio" in done.stdout
     assert "make apk" not in done.stdout  # it makes that of the demo app, not this one
     assert tree(home / "project" / MODELS / "other") == contents("other")
@@ -92,9 +92,9 @@ def test_by_force_with_a_warning(command_line: CommandLine) -> None:
         (("android",), 2, "Usage: `edge-squeeze bundle android ARTIFACT... ANDROID_PROJECT"),
         (("android", "project"), 2, "either ARTIFACT or ANDROID_PROJECT is missing"),
         (("files", "out/pass"), 2, "either ARTIFACT or DIR is missing"),
-        (("files", "out/pass", "models", "--list"), 2, "--list takes DIR alone, got 2 paths"),
-        (("files", "models", "--remove", "a", "b"), 2, "for several names: --remove A --remove B"),
-        (("files", "models", "--remove", "a", "--list"), 2, "--list and --remove are two commands"),
+        (("files", "out/pass", "models", "--list"), 2, "--list takes only DIR, got 2 paths"),
+        (("files", "models", "--remove", "a", "b"), 2, "For several names, pass --remove A --remove B"),
+        (("files", "models", "--remove", "a", "--list"), 2, "--list and --remove cannot be combined"),
         (("files", "models", "--list"), 2, "No such folder: models"),
         (("android", "out/pass", "models"), 2, "a folder with app/src/main/AndroidManifest.xml"),
         (("android", "project", "--remove", "pass"), 2, "No artifact is bundled in project"),
@@ -123,7 +123,7 @@ def test_an_unknown_name_is_told_with_the_nearest(command_line: CommandLine) -> 
 
 def test_an_empty_project_says_so(command_line: CommandLine) -> None:
     done = command_line("bundle", "android", "project", "--list")
-    assert (done.returncode, done.stdout) == (0, f"No artifacts in project/{MODELS}, 0.00 MB in all.\n")
+    assert (done.returncode, done.stdout) == (0, f"No artifacts in project/{MODELS}, 0.00 MB in total.\n")
 
 
 WITHOUT = """

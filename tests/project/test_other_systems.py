@@ -197,7 +197,7 @@ def test_bundling_twice_replaces_what_is_there(system: str, kind: str, home: Pat
         assert change in succeed(system, home, "bundle", kind, "tflite", "app", "--force")
     assert (models / BUNDLED / "model.json").read_bytes() == (home / "tflite/model.json").read_bytes()
     assert {path.name for path in models.glob(".*")} == {kept.name}
-    assert "whole" in succeed(system, home, "bundle", kind, "--list", "app")
+    assert "complete" in succeed(system, home, "bundle", kind, "--list", "app")
     assert "Removed" in succeed(system, home, "bundle", kind, "--remove", BUNDLED, "app")
     assert not (models / BUNDLED).exists()
 

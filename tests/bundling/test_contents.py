@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_squeeze.bundling import asset_names
+from edge_squeeze.bundling import contents
 
 PATHS = {
     "model.tflite": True,
@@ -35,7 +35,7 @@ PATHS = {
 
 @pytest.mark.parametrize(("path", "kept"), PATHS.items(), ids=lambda value: str(value)[:20])
 def test_names_that_an_app_would_not_find_are_known(path: str, kept: bool) -> None:
-    assert asset_names.is_kept(path) == kept
+    assert contents.is_kept(path) == kept
 
 
 @pytest.mark.skipif(shutil.which("aapt") is None, reason="aapt, Android's packager, is not installed")
@@ -73,10 +73,10 @@ def test_they_are_those_that_androids_packager_does_not_keep(tmp_path: Path, pat
     ],
 )
 def test_an_artifact_of_any_name_gets_a_folder_of_its_own(name: str, taken: list[str], folder: str) -> None:
-    assert asset_names.folder(name, taken) == folder
-    assert asset_names.is_folder(folder)
+    assert contents.folder_name(name, taken) == folder
+    assert contents.is_folder_name(folder)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "_a", ".a", "a~", "a b", "a\n", "a" * 101, "é"])
 def test_folders_that_are_none_are_known(name: str) -> None:
-    assert not asset_names.is_folder(name)
+    assert not contents.is_folder_name(name)
