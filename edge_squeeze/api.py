@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_squeeze.networks.variants import DEFAULT_VARIANT
+from edge_squeeze.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from edge_squeeze.benchmarks.result import Comparison, Result
@@ -150,11 +151,11 @@ def train(
     variant: str,
     *,
     images: str | Path | None = None,
-    out: str | Path = "trained",
+    out: str | Path = TrainOptions.out,
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
-    seed: int = 0,
+    seed: int = TrainOptions.seed,
     input_size: Size | None = None,
     bypass: str = "none",
     base_e: int | None = None,
@@ -169,45 +170,47 @@ def train(
 ) -> Trained:
     """The variant, trained from scratch on pictures of your classes, or on scikit-learn's digits.
 
-    `.folder` of the result has its weights.npz, for `export` and `build`, and lists of the pictures; `.accuracy` is the
-    share of test pictures, which nothing was learned from, that are classified right; `.interval` its 95 % interval.
+    `.folder` of the result holds weights.npz, for `export` and `build`, and lists of the pictures; `.accuracy` is the
+    share of the test pictures, which had no part in the training, that are classified correctly; `.interval` is its
+    95 % interval.
 
     Args:
         variant: As in `build`.
-        images: Folder with a folder of pictures for each class; by default scikit-learn's digits.
+        images: Folder that holds one folder of pictures per class; by default scikit-learn's digits.
         out: Folder that receives a folder named like the variant.
-        epochs: How often each picture is learned from; by default 15.
-        batch_size: Pictures a step; by default 32.
+        epochs: Passes over the training pictures; by default 15.
+        batch_size: Pictures per step; by default 32.
         learning_rate: Peak learning rate of Adam; by default 0.001.
-        seed: Seed of the split, of the first weights and of the order of pictures.
+        seed: Seed of the split, of the initial weights and of the order of the pictures.
         input_size: Side in pixels, or (height, width); by default the variant's.
         bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio: As in `build`.
-        preprocessing: What pixels go through: a preset, a JSON file, or the value itself; by default "unit".
-        resize: How pictures are brought to size, as in `export`.
+        preprocessing: How pixels are preprocessed: a preset, a JSON file, or the value itself; by default "unit".
+        resize: How pictures are resized, as in `export`.
         reporter: Hears of the progress; by default nobody does.
         design: Deprecated, as in `build`.
 
     Raises:
-        UsageError: An argument, or pictures that nothing can be learned from.
+        UsageError: An argument is invalid, or the pictures cannot be learned from.
         MissingDependencyError: TensorFlow, or scikit-learn for the digits, is not installed.
     """
     keywords = locals()
     from edge_squeeze.reporting import Silent
     from edge_squeeze.training import training
-    from edge_squeeze.training.options import TrainOptions
 
-    given = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "design": _design(keywords),
-        "input_size": input_size,
-        "preprocessing": preprocessing,
-        "resize": resize,
-    }
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return training.train(TrainOptions(variant, _path(images), Path(out), **chosen), reporter or Silent())
+    options = TrainOptions(
+        variant=variant,
+        images=_path(images),
+        out=Path(out),
+        epochs=TrainOptions.epochs if epochs is None else epochs,
+        batch_size=TrainOptions.batch_size if batch_size is None else batch_size,
+        learning_rate=TrainOptions.learning_rate if learning_rate is None else learning_rate,
+        seed=seed,
+        input_size=input_size,
+        design=_design(keywords),
+        preprocessing=preprocessing,
+        resize=resize,
+    )
+    return training.train(options, reporter or Silent())
 
 
 def verify(

@@ -1,4 +1,4 @@
-"""`edge-squeeze train`: trains a network, tells how good it is, and how to go on."""
+"""`edge-squeeze train`: train a network, then print its accuracy and the next command."""
 
 from __future__ import annotations
 
@@ -30,16 +30,25 @@ def train(
     *,
     json_: arg.Json = False, verbose: arg.Verbose = False,
 ) -> None:  # fmt: skip
-    """Train a variant from scratch, on a folder of pictures for each class or on scikit-learn's digits."""
+    """Train a variant from scratch, on one folder of pictures per class or on scikit-learn's digits."""
     from edge_squeeze.cli.console import ConsoleReporter
     from edge_squeeze.training import training
 
     output.visible(verbose)
-    design = Design(bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio)
     options = TrainOptions(
-        variant, images, out, epochs, batch_size, learning_rate, seed, arg.size(input_size), design, preprocessing,
-        resize, arg.command_line(),
-    )  # fmt: skip
+        variant=variant,
+        images=images,
+        out=out,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        input_size=arg.size(input_size),
+        design=Design(bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio),
+        preprocessing=preprocessing,
+        resize=resize,
+        command=arg.command_line(),
+    )
     _show(training.train(options, ConsoleReporter(verbose=verbose)), as_json=json_)
 
 
@@ -47,16 +56,16 @@ def _show(trained: Trained, *, as_json: bool) -> None:
     from edge_squeeze.cli.console import print_json, print_next, print_prose
 
     if as_json:
-        judged = {"learnt": trained.learned, "warning": trained.warning}
-        print_json({**dataclasses.asdict(trained), "folder": str(trained.folder), **judged})
+        verdict = {"learnt": trained.learned, "warning": trained.warning}
+        print_json({**dataclasses.asdict(trained), "folder": str(trained.folder), **verdict})
         return
     low, high = trained.interval
     print_prose(
         "",
-        f"{trained.accuracy:.1%} of the {trained.tested:,} test pictures are classified correctly "
-        f"(95 % interval: {low:.1%} to {high:.1%}). They were used once, at the end.",
+        f"Test accuracy {trained.accuracy:.1%} on {trained.tested:,} pictures that had no part in the training "
+        f"(95 % interval: {low:.1%} to {high:.1%}).",
     )
     if trained.warning:
         print_prose("", f"Warning: {trained.warning}")
     if not trained.dead:
-        print_next(trained.next_command, title="Next:" if trained.learned else "To export it all the same:")
+        print_next(trained.next_command, title="Next:" if trained.learned else "To export it anyway:")

@@ -1,4 +1,4 @@
-"""The training itself: a network from random weights to those of its best epoch."""
+"""Fitting: from a network with random weights to the weights of its best epoch."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from edge_squeeze.pictures.preprocessing import Preprocessing
 from edge_squeeze.process.output import captured
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.scores import LOGITS, PROBABILITIES, Scores, comparable
-from edge_squeeze.training.collection import Collection
+from edge_squeeze.training.collection import Collection, Rows, Split
 from edge_squeeze.training.options import TrainOptions
-from edge_squeeze.training.splitting import Rows, Split
 from edge_squeeze.weight_files.layers import Layers
 
 WARM_UP = 0.1  # of all steps, in which the learning rate rises; then it falls to 0 along a cosine
 FIRST = 0.1  # of the learning rate, at the first step
 LARGEST_STEP = 1.0  # norm of a step's gradient: without batch normalization, a rare one would throw the weights away
-# A class that a ReLU after the last convolution cuts off everywhere learns nothing any more: of three classes in a
-# narrow network one or two did so in 2 of 5 trainings that began at 0. Softmax does not see what all have more of.
+# A class whose scores the ReLU after the last convolution cuts to 0 on every picture has no gradient left: in 2 of 5
+# trainings of a narrow network whose biases started at 0, one or two of three classes died so. Softmax ignores an
+# offset that all classes share.
 FIRST_BIAS = 5.0
 SMALLEST = 1e-12  # probability, for a finite loss
-TOLD = 10  # epochs, and the first: somebody who reads a log sees how a long training goes
+REPORTED = 10  # epochs besides the first: a log shows how a long training proceeds
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learned, by which network, and how."""
+    """What to learn, with which network, and how."""
 
     arch: Architecture
     preprocessing: Preprocessing
@@ -44,7 +44,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Epoch:
-    """How far the network was after all pictures had been seen once more; the first two are with dropout."""
+    """The network after another pass over the training pictures; `loss` and `accuracy` are measured with dropout."""
 
     number: int
     loss: float
@@ -54,19 +54,19 @@ class Epoch:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """What the best epoch has most of: few validation pictures tie often, so their loss decides then."""
+        """What the best epoch maximizes: accuracies on few validation pictures often tie, so the loss breaks ties."""
         return self.validation_accuracy, -self.validation_loss
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """The weights of the best epoch, what they make of the test pictures, and how it came to them."""
+    """The weights of the best epoch, how well they classify the test pictures, and the course of all epochs."""
 
     layers: Layers
     epochs: tuple[Epoch, ...]
     best: Epoch
-    right: int  # of the test pictures
-    dead: bool  # all of these get the same scores
+    correct: int  # of the test pictures
+    dead: bool  # every test picture gets the same scores
 
 
 def fit(task: Task, reporter: Reporter) -> Fitted:
@@ -75,26 +75,25 @@ def fit(task: Task, reporter: Reporter) -> Fitted:
         model = _compiled(task)
     rng, epochs, best, layers = np.random.default_rng(task.options.seed), [], None, Layers()
     for number in reporter.track(range(1, task.options.epochs + 1), "epoch"):
-        seen = _teach(model, task, rng)
-        epoch = Epoch(number, *seen, *_measure(model, task, task.split.validation))
+        epoch = Epoch(number, *_train_epoch(model, task, rng), *_evaluate(model, task, task.split.validation))
         if not math.isfinite(epoch.loss + epoch.validation_loss):
             raise UsageError(
-                f"The training diverged in epoch {number}. Give a --learning-rate below {task.options.learning_rate:g}."
+                f"Training diverged in epoch {number}. Pass a --learning-rate below {task.options.learning_rate:g}."
             )
         epochs.append(epoch)
-        _tell(epoch, task.options.epochs, reporter)
+        _report(epoch, task.options.epochs, reporter)
         if best is None or epoch.rank > best.rank:
             best, layers = epoch, _layers(model)
     assert best
     for name, arrays in layers.items():
         model.get_layer(name).set_weights(list(arrays))
     scores = _scores(model, task, task.split.test)
-    right, dead = _right(scores, task, task.split.test), _is_dead(model, task, scores)
-    return Fitted(layers, tuple(epochs), best, right, dead)
+    correct, dead = _correct(scores, task, task.split.test), _is_dead(model, task, scores)
+    return Fitted(layers, tuple(epochs), best, correct, dead)
 
 
-def _tell(epoch: Epoch, epochs: int, reporter: Reporter) -> None:
-    if epoch.number == 1 or epoch.number * TOLD // epochs > (epoch.number - 1) * TOLD // epochs:
+def _report(epoch: Epoch, epochs: int, reporter: Reporter) -> None:
+    if epoch.number == 1 or epoch.number * REPORTED // epochs > (epoch.number - 1) * REPORTED // epochs:
         reporter.note(f"epoch {epoch.number} of {epochs}: validation accuracy {epoch.validation_accuracy:.1%}")
 
 
@@ -103,7 +102,7 @@ def _compiled(task: Task) -> Any:
     import keras
 
     options, model = task.options, builder.build(task.arch)
-    _begin(model, task)
+    _initialize(model, task)
     steps = math.ceil(len(task.split.train) / options.batch_size) * options.epochs
     rising = round(WARM_UP * steps)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -114,8 +113,8 @@ def _compiled(task: Task) -> Any:
     return model
 
 
-def _begin(model: Any, task: Task) -> None:
-    """Put random weights into the model, the same ones for one seed, and have the same dropout follow from it."""
+def _initialize(model: Any, task: Task) -> None:
+    """Draw the random weights of the model, and the state of its dropout, from the seed."""
     import keras
 
     weight_store.assign(model, weight_store.resolve(task.arch, weight_store.RANDOM, task.options.seed))
@@ -127,43 +126,44 @@ def _begin(model: Any, task: Task) -> None:
             layer.seed_generator.state.assign([task.options.seed, 0])
 
 
-def _teach(model: Any, task: Task, rng: np.random.Generator) -> tuple[float, float]:
-    """Mean loss and accuracy while every training picture is learned from once, in an order drawn from `rng`."""
+def _train_epoch(model: Any, task: Task, rng: np.random.Generator) -> tuple[float, float]:
+    """Train on every training picture once, in an order drawn from `rng`; the mean loss and accuracy meanwhile."""
     order, size, sums = rng.permutation(task.split.train), task.options.batch_size, np.zeros(2)
     for rows in (order[i : i + size] for i in range(0, len(order), size)):
         inputs = task.preprocessing.normalize(task.collection.pixels[rows])
-        found = model.train_on_batch(inputs, task.collection.truth[rows], return_dict=True)
-        sums += len(rows) * np.array([found["loss"], found["accuracy"]], np.float64)
+        metrics = model.train_on_batch(inputs, task.collection.truth[rows], return_dict=True)
+        sums += len(rows) * np.array([metrics["loss"], metrics["accuracy"]], np.float64)
         model.reset_metrics()
     loss, accuracy = (sums / len(order)).tolist()
     return loss, accuracy
 
 
 def _scores(model: Any, task: Task, rows: Rows) -> Scores:
-    """What the model makes of the pictures `rows`: probabilities [N,classes]."""
+    """The probabilities [N,classes] that the model gives the pictures `rows`."""
     size = task.options.batch_size
     parts = [task.collection.pixels[rows[i : i + size]] for i in range(0, len(rows), size)]
     raw = np.concatenate([model.predict_on_batch(task.preprocessing.normalize(part)) for part in parts])
     return comparable(raw, PROBABILITIES if task.arch.row.softmax else LOGITS)
 
 
-def _measure(model: Any, task: Task, rows: Rows) -> tuple[float, float]:
+def _evaluate(model: Any, task: Task, rows: Rows) -> tuple[float, float]:
     """Mean cross-entropy in nats, and accuracy, on the pictures `rows`."""
     scores, truth = _scores(model, task, rows), task.collection.truth[rows]
     chosen = np.maximum(scores[np.arange(len(rows)), truth], SMALLEST)  # NaN stays NaN
-    return float(-np.log(chosen).mean()), _right(scores, task, rows) / len(rows)
+    return float(-np.log(chosen).mean()), _correct(scores, task, rows) / len(rows)
 
 
 def _is_dead(model: Any, task: Task, scores: Scores) -> bool:
-    """Whether the model cannot tell the test pictures, whose `scores` these are, from as many copies of the first.
+    """Whether the test pictures get the same `scores` as copies of the first of them.
 
-    Its scores may still differ by their place in a batch: by up to 4e-6 of them, where some living network's by 5e-5.
+    Scores of a dead network may still differ, by up to 4e-6 of them, by their place in a batch, which copies share;
+    those of a live one have differed by as little as 5e-5.
     """
     copies = np.full_like(task.split.test, task.split.test[0])
     return bool(np.array_equal(scores, _scores(model, task, copies)))
 
 
-def _right(scores: Scores, task: Task, rows: Rows) -> int:
+def _correct(scores: Scores, task: Task, rows: Rows) -> int:
     return int((scores.argmax(axis=1) == task.collection.truth[rows]).sum())
 
 

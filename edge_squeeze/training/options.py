@@ -1,4 +1,4 @@
-"""What a training is told, with the defaults of all of it."""
+"""The options of a training, with their defaults."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from edge_squeeze.pictures.preprocessing import Preprocessing
 
 EPOCHS, BATCHES = range(1, 10_001), range(1, 4097)
-# Folds into any first convolution, also one that pads with zeros: no mean is taken away.
+# Folds into any first convolution, even one that pads with zeros, since it subtracts no mean.
 PRESET = "unit"
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Everything that a user may say of a training; None: what follows from the rest."""
+    """Everything that a user may choose about a training, checked."""
 
     variant: str
-    images: Path | None = None  # None: the digits of scikit-learn
+    images: Path | None = None  # None: scikit-learn's digits
     out: Path = Path("trained")
     epochs: int = 15
     batch_size: int = 32
     learning_rate: float = 1e-3
     seed: int = 0
-    input_size: Size | None = None
+    input_size: Size | None = None  # None: that of the variant
     design: Design = AS_IS
-    preprocessing: str | Preprocessing | None = None
-    resize: str | None = None
+    preprocessing: str | Preprocessing | None = None  # None: PRESET
+    resize: str | None = None  # None: that of the preprocessing
     command: str = "edge_squeeze.train"
 
     def __post_init__(self) -> None:
@@ -44,27 +44,32 @@ class TrainOptions:
         if not (math.isfinite(self.learning_rate) and 0 < self.learning_rate <= 1):
             raise UsageError(f"--learning-rate must be above 0 and at most 1, got {self.learning_rate}.")
         if self.input_size == ANY:
-            raise UsageError("--input-size any cannot be trained at. Give a size; export takes any afterwards.")
+            raise UsageError(
+                "--input-size any cannot be used to train. Pass a size; `export` accepts any for the trained network."
+            )
 
     @property
     def folder(self) -> Path:
-        """Where it all is left."""
+        """The folder that the training writes."""
         return self.out / self.variant
 
     def architecture(self, classes: int | None = None) -> Architecture:
-        """The network, for the row's number of classes or another; UsageError for what cannot be built."""
+        """The network for `classes`, by default the variant's; UsageError for one that cannot be built."""
         return architecture(self.variant, classes, self.input_size, design=self.design)
 
     def prepared(self) -> Preprocessing:
-        """What pictures go through: cut to the network's shape, and not squeezed into it, as for any export."""
-        from edge_squeeze.pictures.presets import choose  # Pillow's turn to be imported, not that of --help
+        """The preprocessing at the network's input size; UsageError if it does not yield RGB pictures of that size."""
+        from edge_squeeze.pictures.presets import choose  # imports Pillow, which --help must not
 
-        size, given = self.architecture().input_size, self.preprocessing or PRESET
+        size, choice = self.architecture().input_size, self.preprocessing or PRESET
         _check_resize(self.resize, size)
-        found = choose(given, size, resize=self.resize) if isinstance(given, str) else given.at(size)
-        if found.baked.channels != COLORS:
-            raise UsageError(f"{self.variant} takes {COLORS} channels, the order {found.baked.order} gives others.")
-        return found
+        chosen = choose(choice, size, resize=self.resize) if isinstance(choice, str) else choice.at(size)
+        if chosen.baked.channels != COLORS:
+            raise UsageError(
+                f"{self.variant} takes {COLORS} channels, but the channel order {chosen.baked.order} has "
+                f"{chosen.baked.channels}. Pass a --preprocessing with the order rgb or bgr."
+            )
+        return chosen
 
 
 def _check_resize(resize: str | None, size: tuple[int, int]) -> None:
@@ -73,7 +78,7 @@ def _check_resize(resize: str | None, size: tuple[int, int]) -> None:
 
     if resize and resize.isdecimal() and int(resize) not in range(max(size), LARGEST_SIDE + 1):
         raise UsageError(
-            f"--resize must be {max(size)} to {LARGEST_SIDE:,} pixels, got {resize}: an --input-size of "
+            f"--resize must be {max(size)} to {LARGEST_SIDE:,} pixels, got {resize}: the input of "
             f"{size[0]}x{size[1]} is cut from it."
         )
 

@@ -1,40 +1,59 @@
-"""A training from its options to the folder that it leaves."""
+"""A training from its options to the folder it leaves: weights, class names, lists of pictures, and its record."""
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
+from edge_squeeze import packages
+from edge_squeeze.errors import UsageError
+from edge_squeeze.files import atomic
 from edge_squeeze.models import original as originals
 from edge_squeeze.pictures.presets import describe
 from edge_squeeze.proof.parity import wilson
 from edge_squeeze.reporting import Reporter
-from edge_squeeze.training import collection, output
+from edge_squeeze.training import collection
+from edge_squeeze.training.collection import Rows, Split
 from edge_squeeze.training.fitting import Fitted, Task, fit
 from edge_squeeze.training.options import TrainOptions
-from edge_squeeze.training.splitting import Split, split
+from edge_squeeze.weight_files import npz_files
 
+SCHEMA_VERSION = 1
+WEIGHTS, LABELS, RECORD, PICTURES = "weights.npz", "labels.txt", "training.json", "pictures"
+LISTS = {"train": "train.txt", "validation": "validation.txt", "test": "test.txt"}
+# Option of `export` -> the file that it takes.
+EXPORTED = {"weights": WEIGHTS, "labels": LABELS, "calibration": LISTS["train"], "images": LISTS["test"]}
+KIND = atomic.Kind(
+    "folder of `edge-squeeze train`", RECORD, frozenset({"schema_version", "variant", "split", "epochs", "test"})
+)
+TOOLS = ("edge-squeeze", "tensorflow", "keras", "numpy", "pillow", "scikit-learn")
+RECORDED_OPTIONS = ("epochs", "batch_size", "learning_rate", "seed")
 LEARNING_RATE = f"--learning-rate (default: {TrainOptions.learning_rate:g})"
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to: its folder, and how many of the pictures set aside for the end it tells right."""
+    """The result of a training: its folder, and its accuracy on the pictures set aside for the test."""
 
     folder: Path
     accuracy: float
     interval: tuple[float, float]  # Wilson's, of 95 %
     tested: int
-    chance: float  # accuracy of always naming the most frequent class
+    chance: float  # accuracy of always predicting the most frequent class
     dead: bool  # every test picture gets the same scores
     next_command: str
 
     def __repr__(self) -> str:
         low, high = self.interval
-        state = "dead" if self.dead else "learned" if self.learned else "not surely better than chance"
+        state = "dead" if self.dead else "learned" if self.learned else "not significantly better than chance"
         return (
             f"<Trained {self.folder}: accuracy {self.accuracy:.1%} ({low:.1%}-{high:.1%}) on {self.tested:,} test "
             f"pictures, {state}>"
@@ -42,7 +61,7 @@ class Trained:
 
     @property
     def learned(self) -> bool:
-        """Whether the accuracy is surely better than `chance`."""
+        """Whether the accuracy is significantly better than `chance`."""
         return self.interval[0] > self.chance
 
     @property
@@ -55,45 +74,67 @@ class Trained:
             )
         if not self.learned:
             return (
-                f"That is not surely better than always naming the most frequent class ({self.chance:.1%}). Train "
-                f"again with more pictures, more --epochs, or another {LEARNING_RATE}."
+                "That is not significantly better than always predicting the most frequent class "
+                f"({self.chance:.1%}). Train again with more pictures, more --epochs, or another {LEARNING_RATE}."
             )
         return None
 
 
 def train(options: TrainOptions, reporter: Reporter) -> Trained:
-    """The network trained, and left in its folder; nothing is left if that fails.
+    """Train the network and write its folder; nothing is left if that fails.
 
-    Raises UsageError for what cannot be learned from or written, MissingDependencyError.
+    Args:
+        options: The variant, the pictures, and how to train on them.
+        reporter: Receives the progress.
+
+    Raises:
+        UsageError: The pictures cannot be learned from, or the folder cannot be written.
+        MissingDependencyError: TensorFlow, or scikit-learn for the digits, is not installed.
     """
     preprocessing = options.prepared()
-    output.check_target(options)
+    _check_target(options)
     originals.require_tensorflow()
     with reporter.step("pictures"):
         files = collection.find(options.images)
         arch = options.architecture(len(files.labels))
         pictures = collection.load(files, preprocessing, reporter)
-        parts = split(pictures.truth, pictures.digests, files.labels, options.seed)
-        reporter.note(f"{_counts(parts)} of {len(files.labels)} classes, from {files.source}")
-        reporter.note(f"prepared as: {describe(preprocessing)}")
-        if files.beside:
-            reporter.note(_left_out(files.beside))
+        parts = collection.split(pictures, options.seed)
+        reporter.note(f"{_counts(parts)}; {len(files.labels)} classes, from {files.source}")
+        reporter.note(f"preprocessing: {describe(preprocessing)}")
+        if files.ignored:
+            reporter.note(_ignored(files.ignored))
     task = Task(arch, preprocessing, pictures, parts, options)
     with reporter.step("load TensorFlow"):
         originals.load_tensorflow()
     fitted = _fit(task, reporter)
     with reporter.step(f"write {options.folder}"):
-        output.keep(task, fitted)
+        _write(task, fitted)
     truth = pictures.truth[parts.test]
     chance = float(np.bincount(truth).max() / len(truth))
-    accuracy, interval = fitted.right / len(truth), wilson(fitted.right, len(truth))
-    return Trained(options.folder, accuracy, interval, len(truth), chance, fitted.dead, output.next_command(options))
+    accuracy, interval = fitted.correct / len(truth), wilson(fitted.correct, len(truth))
+    return Trained(options.folder, accuracy, interval, len(truth), chance, fitted.dead, _next_command(options))
+
+
+def _check_target(options: TrainOptions) -> None:
+    """Raise UsageError now, before any work, if the folder cannot be written, or would replace its own pictures."""
+    atomic.check_target(options.folder, KIND)
+    if options.images is None:
+        return
+    folder, images = options.folder.resolve(), options.images.resolve()
+    if images.is_relative_to(folder):
+        raise UsageError(
+            f"{options.images} is inside {options.folder}, which would be replaced. Pass another --out DIR."
+        )
+    if folder.is_relative_to(images):
+        raise UsageError(f"{options.folder} is inside {options.images}, among the classes. Pass another --out DIR.")
 
 
 def _fit(task: Task, reporter: Reporter) -> Fitted:
-    """What `fit` makes of `task`. It is no step, since the notes of one are shown when it is over."""
+    """Fit the network of `task`. This is not a step of `reporter`, which shows the notes of a step when it is over."""
     start = time.perf_counter()
-    reporter.note(f"trains {task.arch.variant} on {len(task.split.train):,} pictures; epochs: {task.options.epochs:,}")
+    reporter.note(
+        f"training {task.arch.variant} on {len(task.split.train):,} pictures; epochs: {task.options.epochs:,}"
+    )
     fitted = fit(task, reporter)
     reporter.note(f"{_course(fitted)}; {time.perf_counter() - start:.1f} s")
     return fitted
@@ -101,15 +142,78 @@ def _fit(task: Task, reporter: Reporter) -> Fitted:
 
 def _counts(parts: Split) -> str:
     train, validation, test = (len(rows) for rows in (parts.train, parts.validation, parts.test))
-    return f"{train:,} pictures to learn from, {validation:,} to choose by, {test:,} to judge by,"
+    return f"pictures: {train:,} for training, {validation:,} for validation, {test:,} for the test"
 
 
-def _left_out(beside: tuple[str, ...]) -> str:
-    count, which = ("1 picture", beside[0]) if len(beside) == 1 else (f"{len(beside):,} pictures", f"{beside[0]}, ...")
-    return f"warning: left out {count} beside the folders of the classes: {which}"
+def _ignored(names: tuple[str, ...]) -> str:
+    count, examples = ("1 picture", names[0]) if len(names) == 1 else (f"{len(names):,} pictures", f"{names[0]}, ...")
+    return f"warning: ignored {count} outside the class folders: {examples}"
 
 
 def _course(fitted: Fitted) -> str:
     course = " ".join(f"{epoch.validation_accuracy * 100:.0f}" for epoch in fitted.epochs)
     best = fitted.best
     return f"validation accuracy by epoch, in %: {course}; kept: epoch {best.number}, {best.validation_accuracy:.1%}"
+
+
+def _write(task: Task, fitted: Fitted) -> None:
+    """Write all files to the folder of `task`, whole or not at all; UsageError if it cannot be written."""
+    texts = {
+        LABELS: _lines(task.collection.files.labels),
+        RECORD: json.dumps(_record(task, fitted), indent=1, ensure_ascii=False) + "\n",
+        **{name: _lines(_paths(task, vars(task.split)[part])) for part, name in LISTS.items()},
+    }
+    files = {name: text.encode() for name, text in texts.items()}
+    files[WEIGHTS] = npz_files.write(fitted.layers, task.preprocessing, task.arch.network)
+    pictures = task.collection.files.pictures
+    files |= {f"{PICTURES}/{picture.name}": picture.content for picture in pictures if picture.content is not None}
+    atomic.write(task.options.folder, files, KIND)
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _paths(task: Task, rows: Rows) -> list[str]:
+    """The paths of the pictures `rows`, relative to the folder that their list is in."""
+    files, base = task.collection.files, PurePosixPath(PICTURES)
+    if files.folder is not None:
+        relative = os.path.relpath(files.folder.resolve(), task.options.folder.resolve())
+        base = PurePosixPath(Path(relative).as_posix())
+    return [(base / files.pictures[row].name).as_posix() for row in rows]
+
+
+def _record(task: Task, fitted: Fitted) -> dict[str, Any]:
+    """The content of training.json."""
+    options, tested = task.options, len(task.split.test)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "variant": task.arch.variant,
+        "design": task.arch.design.record(),
+        "classes": task.arch.classes,
+        "input_size": task.arch.input_size,
+        "preprocessing": asdict(task.preprocessing),
+        "options": {name: getattr(options, name) for name in RECORDED_OPTIONS},
+        "pictures": {"source": task.collection.files.source, "count": len(task.collection.truth)},
+        "split": task.split.record(task.collection.digests),
+        "epochs": [asdict(epoch) for epoch in fitted.epochs],
+        "best_epoch": fitted.best.number,
+        "test": {
+            "accuracy": fitted.correct / tested,
+            "interval": wilson(fitted.correct, tested),
+            "right": fitted.correct,
+            "count": tested,
+        },
+        "tools": packages.versions(TOOLS),
+        "command": options.command,
+    }
+
+
+def _next_command(options: TrainOptions) -> str:
+    """The command that exports the trained network, and proves it on the test pictures."""
+    words = ["edge-squeeze", "export", options.variant]
+    for name, value in options.design.record().items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    for option, name in EXPORTED.items():
+        words += [f"--{option}", str(options.folder / name)]
+    return shlex.join([*words, "--precision", "float32,int8"])

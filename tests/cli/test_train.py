@@ -20,7 +20,7 @@ import edge_squeeze
 from edge_squeeze.cli import train
 from edge_squeeze.pictures.loading import list_pictures
 from edge_squeeze.reporting import Silent
-from edge_squeeze.training import fitting, training
+from edge_squeeze.training import collection, fitting, training
 from edge_squeeze.training.training import Trained
 
 
@@ -45,9 +45,9 @@ def test_train_then_what_it_says_is_next(command_line: CommandLine, tmp_path: Pa
     draw(tmp_path / "my pictures")
     done = command_line("train", "squeezenet-lab", "--images", "my pictures", *ENOUGH)
     assert done.returncode == 0, done.stderr
-    assert "of the 24 test pictures are classified correctly (95 % interval: " in done.stdout
+    assert "on 24 pictures that had no part in the training (95 % interval: " in " ".join(done.stdout.split())
     assert "validation accuracy by epoch" in done.stderr
-    assert "left out" not in done.stderr
+    assert "ignored" not in done.stderr
     assert "WARNING" not in done.stderr
     trained = tmp_path / "trained" / "squeezenet-lab"
     record = json.loads((trained / "training.json").read_text())
@@ -80,7 +80,7 @@ def test_unusable_input_ends_with_2(command_line: CommandLine, tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
-def told(capsys: pytest.CaptureFixture[str], accuracy: float, *, dead: bool, as_json: bool = False) -> str:
+def shown(capsys: pytest.CaptureFixture[str], accuracy: float, *, dead: bool, as_json: bool = False) -> str:
     """What the command prints of a training."""
     trained = Trained(
         Path("trained/x"), accuracy, (accuracy - 0.1, accuracy + 0.05), 99, 0.5, dead, "edge-squeeze export x"
@@ -91,13 +91,13 @@ def told(capsys: pytest.CaptureFixture[str], accuracy: float, *, dead: bool, as_
 
 def test_the_command_that_is_next_depends_on_what_was_learned(capsys: pytest.CaptureFixture[str]) -> None:
     learned, unsure, dead = (
-        told(capsys, right, dead=dead) for right, dead in ((0.9, False), (0.55, False), (0.5, True))
+        shown(capsys, accuracy, dead=dead) for accuracy, dead in ((0.9, False), (0.55, False), (0.5, True))
     )
     assert "Warning" not in learned
     assert learned.endswith("\n\nNext:\n  edge-squeeze export x\n")
-    warning = "Warning: That is not surely better than always naming the most frequent class (50.0%)."
+    warning = "Warning: That is not significantly better than always predicting the most frequent class (50.0%)."
     assert warning in " ".join(unsure.split())
-    assert unsure.endswith("\n\nTo export it all the same:\n  edge-squeeze export x\n")
+    assert unsure.endswith("\n\nTo export it anyway:\n  edge-squeeze export x\n")
     assert "Warning: Every test picture gets the same scores: the network is dead" in " ".join(dead.split())
     assert "export" not in dead
 
@@ -108,9 +108,9 @@ def test_the_command_that_is_next_depends_on_what_was_learned(capsys: pytest.Cap
 def test_json_tells_what_was_learned(
     capsys: pytest.CaptureFixture[str], accuracy: float, dead: bool, warning: str | None
 ) -> None:
-    found = json.loads(told(capsys, accuracy, dead=dead, as_json=True))
-    assert (found["learnt"], found["dead"]) == (warning is None, dead)
-    assert (found["warning"] or "").split(" ")[0] == (warning or "")
+    document = json.loads(shown(capsys, accuracy, dead=dead, as_json=True))
+    assert (document["learnt"], document["dead"]) == (warning is None, dead)
+    assert (document["warning"] or "").split(" ")[0] == (warning or "")
 
 
 class Notes(Silent):
@@ -123,34 +123,34 @@ class Notes(Silent):
         self.texts.append(text)
 
 
-@pytest.mark.parametrize(("epochs", "told"), [(1, 1), (7, 7), (10, 10), (15, 11), (10_000, 11)])
-def test_a_long_training_tells_of_ten_epochs_and_the_first(epochs: int, told: int) -> None:
+@pytest.mark.parametrize(("epochs", "reports"), [(1, 1), (7, 7), (10, 10), (15, 11), (10_000, 11)])
+def test_a_long_training_tells_of_ten_epochs_and_the_first(epochs: int, reports: int) -> None:
     notes = Notes()
     for number in range(1, epochs + 1):
-        fitting._tell(fitting.Epoch(number, 0.1, 0.9, 0.2, 0.85), epochs, notes)
-    assert len(notes.texts) == told
+        fitting._report(fitting.Epoch(number, 0.1, 0.9, 0.2, 0.85), epochs, notes)
+    assert len(notes.texts) == reports
     assert notes.texts[0] == f"epoch 1 of {epochs}: validation accuracy 85.0%"
     assert notes.texts[-1] == f"epoch {epochs} of {epochs}: validation accuracy 85.0%"
 
 
 @pytest.mark.parametrize(
-    ("beside", "said"),
+    ("names", "warnings"),
     [
         ((), []),
-        (("x.png",), ["warning: left out 1 picture beside the folders of the classes: x.png"]),
-        (("x.png", "y.jpg"), ["warning: left out 2 pictures beside the folders of the classes: x.png, ..."]),
+        (("x.png",), ["warning: ignored 1 picture outside the class folders: x.png"]),
+        (("x.png", "y.jpg"), ["warning: ignored 2 pictures outside the class folders: x.png, ..."]),
     ],
 )
 def test_pictures_beside_the_classes_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: tuple[str, ...], said: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], warnings: list[str]
 ) -> None:
     monkeypatch.setattr(training, "_fit", lambda *_: 1 / 0)
     notes, images = Notes(), draw(tmp_path / "few", each=10)
-    for name in beside:
+    for name in names:
         (images / name).write_bytes(b"")
     with pytest.raises(ZeroDivisionError):
         edge_squeeze.train("squeezenet-lab", images=images, out=tmp_path, input_size=16, reporter=notes)
-    assert [text for text in notes.texts if "warning" in text] == said
+    assert [text for text in notes.texts if "warning" in text] == warnings
 
 
 def start(folder: Path, *more: str) -> subprocess.Popen[str]:
@@ -167,7 +167,7 @@ def test_an_interrupted_training_says_so_and_leaves_nothing(tmp_path: Path, line
     draw(tmp_path / "pictures", each=12)
     process = start(tmp_path, "--epochs", "300")
     assert process.stderr is not None
-    assert any(told.strip().startswith(line) for told in iter(process.stderr.readline, ""))
+    assert any(text.strip().startswith(line) for text in iter(process.stderr.readline, ""))
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode == 130
@@ -211,13 +211,12 @@ def test_digits_are_told_and_int8_tells_them_as_well(command_line: CommandLine, 
 
 @pytest.mark.slow
 def test_digits_with_labels_by_lot_are_not_told(tmp_path: Path) -> None:
-    from edge_squeeze.training import digits
-
     rng = np.random.default_rng(0)
-    for number, content in enumerate(digits.draw().values()):
+    for number, picture in enumerate(collection.find(None).pictures):
+        assert picture.content is not None
         folder = tmp_path / "lot" / str(rng.integers(10))
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number}.png").write_bytes(content)
-    found = edge_squeeze.train("squeezenet-lab", images=tmp_path / "lot", out=tmp_path)
-    assert found.accuracy < 0.3
-    assert not found.learned
+        (folder / f"{number}.png").write_bytes(picture.content)
+    trained = edge_squeeze.train("squeezenet-lab", images=tmp_path / "lot", out=tmp_path)
+    assert trained.accuracy < 0.3
+    assert not trained.learned

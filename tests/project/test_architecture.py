@@ -66,7 +66,7 @@ ALLOWED = {
     "ncnn": {"edge_squeeze/engines/ncnn_engine.py"},
     "ndf": set(),
     "skimage": set(),
-    "sklearn": {"edge_squeeze/training/digits.py"},
+    "sklearn": {"edge_squeeze/training/collection.py"},
     "rich": {"edge_squeeze/cli/*"},
     "typer": {"edge_squeeze/cli/*"},
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -14,9 +15,8 @@ from PIL import Image
 from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.pictures.presets import preset
 from edge_squeeze.reporting import Silent
-from edge_squeeze.training import collection, digits
-from edge_squeeze.training.collection import Collection
-from edge_squeeze.training.splitting import Split, split
+from edge_squeeze.training import collection
+from edge_squeeze.training.collection import Collection, Split, split
 
 PREPROCESSING = preset("unit", (16, 16))
 PARTS = ("train", "validation", "test")
@@ -24,10 +24,6 @@ PARTS = ("train", "validation", "test")
 
 def load(images: Path | None) -> Collection:
     return collection.load(collection.find(images), PREPROCESSING, Silent())
-
-
-def divide(found: Collection, seed: int = 0) -> Split:
-    return split(found.truth, found.digests, found.files.labels, seed)
 
 
 @pytest.fixture
@@ -39,11 +35,11 @@ def test_a_folder_is_a_class_and_labels_are_sorted(colored: Path) -> None:
     (colored / ".hidden").mkdir()
     (colored / "readme.md").write_text("not a class")
     (colored / "red" / "notes.md").write_text("not a picture")
-    found = load(colored)
-    assert found.files.labels == tuple(sorted(COLORS))
-    assert found.pixels.shape == (60, 16, 16, 3)
-    for picture, number in zip(found.files.pictures, found.truth, strict=True):
-        assert picture.name.startswith(f"{found.files.labels[number]}/")
+    pictures = load(colored)
+    assert pictures.files.labels == tuple(sorted(COLORS))
+    assert pictures.pixels.shape == (60, 16, 16, 3)
+    for picture, number in zip(pictures.files.pictures, pictures.truth, strict=True):
+        assert picture.name.startswith(f"{pictures.files.labels[number]}/")
         assert picture.content is None
 
 
@@ -52,23 +48,23 @@ def test_pictures_in_folders_of_a_class_are_taken_and_those_beside_the_classes_a
     (colored / "red" / "0.png").rename(colored / "red" / "more" / "0.png")
     for name in ("1.PNG", "2.jpg", ".3.png", "readme.md"):
         (colored / name).write_bytes(b"")
-    found = collection.find(colored)
-    assert found.beside == ("1.PNG", "2.jpg")
-    assert len(found.pictures) == 60
-    assert ("red/more/0.png", "red") in {(one.name, one.label) for one in found.pictures}
+    files = collection.find(colored)
+    assert files.ignored == ("1.PNG", "2.jpg")
+    assert len(files.pictures) == 60
+    assert ("red/more/0.png", "red") in {(picture.name, picture.label) for picture in files.pictures}
 
 
 def test_the_digits_are_pictures_of_ten_classes() -> None:
-    found = collection.load(collection.find(None), preset("unit", (32, 32)), Silent())
-    assert found.files.labels == tuple("0123456789")
-    assert found.pixels.shape == (1797, 32, 32, 3)
-    assert len(set(found.digests)) == 1797
-    assert (np.ptp(found.pixels, axis=3) == 0).all(), "grey"
-    assert [picture.name for picture in found.files.pictures[:2]] == ["0/0001.png", "1/0001.png"]
+    pictures = collection.load(collection.find(None), preset("unit", (32, 32)), Silent())
+    assert pictures.files.labels == tuple("0123456789")
+    assert pictures.pixels.shape == (1797, 32, 32, 3)
+    assert len(set(pictures.digests)) == 1797
+    assert (np.ptp(pictures.pixels, axis=3) == 0).all(), "grey"
+    assert [picture.name for picture in pictures.files.pictures[:2]] == ["0/0001.png", "1/0001.png"]
 
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digits, "is_installed", lambda package: package != "sklearn")
+    monkeypatch.setattr(collection, "is_installed", lambda package: package != "sklearn")
     with pytest.raises(MissingDependencyError, match=r'scikit-learn is not .*pip install "edge-squeeze\[train\]"'):
         collection.find(None)
 
@@ -79,22 +75,22 @@ def test_every_picture_is_in_one_part_and_every_class_in_all(colored: Path, seed
     draw(colored / "more", each=33, seed=1)
     (colored / "more" / "blue").rename(colored / "blue")
     shutil.rmtree(colored / "more")
-    found = load(colored)
-    parts = divide(found, seed)
+    pictures = load(colored)
+    parts = split(pictures, seed)
     together = np.concatenate([getattr(parts, name) for name in PARTS])
-    assert sorted(together.tolist()) == list(range(len(found.truth)))
+    assert sorted(together.tolist()) == list(range(len(pictures.truth)))
     for number, (train, validation, test) in enumerate([(23, 3, 7), (14, 2, 4), (14, 2, 4)]):
-        counts = [int((found.truth[getattr(parts, name)] == number).sum()) for name in PARTS]
+        counts = [int((pictures.truth[getattr(parts, name)] == number).sum()) for name in PARTS]
         assert counts == [train, validation, test]
 
 
 def test_the_seed_decides_and_nothing_else_does(colored: Path) -> None:
-    found = load(colored)
-    first, again, other = divide(found), divide(load(colored)), divide(found, 1)
+    pictures = load(colored)
+    first, again, reseeded = split(pictures, 0), split(load(colored), 0), split(pictures, 1)
     assert all(np.array_equal(getattr(first, name), getattr(again, name)) for name in PARTS)
-    assert first.record(found.digests) == again.record(found.digests)
-    assert not np.array_equal(first.test, other.test)
-    assert first.record(found.digests)["test"] != other.record(found.digests)["test"]
+    assert first.record(pictures.digests) == again.record(pictures.digests)
+    assert not np.array_equal(first.test, reseeded.test)
+    assert first.record(pictures.digests)["test"] != reseeded.record(pictures.digests)["test"]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -103,24 +99,24 @@ def test_equal_pictures_never_land_in_different_parts(colored: Path, seed: int) 
         for copy in ("a", "b"):
             shutil.copy(path, path.with_name(f"{path.stem}-{copy}.png"))
         Image.open(path).save(path.with_suffix(".bmp"))  # another file with the same pixels
-    found = load(colored)
-    parts = divide(found, seed)
-    where = {digest: {name for name in PARTS if digest in held(found, parts, name)} for digest in found.digests}
-    assert max(Counter(found.digests).values()) == 4
+    pictures = load(colored)
+    parts = split(pictures, seed)
+    where = {digest: {name for name in PARTS if digest in held(pictures, parts, name)} for digest in pictures.digests}
+    assert max(Counter(pictures.digests).values()) == 4
     assert all(len(names) == 1 for names in where.values())
 
 
-def held(found: Collection, parts: Split, name: str) -> set[str]:
-    return {found.digests[i] for i in getattr(parts, name)}
+def held(pictures: Collection, parts: Split, name: str) -> set[str]:
+    return {pictures.digests[i] for i in getattr(parts, name)}
 
 
 def test_a_split_by_picture_alone_would_leak(colored: Path) -> None:
     """The control of the test above: with digests that do not tell equal pictures, they do land in different parts."""
     for path in sorted((colored / "red").glob("*.png")):
         shutil.copy(path, path.with_name(f"{path.stem}-copy.png"))
-    found = load(colored)
-    blind = split(found.truth, [str(i) for i in range(len(found.truth))], found.files.labels, 0)
-    assert held(found, blind, "train") & held(found, blind, "test")
+    pictures = load(colored)
+    blind = split(dataclasses.replace(pictures, digests=tuple(map(str, range(len(pictures.truth))))), 0)
+    assert held(pictures, blind, "train") & held(pictures, blind, "test")
 
 
 def one_class(folder: Path) -> None:
@@ -176,24 +172,24 @@ def odd_class(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (shutil.rmtree, "No such folder: .*Required: a folder with a folder of pictures for each class"),
-        (one_class, "has 1 of the 2 classes"),
-        (no_classes, "has 0 of the 2 classes"),
+        (shutil.rmtree, "No such folder: .*Required: a folder that holds one folder of pictures per class"),
+        (one_class, "has 1 of the at least 2 class folders"),
+        (no_classes, "has 0 of the at least 2 class folders"),
         (empty_class, "No pictures in .*yellow"),
         (few, "at least 10 different pictures of each class, got 9 of red"),
         (few_different, "at least 10 different pictures of each class, got 9 of red"),
-        (a_file, "colored is a file. Required: a folder with a folder of pictures for each class"),
+        (a_file, "colored is a file. Required: a folder that holds one folder of pictures per class"),
         (unreadable, "colored/green/5.png is not a picture that can be read"),
         (too_narrow, "colored/blue/7.png: A picture of 200000 x 1 pixels would become"),
         (in_two_classes, "colored/green/like-red.png and .*colored/red/0.png are the same picture"),
-        (odd_name, r"'red/a\\nb.png' cannot stand in a list"),
-        (odd_class, "'red ' cannot stand in a list"),
+        (odd_name, r"'red/a\\nb.png' cannot be written to a list of pictures"),
+        (odd_class, "'red ' cannot be written to a list of pictures"),
     ],
 )
 def test_what_cannot_be_learned_from_is_refused(colored: Path, spoil: object, message: str) -> None:
     spoil(colored)  # type: ignore[operator]
     with pytest.raises(UsageError, match=message):
-        divide(load(colored))
+        split(load(colored), 0)
 
 
 def test_all_broken_pictures_are_named_at_once(colored: Path) -> None:
@@ -202,9 +198,9 @@ def test_all_broken_pictures_are_named_at_once(colored: Path) -> None:
         path.write_bytes(b"no picture")
     with pytest.raises(UsageError) as refusal:
         load(colored)
-    first, *others = str(refusal.value).split("\n")
+    first, *rest = str(refusal.value).split("\n")
     assert first.startswith(f"{broken[0]} is not a picture that can be read (")
-    assert others == ["Refused as well, 2 in all:", f"  {broken[1]}", f"  {broken[2]}"]
+    assert rest == ["Also refused, 2 in all:", f"  {broken[1]}", f"  {broken[2]}"]
 
 
 def test_all_pictures_in_two_classes_are_named_at_once_as_far_as_they_fit(colored: Path) -> None:
@@ -213,15 +209,17 @@ def test_all_pictures_in_two_classes_are_named_at_once_as_far_as_they_fit(colore
             shutil.copy(path, colored / label / f"red-{path.name}")
     with pytest.raises(UsageError) as refusal:
         load(colored)
-    first, count, *others = str(refusal.value).split("\n")
+    first, count, *rest = str(refusal.value).split("\n")
     pair = f"{colored}/blue/red-0.png and {colored}/green/red-0.png"
-    assert first.startswith(f"{pair} are the same picture at the network's size, in two classes")
-    assert count == "Refused as well, 39 in all:"
-    assert others[0] == f"  {colored}/blue/red-1.png and {colored}/green/red-1.png"
-    assert (len(others), others[-1]) == (21, "  and 19 more")
+    assert first.startswith(f"{pair} are the same picture at the network's input size, in two classes")
+    assert count == "Also refused, 39 in all:"
+    assert rest[0] == f"  {colored}/blue/red-1.png and {colored}/green/red-1.png"
+    assert (len(rest), rest[-1]) == (21, "  and 19 more")
 
 
 def test_more_pixels_than_memory_should_hold_are_refused(colored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collection, "LARGEST_BYTES", 60 * 16 * 16 * 3 - 1)
-    with pytest.raises(UsageError, match=r"60 pictures of 16 x 16 take 46,080 bytes. Required: at most 46,079"):
+    with pytest.raises(
+        UsageError, match=r"60 pictures of 16 x 16 need 46,080 bytes of memory. Required: at most 46,079"
+    ):
         load(colored)

@@ -19,7 +19,7 @@ from edge_squeeze.networks.design import Design
 from edge_squeeze.networks.variants import VARIANTS
 from edge_squeeze.pictures.loading import list_pictures
 from edge_squeeze.pictures.presets import preset
-from edge_squeeze.training import fitting, output
+from edge_squeeze.training import fitting, training
 from edge_squeeze.training.training import Trained
 
 NARROW = {"base_e": 32, "incr_e": 32}
@@ -111,11 +111,11 @@ def test_labels_by_lot_cannot_be_learned(colored: Path, tmp_path: Path) -> None:
         folder = tmp_path / "lot" / labels[rng.integers(3)]
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / f"{number}.png")
-    found = edge_squeeze.train("squeezenet-lab", images=tmp_path / "lot", out=tmp_path / "trained", **ENOUGH)
-    assert found.accuracy < 0.7
-    assert not found.learned
-    assert not found.dead
-    assert "not surely better than always naming the most frequent class" in str(found.warning)
+    result = edge_squeeze.train("squeezenet-lab", images=tmp_path / "lot", out=tmp_path / "trained", **ENOUGH)
+    assert result.accuracy < 0.7
+    assert not result.learned
+    assert not result.dead
+    assert "not significantly better than always predicting the most frequent class" in str(result.warning)
 
 
 DIGITS: dict[str, Any] = {"images": None, "learning_rate": 0.1}  # scores differ by their place in a batch
@@ -123,20 +123,20 @@ DIGITS: dict[str, Any] = {"images": None, "learning_rate": 0.1}  # scores differ
 
 @pytest.mark.parametrize("options", [{**SMALL, "learning_rate": 1.0}, DIGITS], ids=["colors", "digits"])
 def test_a_network_that_died_is_said_to_be_dead(colored: Path, tmp_path: Path, options: dict[str, Any]) -> None:
-    found = edge_squeeze.train("squeezenet-lab", out=tmp_path, epochs=2, **{"images": colored, **options})
-    assert found.dead
-    assert not found.learned
-    assert "Every test picture gets the same scores: the network is dead" in str(found.warning)
-    assert "lower --learning-rate" in str(found.warning)
+    result = edge_squeeze.train("squeezenet-lab", out=tmp_path, epochs=2, **{"images": colored, **options})
+    assert result.dead
+    assert not result.learned
+    assert "Every test picture gets the same scores: the network is dead" in str(result.warning)
+    assert "lower --learning-rate" in str(result.warning)
 
 
 def test_a_deep_network_that_hardly_tells_pictures_apart_is_not_dead(tmp_path: Path) -> None:
     images = draw(tmp_path / "few", each=10)
-    found = edge_squeeze.train(
+    result = edge_squeeze.train(
         "squeezenet-composable", images=images, out=tmp_path, epochs=1, input_size=64, learning_rate=1e-9
     )
-    assert not found.dead
-    assert "more --epochs" in str(found.warning)
+    assert not result.dead
+    assert "more --epochs" in str(result.warning)
 
 
 def test_one_seed_gives_one_split_and_one_beginning(colored: Path, tmp_path: Path) -> None:
@@ -151,10 +151,10 @@ def test_one_seed_gives_one_split_and_one_beginning(colored: Path, tmp_path: Pat
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_row_can_be_trained_with_every_design(variant: str, tmp_path: Path) -> None:
     images, design = draw(tmp_path / "few", each=10), Design("complex", base_e=16, incr_e=8)
-    found = edge_squeeze.train(variant, images=images, out=tmp_path, epochs=1, input_size=(64, 48), **design.record())
-    words = found.next_command.split()
+    result = edge_squeeze.train(variant, images=images, out=tmp_path, epochs=1, input_size=(64, 48), **design.record())
+    words = result.next_command.split()
     assert words[3:9] == ["--bypass", "complex", "--base-e", "16", "--incr-e", "8"]
-    network = edge_squeeze.build(variant, weights=found.folder / "weights.npz", **design.record())
+    network = edge_squeeze.build(variant, weights=result.folder / "weights.npz", **design.record())
     assert (network.input_shape, network.output_shape) == ((None, 64, 48, 3), (None, 3))
 
 
@@ -167,13 +167,13 @@ def test_every_row_can_be_trained_with_every_design(variant: str, tmp_path: Path
         ({"seed": -1}, "--seed must be a whole number from 0"),
         ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
         ({"learning_rate": float("nan")}, "--learning-rate must be above 0"),
-        ({"input_size": "any"}, "--input-size any cannot be trained at"),
+        ({"input_size": "any"}, "--input-size any cannot be used to train"),
         ({"input_size": 2}, "input size must be"),
-        ({"input_size": 16, "resize": "10"}, "--resize must be 16 to 8,192 pixels, got 10: an --input-size of 16x16"),
+        ({"input_size": 16, "resize": "10"}, "--resize must be 16 to 8,192 pixels, got 10: the input of 16x16"),
         ({"input_size": (16, 24), "resize": "23"}, "--resize must be 24 to 8,192 pixels, got 23: .* of 16x24"),
         ({"resize": "8193"}, "--resize must be 32 to 8,192 pixels, got 8193"),
         ({"preprocessing": "unti"}, "Unknown preprocessing: 'unti'. Did you mean unit"),
-        ({"preprocessing": preset("unit", (16, 16), channels=1)}, "takes 3 channels, the order grey"),
+        ({"preprocessing": preset("unit", (16, 16), channels=1)}, "takes 3 channels, but the channel order grey has 1"),
         ({"bypass": "simpel"}, "Unknown bypass"),
     ],
 )
@@ -195,7 +195,7 @@ def test_a_folder_that_is_not_ours_is_not_replaced(colored: Path, tmp_path: Path
 
 
 def test_pictures_that_would_be_replaced_or_mixed_with_the_result_are_refused(colored: Path, trained: Trained) -> None:
-    with pytest.raises(UsageError, match="which is to be replaced"):
+    with pytest.raises(UsageError, match="which would be replaced"):
         edge_squeeze.train("squeezenet-lab", images=trained.folder / "pictures", out=trained.folder.parent)
     with pytest.raises(UsageError, match="among the classes"):
         edge_squeeze.train("squeezenet-lab", images=colored, out=colored)
@@ -204,8 +204,8 @@ def test_pictures_that_would_be_replaced_or_mixed_with_the_result_are_refused(co
 def test_a_training_that_diverges_says_so_and_leaves_nothing(
     colored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "_teach", lambda *_: (float("nan"), 0.1))
-    with pytest.raises(UsageError, match=r"diverged in epoch \d+. Give a --learning-rate below"):
+    monkeypatch.setattr(fitting, "_train_epoch", lambda *_: (float("nan"), 0.1))
+    with pytest.raises(UsageError, match=r"diverged in epoch \d+. Pass a --learning-rate below"):
         edge_squeeze.train("squeezenet-lab", images=colored, out=tmp_path, **SMALL)
     assert not list(tmp_path.iterdir())
 
@@ -218,7 +218,7 @@ def test_a_full_disk_leaves_the_older_training_whole(
     write = atomic._write_durably
 
     def full(path: Path, data: bytes) -> None:
-        if path.name == output.WEIGHTS:
+        if path.name == training.WEIGHTS:
             raise OSError(28, "No space left on device")
         write(path, data)
 
