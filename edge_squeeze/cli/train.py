@@ -23,13 +23,18 @@ def train(
     learning_rate: arg.LearningRate = TrainOptions.learning_rate,
     seed: arg.TrainSeed = TrainOptions.seed,
     input_size: arg.TrainSize = None,
-    bypass: arg.Bypass = NONE, base_e: arg.BaseE = None, incr_e: arg.IncrE = None, pct_3x3: arg.Pct3x3 = None,
-    freq: arg.Freq = None, squeeze_ratio: arg.SqueezeRatio = None,
+    bypass: arg.Bypass = NONE,
+    base_e: arg.BaseE = None,
+    incr_e: arg.IncrE = None,
+    pct_3x3: arg.Pct3x3 = None,
+    freq: arg.Freq = None,
+    squeeze_ratio: arg.SqueezeRatio = None,
     preprocessing: arg.TrainPreprocessing = None,
     resize: arg.Resize = None,
     *,
-    json_: arg.Json = False, verbose: arg.Verbose = False,
-) -> None:  # fmt: skip
+    json_: arg.Json = False,
+    verbose: arg.Verbose = False,
+) -> None:
     """Train a variant from scratch, on one folder of pictures per class or on scikit-learn's digits."""
     from edge_squeeze.cli.console import ConsoleReporter
     from edge_squeeze.training import training

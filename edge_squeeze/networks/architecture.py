@@ -1,4 +1,4 @@
-"""The choice of a network, checked before anything is built."""
+"""Architectures: the choice of a network, checked before anything is built."""
 
 from __future__ import annotations
 
@@ -13,16 +13,30 @@ ANY = "any"
 LARGEST_INPUT = 4096
 CLASSES = range(2, 100_001)
 MOST_FILTERS = 4096  # of base_e and incr_e
-MOST_PARAMETERS = 100_000_000  # 400 MB of float32, which a file of weights may have
+MOST_PARAMETERS = 100_000_000  # 400 MB of float32, the limit of weights files
 
 Size = int | tuple[int, int] | str  # a side, (height, width), or "any"
 
 
 def architecture(
-    variant: str, classes: int | None = None, input_size: Size | None = None, dropout: float | None = None,
+    variant: str,
+    classes: int | None = None,
+    input_size: Size | None = None,
+    dropout: float | None = None,
     design: Design | None = None,
-) -> Architecture:  # fmt: skip
-    """The checked architecture, the row's own value where None is given; UsageError for what cannot be built."""
+) -> Architecture:
+    """The checked architecture.
+
+    Args:
+        variant: A row of `VARIANTS`.
+        classes: Number of classes, 2 to 100,000; by default the row's.
+        input_size: Side in pixels, (height, width), or "any"; by default the row's.
+        dropout: Share of the features dropped in training, 0 to 1; by default the row's.
+        design: The differences from the row; by default none.
+
+    Raises:
+        UsageError: No such network can be built.
+    """
     if variant not in VARIANTS:
         raise unknown("variant", variant, VARIANTS)
     row, design = VARIANTS[variant], (design or AS_IS).beside(VARIANTS[variant])
@@ -36,39 +50,39 @@ def architecture(
     size = _input_size(variant, design.stages(row), row.input_size if input_size in (None, ANY) else input_size)
     if input_size == ANY:
         _check_any(variant, row)
-    found = Architecture(variant, classes, size, dropout, input_size == ANY, design)
-    if design.bypass != NONE and not found.bypasses:
+    arch = Architecture(variant, classes, size, dropout, input_size == ANY, design)
+    if design.bypass != NONE and not arch.bypasses:
         raise UsageError(
-            f"bypass {design.bypass} changes nothing here: no fire module of {found.network} leaves as many channels "
-            f"as enter it. Take {COMPLEX}, which needs no equal numbers, or leave it out."
+            f"bypass {design.bypass} has no effect: no fire module of {arch.network} has as many output channels as "
+            f"input channels. Use {COMPLEX}, which does not need equal numbers, or omit it."
         )
-    if (count := arithmetic.parameters(found)) > MOST_PARAMETERS:
-        raise UsageError(f"{variant} would have {count:,} parameters so. Required: at most {MOST_PARAMETERS:,}.")
-    return found
+    if (count := arithmetic.parameters(arch)) > MOST_PARAMETERS:
+        raise UsageError(f"{variant} would have {count:,} parameters. Required: at most {MOST_PARAMETERS:,}.")
+    return arch
 
 
 def _check_any(variant: str, row: Variant) -> None:
     if any(isinstance(stage, Pool) and stage.padding == CEIL for stage in row.stages):
-        able = [name for name, other in VARIANTS.items() if Pool() not in other.stages]
+        choices = [name for name, variant_row in VARIANTS.items() if Pool() not in variant_row.stages]
         raise UsageError(
-            f"{variant} pools in Caffe's ceil mode, whose padding depends on the size, so its input size cannot stay "
-            f"open. Give one, or take {', '.join(able)}."
+            f"{variant} does not support input size any: it pools in Caffe's ceil mode, whose padding depends on the "
+            f"size. Pass a size, or use {', '.join(choices)}."
         )
 
 
 def _input_size(variant: str, stages: tuple[Stage, ...], size: Any) -> tuple[int, int]:
     height, width = (size, size) if isinstance(size, int) else size if len(size) == 2 else (None, None)  # noqa: PLR2004
     if type(height) is not int or type(width) is not int:
-        raise UsageError(f"input size must be a whole number of pixels, or two of them, got {size!r}.")
+        raise UsageError(f"input size must be a whole number of pixels, or height and width, got {size!r}.")
     smallest = arithmetic.smallest_input(stages)
     if min(height, width) < smallest or max(height, width) > LARGEST_INPUT:
-        why = f" With less, {variant} has nothing left to pool." if min(height, width) < smallest else ""
+        why = f" Below that, {variant} has nothing left to pool." if min(height, width) < smallest else ""
         raise UsageError(f"input size must be {smallest} to {LARGEST_INPUT} pixels, got {height} x {width}.{why}")
     return height, width
 
 
 def _check_design(row: Variant, design: Design) -> None:
-    """Raise UsageError for numbers that generate no network, with the smallest that does."""
+    """Raise UsageError for numbers that do not generate a network, naming the range of those that do."""
     if design.bypass not in BYPASSES:
         raise unknown("bypass", design.bypass, BYPASSES)
     numbers = design.metaparameters(row)
@@ -76,8 +90,8 @@ def _check_design(row: Variant, design: Design) -> None:
     _check_whole("incr_e", numbers.incr_e, 0, MOST_FILTERS)
     _check_whole("freq", numbers.freq, 1, MOST_FILTERS)
     least = 1 / numbers.base_e  # a filter of the first fire module, which is the smallest
-    _check_part("squeeze_ratio", numbers.squeeze_ratio, least, 1.0)
-    _check_part("pct_3x3", numbers.pct_3x3, least, 1 - least)
+    _check_share("squeeze_ratio", numbers.squeeze_ratio, least, 1.0)
+    _check_share("pct_3x3", numbers.pct_3x3, least, 1 - least)
 
 
 def _check_whole(name: str, value: Any, smallest: int, largest: int) -> None:
@@ -85,7 +99,7 @@ def _check_whole(name: str, value: Any, smallest: int, largest: int) -> None:
         raise UsageError(f"{name} must be a whole number from {smallest} to {largest}, got {value!r}.")
 
 
-def _check_part(name: str, value: Any, smallest: float, largest: float) -> None:
+def _check_share(name: str, value: Any, smallest: float, largest: float) -> None:
     if type(value) not in (int, float) or not smallest <= value <= largest:
         why = " The first fire module needs one filter of each kind." if largest < 1 or value < smallest else ""
         raise UsageError(f"{name} must be {smallest:g} to {largest:g}, got {value!r}.{why}")

@@ -18,12 +18,12 @@ def conv_parameters(kernel: int, channels: int, filters: int) -> int:
 
 
 def conv_macs(kernel: int, channels: int, filters: int, sides: Sides) -> int:
-    """Multiply-accumulates of such a convolution whose output has `sides`; a bias is none."""
+    """Multiply-accumulates of such a convolution whose output has these `sides`; biases do not count."""
     return kernel * kernel * channels * filters * sides[0] * sides[1]
 
 
 def smallest_input(stages: Sequence[Stage]) -> int:
-    """The smallest side of a picture, in pixels, of which the last stage still has something left."""
+    """The smallest side of a picture, in pixels, that leaves an output of the last stage."""
     side = 1
     while not _fits(stages, side):
         side += 1

@@ -1,6 +1,6 @@
-"""The builder of the networks: walks a row of the table top-down.
+"""The builder of the networks: it walks a row of the table top-down.
 
-Layer names are those of the authors' Caffe files, with / written as _.
+Layer names are those of the authors' Caffe files, with / replaced by _.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from edge_squeeze.networks.variants import CEIL, VALID, Conv, Fire, Pool, Stage,
 
 
 def build(arch: Architecture) -> Any:
-    """An uninitialized-by-us `keras.Model`: picture [N,H,W,3] float32, normalized -> scores [N,classes]."""
+    """A `keras.Model`, weights not yet assigned: picture [N,H,W,3] float32, normalized -> scores [N,classes]."""
     import keras
 
     sides = (None, None) if arch.any_size else arch.input_size
@@ -24,17 +24,17 @@ def build(arch: Architecture) -> Any:
 
 
 def stem(inputs: Any, arch: Architecture) -> Any:
-    """What the first convolution and pooling of `arch` make of normalized pictures [N,H,W,3]: [N,H',W',C]."""
+    """The output [N,H',W',C] of the first convolution and pooling of `arch` for normalized pictures [N,H,W,3]."""
     return _walk(inputs, arch, itertools.takewhile(_opens, named(arch.stages)))
 
 
 def learner(x: Any, arch: Architecture) -> Any:
-    """What the fire modules of `arch`, and the poolings between them, make of what its stem gives: [N,H'',W'',C']."""
+    """The output [N,H'',W'',C'] of the fire modules and poolings of `arch` for the output of its stem."""
     return _walk(x, arch, itertools.dropwhile(_opens, named(arch.stages)))
 
 
 def classifier(x: Any, arch: Architecture) -> Any:
-    """The scores [N,classes] that the head of `arch` makes of what its learner gives."""
+    """The scores [N,classes] of the head of `arch` for the output of its learner."""
     from keras import layers
 
     number = int(arch.head.removeprefix("conv"))
@@ -46,7 +46,7 @@ def classifier(x: Any, arch: Architecture) -> Any:
 
 
 def _opens(row: tuple[str, Stage]) -> bool:
-    """Whether it can stand before the first fire module."""
+    """Whether the row comes before the first fire module."""
     return not isinstance(row[1], Fire)
 
 
@@ -63,9 +63,15 @@ def _walk(x: Any, arch: Architecture, rows: Iterable[tuple[str, Stage]]) -> Any:
 
 
 def custom_conv2d(
-    inputs: Any, filters: int, kernel: int, stride: int = 1, padding: str = VALID, *, name: str,
+    inputs: Any,
+    filters: int,
+    kernel: int,
+    stride: int = 1,
+    padding: str = VALID,
+    *,
+    name: str,
     activation: str | None = "relu",
-) -> Any:  # fmt: skip
+) -> Any:
     """A convolution of [N,H,W,C] with ReLU: [N,H',W',filters]."""
     from keras import layers
 
@@ -77,8 +83,8 @@ def fire_module(
 ) -> Any:
     """A fire module (Figure 1 of the paper) on [N,H,W,C]: [N,H,W,1x1 filters + 3x3 filters].
 
-    `expand_depth` is the number of filters of each kind, or (1x1, 3x3). What enters is added to what leaves where
-    `bypass` is simple, through a 1x1 convolution where it is complex.
+    `expand_depth` is the number of filters of each kind, or (1x1, 3x3). If `bypass` is simple, the input is added to
+    the output; if it is complex, through a 1x1 convolution.
     """
     from keras import layers
 
@@ -94,18 +100,18 @@ def fire_module(
 
 
 def pool(x: Any, row: Pool, name: str) -> Any:
-    """Max pooling of [N,H,W,C], in ceil mode exactly: a partial last window is padded by what it lacks.
+    """Max pooling of [N,H,W,C], exact in ceil mode, too: a partial last window is padded with the missing pixels.
 
-    It lacks that on the right and at the bottom. Zero padding is exact after ReLU. Where both sides lack the one pixel
-    that 'same' adds there too (window 3, stride 2, even sides), 'same' says it in one operator instead of two.
+    They are missing on the right and at the bottom. Zero padding is exact after ReLU. If one pixel is missing on both
+    sides (window 3, stride 2, even sides), 'same' adds just that, with one operator instead of two.
     """
     from keras import layers
 
     if row.padding != CEIL:
         return layers.MaxPooling2D(row.size, row.stride, padding=row.padding, name=name)(x)
-    lacking = [(row.size - side) % row.stride for side in x.shape[1:3]]
-    if lacking == [1, 1] and (row.size, row.stride) == (3, 2):
+    missing = [(row.size - side) % row.stride for side in x.shape[1:3]]
+    if missing == [1, 1] and (row.size, row.stride) == (3, 2):
         return layers.MaxPooling2D(row.size, row.stride, padding="same", name=name)(x)
-    if any(lacking):
-        x = layers.ZeroPadding2D(((0, lacking[0]), (0, lacking[1])), name=f"{name}_pad")(x)
+    if any(missing):
+        x = layers.ZeroPadding2D(((0, missing[0]), (0, missing[1])), name=f"{name}_pad")(x)
     return layers.MaxPooling2D(row.size, row.stride, name=name)(x)

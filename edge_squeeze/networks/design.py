@@ -1,4 +1,4 @@
-"""What fixes a network's graph: a row of the table, and what is to differ from it."""
+"""What determines a network's graph: a row of the table, and the differences from it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from edge_squeeze.errors import unknown
 from edge_squeeze.networks.variants import VARIANTS, Fire, Metaparameters, Pool, Stage, Variant, generate, named
 
 NONE, SIMPLE, COMPLEX = "none", "simple", "complex"
-BYPASSES = {NONE: (), SIMPLE: (SIMPLE,), COMPLEX: (SIMPLE, COMPLEX)}  # which of two kinds of bypass each has
+BYPASSES = {NONE: (), SIMPLE: (SIMPLE,), COMPLEX: (SIMPLE, COMPLEX)}  # the kinds of bypass in each
 
 
 @dataclass(frozen=True)
 class Design:
-    """What is to differ from a variant's row, in the words of sections 5 and 6 of the paper; None: nothing."""
+    """The differences from a variant's row, named as in sections 5 and 6 of the paper; None: no difference."""
 
     bypass: str = NONE
     base_e: int | None = None
@@ -25,28 +25,28 @@ class Design:
     squeeze_ratio: float | None = None
 
     def record(self) -> dict[str, Any]:
-        """What differs, by name."""
-        usual = {field.name: field.default for field in dataclasses.fields(self)}
-        return {name: value for name, value in dataclasses.asdict(self).items() if value != usual[name]}
+        """The differences by name."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        return {name: value for name, value in dataclasses.asdict(self).items() if value != defaults[name]}
 
     def beside(self, row: Variant) -> Design:
-        """The same without what `row` has by itself."""
+        """The design without values that `row` has already."""
         own = dataclasses.asdict(row.metaparameters)
         return Design(**{name: value for name, value in self.record().items() if value != own.get(name)})
 
     def metaparameters(self, row: Variant) -> Metaparameters:
-        """Those of `row`, with what differs."""
-        given = {name: value for name, value in self.record().items() if name != "bypass"}
-        return dataclasses.replace(row.metaparameters, **given)
+        """Those of `row`, with the differences."""
+        changes = {name: value for name, value in self.record().items() if name != "bypass"}
+        return dataclasses.replace(row.metaparameters, **changes)
 
     def stages(self, row: Variant) -> tuple[Stage, ...]:
-        """Those of `row`, or what other metaparameters generate in their place."""
+        """Those of `row`, or those that other metaparameters generate."""
         numbers = self.metaparameters(row)
         return row.stages if numbers == row.metaparameters else generate(row.stages, numbers)
 
     @property
     def suffix(self) -> str:
-        """What it adds to the name of an artifact."""
+        """The suffix of an artifact's name."""
         return "".join(f"-{name.replace('_', '-')}-{value}" for name, value in self.record().items())
 
 
@@ -55,13 +55,13 @@ AS_IS = Design()
 
 @dataclass(frozen=True)
 class Network:
-    """A row of the table and what differs from it, as a file of weights tells it."""
+    """A row of the table and the differences from it, as a weights file records them."""
 
     variant: str
     design: Design = AS_IS
 
     def __post_init__(self) -> None:
-        """UsageError for a row or a bypass that there is none of."""
+        """Raise UsageError for an unknown variant or bypass."""
         if self.variant not in VARIANTS:
             raise unknown("variant", self.variant, VARIANTS)
         if self.design.bypass not in BYPASSES:
@@ -71,15 +71,15 @@ class Network:
         options = (f"--{name.replace('_', '-')} {value}" for name, value in self.design.record().items())
         return " ".join([self.variant, *options])
 
-    def is_same(self, other: Network) -> bool:
-        """Whether both are one network, however told."""
+    def is_same(self, network: Network) -> bool:
+        """Whether both are the same network, however recorded."""
         row = VARIANTS[self.variant]
-        return self.variant == other.variant and self.design.beside(row) == other.design.beside(row)
+        return self.variant == network.variant and self.design.beside(row) == network.design.beside(row)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A variant with its options, checked. Input size is (height, width); with `any_size`, only the usual one."""
+    """A variant with its options, checked. Input size is (height, width); with `any_size`, it is only the default."""
 
     variant: str
     classes: int
@@ -100,7 +100,7 @@ class Architecture:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """What the network is made of up to its head: the row's own, or what the design generates."""
+        """The stages up to the head: the row's own, or those that the design generates."""
         return self.design.stages(self.row)
 
     @property
@@ -110,15 +110,15 @@ class Architecture:
 
     @property
     def head(self) -> str:
-        """The name of the layer that has an output for each class."""
+        """The name of the layer with one output per class."""
         return f"conv{sum(not isinstance(stage, Pool) for stage in self.stages) + 1}"
 
     @property
     def bypasses(self) -> dict[str, str]:
-        """The fire modules that something goes around: simple (as it is) or complex (through a convolution)."""
-        found, channels = {}, 3
+        """The fire modules with a bypass, by name: simple (the input itself) or complex (through a convolution)."""
+        kinds, channels = {}, 3
         for name, stage in named(self.stages):
             if isinstance(stage, Fire):
-                found[name] = SIMPLE if channels == stage.channels else COMPLEX
+                kinds[name] = SIMPLE if channels == stage.channels else COMPLEX
             channels = stage.channels_after(channels)
-        return {name: kind for name, kind in found.items() if kind in BYPASSES[self.design.bypass]}
+        return {name: kind for name, kind in kinds.items() if kind in BYPASSES[self.design.bypass]}

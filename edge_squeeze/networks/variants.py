@@ -1,4 +1,4 @@
-"""Which SqueezeNets there are: one table of rows, and the numbers that generate their fire modules.
+"""The SqueezeNets: one table of rows, and the metaparameters that generate their fire modules.
 
 SqueezeNet 1.0 is Table 1 of arXiv 1602.07360; 1.1 is the authors' cheaper revision (github.com/forresti/SqueezeNet).
 """
@@ -14,7 +14,7 @@ HE_NORMAL, GLOROT_UNIFORM = "he_normal", "glorot_uniform"
 
 
 def _slid(side: int, window: int, stride: int, padding: str) -> int:
-    """In how many places a window stands along `side`."""
+    """The number of positions of a window along `side`."""
     if padding == SAME:
         return -(-side // stride)
     return -((window - side) // stride) + 1 if padding == CEIL else (side - window) // stride + 1
@@ -29,11 +29,11 @@ class Conv(NamedTuple):
     padding: str = VALID
 
     def side_after(self, side: int) -> int:
-        """The height or width it makes of `side`; 0 or less if nothing is left."""
+        """The output height or width for an input `side`; 0 or less if nothing is left."""
         return _slid(side, self.kernel, self.stride, self.padding)
 
     def channels_after(self, channels: int) -> int:
-        """The channels it makes of `channels`."""
+        """The output channels for that many input `channels`."""
         return self.filters
 
 
@@ -45,11 +45,11 @@ class Pool(NamedTuple):
     padding: str = CEIL
 
     def side_after(self, side: int) -> int:
-        """The height or width it makes of `side`; 0 or less if nothing is left."""
+        """The output height or width for an input `side`; 0 or less if nothing is left."""
         return _slid(side, self.size, self.stride, self.padding)
 
     def channels_after(self, channels: int) -> int:
-        """The channels it makes of `channels`."""
+        """The output channels for that many input `channels`."""
         return channels
 
 
@@ -62,15 +62,15 @@ class Fire(NamedTuple):
 
     @property
     def channels(self) -> int:
-        """What comes out of it."""
+        """The channels of its output."""
         return self.expand1x1 + self.expand3x3
 
     def side_after(self, side: int) -> int:
-        """The height or width it makes of `side`."""
+        """The output height or width for an input `side`."""
         return side
 
     def channels_after(self, channels: int) -> int:
-        """The channels it makes of `channels`."""
+        """The output channels for that many input `channels`."""
         return self.channels
 
 
@@ -79,16 +79,16 @@ Stage = Conv | Pool | Fire
 
 @dataclass(frozen=True)
 class Metaparameters:
-    """What generates fire modules (section 5.1 of the paper): the i-th expands to base_e + incr_e * floor(i / freq)."""
+    """Section 5.1 of the paper: the i-th fire module expands to base_e + incr_e * floor(i / freq) filters."""
 
     base_e: int = 128
     incr_e: int = 128
-    pct_3x3: float = 0.5  # the part of those that is 3x3
+    pct_3x3: float = 0.5  # share of those that are 3x3
     freq: int = 2
-    squeeze_ratio: float = 0.125  # squeeze filters for each of those
+    squeeze_ratio: float = 0.125  # squeeze filters per expand filter
 
     def expand(self, i: int) -> int:
-        """How many filters the i-th fire module, counted from 0, expands to."""
+        """The number of filters that the i-th fire module, counted from 0, expands to."""
         return self.base_e + self.incr_e * (i // self.freq)
 
     def fire(self, i: int) -> Fire:
@@ -109,10 +109,10 @@ class Variant:
     classes: int = 1000
     dropout: float = 0.5
     head_relu: bool = True  # on the last convolution
-    softmax: bool = True  # else it gives logits
+    softmax: bool = True  # otherwise it outputs logits
     initializer: str = HE_NORMAL  # of random kernels
     metaparameters: Metaparameters = Metaparameters()  # that generate its fire modules
-    convention: str | None = "caffe"  # row of presets.CONVENTIONS, for weights that tell none; None: not known
+    convention: str | None = "caffe"  # row of presets.CONVENTIONS, for weights that record none; None: unknown
 
 
 def _table_1(conv: Conv, pool: Pool) -> tuple[Stage, ...]:
@@ -132,7 +132,7 @@ VARIANTS = {
         parameters=1_248_424,
     ),
     "squeezenet1.1": Variant(
-        "the authors' revision: as accurate, less than half the MACs",
+        "the authors' revision, as accurate with less than half the MACs",
         stages=(
             Conv(64, 3, 2), Pool(),
             Fire(16, 64, 64), Fire(16, 64, 64), Pool(),
@@ -142,17 +142,17 @@ VARIANTS = {
         parameters=1_235_496,
     ),
     "squeezenet-mlt": Variant(
-        "to teach with: 1.0 with 'same' padding; pictures of any size",
+        "1.0 with 'same' padding, for teaching; accepts pictures of any size",
         stages=_table_1(Conv(96, 7, 2, SAME), Pool(padding=SAME)),
         parameters=1_248_424, input_size=224, dropout=0, head_relu=False, convention=None,
     ),
     "squeezenet-composable": Variant(
-        "to build with: stem, learner and classifier by themselves",
+        "separate stem, learner and classifier, to build other networks from",
         stages=_table_1(Conv(96, 7, 2, SAME), Pool(padding=VALID)),
         parameters=1_248_424, input_size=224, initializer=GLOROT_UNIFORM, convention=None,
     ),
     "squeezenet-lab": Variant(
-        "small, to train from scratch",
+        "small, for training from scratch",
         stages=(
             Conv(64, 3, 1, SAME), Pool(2, 2, VALID),
             Fire(32, 64, 64), Fire(32, 64, 64), Pool(2, 2, VALID),
@@ -165,13 +165,13 @@ VARIANTS = {
 
 
 def generate(stages: Iterable[Stage], numbers: Metaparameters) -> tuple[Stage, ...]:
-    """`stages` with the fire modules that `numbers` generate in the places of theirs."""
+    """`stages` with their fire modules replaced by those that `numbers` generate."""
     fires = (numbers.fire(i) for i in range(1_000))
     return tuple(next(fires) if isinstance(stage, Fire) else stage for stage in stages)
 
 
 def named(stages: Iterable[Stage]) -> Iterator[tuple[str, Stage]]:
-    """Each stage with its name, as in the authors' Caffe files: a pool is numbered as what it follows."""
+    """Each stage with its name, as in the authors' Caffe files: a pool has the number of the layer before it."""
     number = 0
     for stage in stages:
         number += not isinstance(stage, Pool)

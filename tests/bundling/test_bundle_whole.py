@@ -66,9 +66,13 @@ class Failing:
 @pytest.mark.parametrize("act", [replace_and_add, remove_both])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "Ctrl-C"])
 def test_a_failure_at_any_step_leaves_what_was(
-    new: list[Path], target: Path, monkeypatch: pytest.MonkeyPatch,
-    act: Callable[[list[Path], Path], None], exchange: bool, error: BaseException,
-) -> None:  # fmt: skip
+    new: list[Path],
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    act: Callable[[list[Path], Path], None],
+    exchange: bool,
+    error: BaseException,
+) -> None:
     before = tree(target)
     for step in range(1, MOST_STEPS):
         failing = Failing(step, error)

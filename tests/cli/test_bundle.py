@@ -63,10 +63,15 @@ def test_any_folder_gets_them_and_json_is_one_document(command_line: CommandLine
     size = sum(map(len, contents("pass").values()))
     assert done["artifacts"] == [
         {
-            "name": "pass", "folder": "my-app/models/pass", "format": "tflite", "precision": "int8",
-            "size_bytes": size, "parity": "pass", "change": "added",
+            "name": "pass",
+            "folder": "my-app/models/pass",
+            "format": "tflite",
+            "precision": "int8",
+            "size_bytes": size,
+            "parity": "pass",
+            "change": "added",
         }
-    ]  # fmt: skip
+    ]
     assert (done["target"], done["total_size_bytes"], done["warnings"]) == ("my-app/models", size, [])
     assert "/docs/android.md" in command_line("bundle", "files", "out/pass", "my-app/models").stdout
     shown = json.loads(command_line("bundle", "files", "my-app/models", "--list", "--json").stdout)

@@ -47,7 +47,7 @@ def test_options_show_another_network() -> None:
 
 def test_what_is_open_is_said() -> None:
     assert (
-        "Its input size is open: outputs and MACs are those at 224x224."
+        "The input size is open: outputs and MACs are those at 224x224."
         in run("show", "squeezenet-mlt", "--input-size", "any").stdout
     )
 

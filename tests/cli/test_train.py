@@ -156,9 +156,13 @@ def test_pictures_beside_the_classes_are_told(
 def start(folder: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "edge_squeeze", "train", "squeezenet-lab", "--images", "pictures", *SMALL, *more]
     return subprocess.Popen(
-        command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        command,
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell may have it ignored
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("line", ["[1] pictures", "epoch 1 of 300: validation accuracy "])

@@ -27,19 +27,19 @@ def test_a_squeeze_saves_what_the_paper_says() -> None:
 
 
 def test_layers_of_1_0_have_the_parameters_of_table_1() -> None:
-    found = {layer.name: layer.parameters for layer in arithmetic.layers(architecture("squeezenet1.0"))}
-    assert {name: count for name, count in found.items() if count} == TABLE_1
+    counts = {layer.name: layer.parameters for layer in arithmetic.layers(architecture("squeezenet1.0"))}
+    assert {name: count for name, count in counts.items() if count} == TABLE_1
 
 
 @pytest.mark.parametrize(("ratio", "megabytes"), [(0.125, 4.8), (0.75, 19)])
 def test_models_of_other_squeeze_ratios_are_as_large_as_section_5_says(ratio: float, megabytes: float) -> None:
-    found = arithmetic.parameters(architecture("squeezenet1.0", design=Design(squeeze_ratio=ratio)))
-    # The paper does not tell what it calls a megabyte: 4.76 MiB and 4.99 MB, 18.5 MiB and 19.4 MB.
-    assert 4 * found / 2**20 == pytest.approx(megabytes, rel=0.03)
+    count = arithmetic.parameters(architecture("squeezenet1.0", design=Design(squeeze_ratio=ratio)))
+    # The paper does not say what a megabyte is: 4.76 MiB and 4.99 MB, 18.5 MiB and 19.4 MB.
+    assert 4 * count / 2**20 == pytest.approx(megabytes, rel=0.03)
 
 
 @pytest.mark.parametrize("bypass", BYPASSES)
-@pytest.mark.parametrize("design", DESIGNS, ids=lambda one: one.suffix)
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.suffix)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parameters_and_sizes_are_those_that_keras_counts(variant: str, design: Design, bypass: str) -> None:
     load_tensorflow()
@@ -50,19 +50,19 @@ def test_parameters_and_sizes_are_those_that_keras_counts(variant: str, design: 
     ends = {"conv": "{}", "pool": "{}", "fire": "{}_bypass" if bypass != "none" else "{}_concat"}
     for layer in list(arithmetic.layers(arch))[:-1]:
         name = ends[layer.name[:4]].format(layer.name)
-        end = name if name in [one.name for one in network.layers] else f"{layer.name}_concat"
+        end = name if name in [keras_layer.name for keras_layer in network.layers] else f"{layer.name}_concat"
         assert network.get_layer(end).output.shape[1:] == layer.output
 
 
 def macs_of(network: object) -> int:
     """Multiply-accumulates of the convolutions of a Keras model, from the shapes of its layers."""
-    found = 0
+    macs = 0
     for layer in network.layers:  # type: ignore[attr-defined]
         if type(layer).__name__ == "Conv2D":
             height, width, channels, filters = layer.kernel.shape
             _, rows, columns, _ = layer.output.shape
-            found += height * width * channels * filters * rows * columns
-    return found
+            macs += height * width * channels * filters * rows * columns
+    return macs
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -105,9 +105,9 @@ def test_a_bypass_adds_what_enters_to_what_leaves(name: str, kind: str) -> None:
     before = {"fire3": "fire2_bypass", "fire4": "fire3_bypass"}[name]
     ends = [before, f"{name}_concat", f"{name}_bypass", *([f"{name}_bypass1x1"] if kind == "complex" else [])]
     probe = keras.Model(network.input, [network.get_layer(end).output for end in ends])
-    found = dict(zip(ends, map(np.asarray, probe(pictures(1, 64, 64))), strict=True))
-    around = found[before] if kind == "simple" else found[f"{name}_bypass1x1"]
-    np.testing.assert_allclose(found[f"{name}_bypass"], found[f"{name}_concat"] + around, rtol=1e-6)
+    outputs = dict(zip(ends, map(np.asarray, probe(pictures(1, 64, 64))), strict=True))
+    around = outputs[before] if kind == "simple" else outputs[f"{name}_bypass1x1"]
+    np.testing.assert_allclose(outputs[f"{name}_bypass"], outputs[f"{name}_concat"] + around, rtol=1e-6)
     assert np.ptp(around) > 0
 
 
@@ -166,7 +166,7 @@ def test_probabilities_sum_to_one() -> None:
         ({"variant": "squeezenet1.2"}, "Did you mean squeezenet1"),
         ({"classes": 0}, "from 2 to 100,000, got 0"),
         ({"classes": True}, "whole number from 2 to 100,000, got True"),
-        ({"input_size": "64"}, "two of them"),
+        ({"input_size": "64"}, "height and width"),
         ({"input_size": 16}, "17 to 4096 pixels, got 16 x 16"),
         ({"dropout": 1.0}, r"\[0, 1\), got 1.0"),
     ],
@@ -179,8 +179,8 @@ def test_what_cannot_be_built_is_refused(options: dict[str, object], message: st
 def test_the_parts_are_put_together_as_documented() -> None:
     text = (ROOT / "docs" / "networks.md").read_text()
     code = text[text.index("    import keras") : text.index("Counts are functions")]
-    found: dict[str, Any] = {}
-    exec(textwrap.dedent(code), found)
-    assert found["features"].shape == (None, 5, 5, 512)
-    assert found["network"].output_shape == (None, 10)
-    assert found["network"].get_layer("fire10_squeeze1x1") is not None
+    names: dict[str, Any] = {}
+    exec(textwrap.dedent(code), names)
+    assert names["features"].shape == (None, 5, 5, 512)
+    assert names["network"].output_shape == (None, 10)
+    assert names["network"].get_layer("fire10_squeeze1x1") is not None

@@ -41,9 +41,14 @@ def trained(colored: Path) -> Trained:
 def export(trained: Trained, out: Path, **options: Any) -> Path:
     folder = trained.folder
     (one,) = edge_squeeze.export(
-        "squeezenet-lab", weights=folder / "weights.npz", labels=folder / "labels.txt", **NARROW,
-        images=folder / "test.txt", out=out, **options,
-    )  # fmt: skip
+        "squeezenet-lab",
+        weights=folder / "weights.npz",
+        labels=folder / "labels.txt",
+        **NARROW,
+        images=folder / "test.txt",
+        out=out,
+        **options,
+    )
     return one.folder
 
 
