@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the demo app's tests on a JVM of this machine: with the real engines, and with Robolectric's Android."""
+"""Run the demo app's tests on a JVM of this machine, with the real engines and with Robolectric's Android."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from building import compiling, jars, jvm_engines, jvm_tests, models, prerequisites, test_data
+from building import compiling, jvm_tests, prerequisites
 from building.console import Steps, exit_code, say
-from building.project import Project
+from building.project import Project, merge_assets
 from building.workplace import Workplace, empty
 
 PROGRAMS = ("mvn", "aapt", "gcc")
@@ -20,35 +20,35 @@ def main(words: Sequence[str]) -> None:
     """Run the tests that the command line asks for."""
     root = Path(__file__).resolve().parent.parent
     options = _parser().parse_args(words)
-    jvm_engines.check_machine()
+    jvm_tests.check_machine()
     project, build = Project(root), root / "build"
-    given = test_data.given(options.artifacts) if options.artifacts else None
+    own = jvm_tests.checked_artifacts(options.artifacts) if options.artifacts else None
     classes = jvm_tests.chosen(jvm_tests.test_classes(project.tests), options.only)
     home = prerequisites.check(PROGRAMS)
     step = Steps()
     with empty(build, "test") as work:
         place = Workplace(project, build / "jars", home, work)
         with step("fetch jars"):
-            jars.fetch(place.jars, jars.FOR_TESTS)
+            prerequisites.fetch(place.jars, prerequisites.JARS_FOR_TESTS)
         with step("parse the Gradle files"):
             compiling.check_gradle_files(place)
-        with step("artifacts of every target"):
-            artifacts = given or test_data.exported(build)
+        with step("export artifacts of every target"):
+            artifacts = own or jvm_tests.exported_artifacts(build)
         with step("compute test vectors"):
-            vectors = test_data.vectors(build)
+            vectors = jvm_tests.vectors(build)
         with step("compile the app"):
-            assets = models.merge_assets(project.main / "assets", artifacts, work / "assets")
+            assets = merge_assets(project.main / "assets", artifacts, work / "assets")
             apk, compiled = compiling.resources(place, assets), compiling.app(place)
         with step("compile the tests and the documentation's Kotlin"):
             jvm_tests.compile_tests(place, compiled)
-        with step("make TFLite load here"):
-            native = jvm_engines.prepare(place)
+        with step("prepare Android's TFLite for the JVM"):
+            native = jvm_tests.prepare_engine(place)
         jvm_tests.configure(place, apk, assets)
         shots = build / "shots"
         properties = {"vectors": vectors, "artifacts": artifacts, "shots": shots}
         shots.mkdir(exist_ok=True)
         say(f"[{step.count + 1}] run {len(classes)} test class(es)")
-        jvm_tests.run(place, native, properties, classes)
+        jvm_tests.run_tests(place, native, properties, classes)
     say(f"Screenshots: {shots}")
 
 
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "--artifacts",
         type=Path,
         metavar="DIR",
-        help="what `edge-squeeze bundle files` made; default: all are exported, once",
+        help="folder written by `edge-squeeze bundle files`; default: export every target, once",
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="CLASS", help="run these test classes only")
     return parser

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Exports what the app is tested with into a folder laid out as in the app: real networks, in every format it runs.
+"""Export the artifacts that the app is tested with, in every format it runs, into a folder laid out as in the app.
 
-Usage: python artifacts.py DIR. SqueezeNet 1.1 in all targets; 1.0, too, where its weights are at hand; 1.1 without its
-softmax as a model of a user's, with inputs and layouts that are not the default.
+Usage: python artifacts.py DIR. These are SqueezeNet 1.1 in all targets, 1.0 as well if its weights are available, and
+1.1 without its softmax as a user's own model, with inputs and layouts that are not the default.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ WEIGHTS_10 = "weights/compressed_SqueezeNet.net"
 
 
 def main(target: Path) -> None:
-    """Replace `target` by a folder with an index and an artifact for each export."""
+    """Replace `target` with a folder that holds an index and an artifact for each export."""
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         exported = [*_squeezenets(Path(folder)), *_user_models(Path(folder))]
         # int8 of 1.0, calibrated on photographs alone, may fail its gate; the golden check is about the engine
-        edge_squeeze.bundle([one.folder for one in exported], target, force=True)
+        edge_squeeze.bundle([export.folder for export in exported], target, force=True)
     sys.stdout.write(f"{len(exported)} artifacts in {target}\n")
 
 
@@ -39,14 +39,14 @@ def _squeezenets(out: Path) -> list[Exported]:
     weights = TEST_DATA / WEIGHTS_10
     if not weights.is_file():
         sys.stdout.write(
-            f"without SqueezeNet 1.0: {WEIGHTS_10} is not among the test data (set EDGE_SQUEEZE_TEST_DATA)\n"
+            f"Without SqueezeNet 1.0: {TEST_DATA} has no {WEIGHTS_10}. Set EDGE_SQUEEZE_TEST_DATA to the test data.\n"
         )
         return exported
     return exported + edge_squeeze.export("squeezenet1.0", format="all", precision="all", weights=weights, out=out)
 
 
 def _user_models(out: Path) -> list[Exported]:
-    """SqueezeNet 1.1 up to its logits, as a Keras file that somebody might bring."""
+    """SqueezeNet 1.1 up to its logits, exported from a Keras file like a user's own model."""
     import keras
 
     model, names, file = edge_squeeze.build("squeezenet1.1"), out / "labels.txt", out / "my logits.keras"

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 DEMO = ROOT / "android_demo"
 sys.path.insert(0, str(DEMO / "tools"))
 
-from building import console, jars, jvm_engines, prerequisites  # noqa: E402
+from building import console, jvm_tests, prerequisites  # noqa: E402
 
 REQUIRED = "android" in os.environ.get("EDGE_SQUEEZE_REQUIRE", "")
 PROGRAMS = ("mvn", "aapt", "zipalign", "apksigner", "dexdump", "gcc")
@@ -38,9 +38,9 @@ fun parts(text: String) = android.graphics.Typeface.Builder(text).build()!!.weig
 def jar_folder() -> Path:
     """The jars; without them, or the programs, there is nothing to test here."""
     try:
-        jvm_engines.check_machine()
+        jvm_tests.check_machine()
         prerequisites.check(PROGRAMS)
-        jars.fetch(DEMO / "build" / "jars", jars.FOR_TESTS)
+        prerequisites.fetch(DEMO / "build" / "jars", prerequisites.JARS_FOR_TESTS)
     except console.FailureError as error:
         if REQUIRED:
             pytest.fail(str(error))

@@ -15,11 +15,9 @@ from places import ROOT
 DEMO = ROOT / "android_demo"
 sys.path.insert(0, str(DEMO / "tools"))
 
-from building import console, documentation, jars, jvm_tests, prerequisites, workplace  # noqa: E402
-from building.project import ANDROID, Project, Settings, merge  # noqa: E402
+from building import console, jvm_tests, prerequisites, workplace  # noqa: E402
 
 PROGRAMS = ("mvn", "aapt", "zipalign", "apksigner", "dexdump")
-SETTINGS = Settings("some.space", "some.app", 26, 34, 7, "1.2")
 
 
 def scripts(*patterns: str) -> str:
@@ -37,7 +35,7 @@ def test_gradle_uses_only_names_that_the_catalogue_has() -> None:
 
 @pytest.mark.parametrize("name", ["kotlin", "onnxruntime", "junit", "robolectric"])
 def test_gradle_and_maven_want_the_same_version(name: str) -> None:
-    assert jars.version(name) == tomllib.loads(scripts("gradle/libs.versions.toml"))["versions"][name]
+    assert prerequisites.version(name) == tomllib.loads(scripts("gradle/libs.versions.toml"))["versions"][name]
 
 
 def test_litert_is_one_for_pages_of_16_kb() -> None:
@@ -57,41 +55,6 @@ def test_no_build_file_names_a_host() -> None:
     text = scripts("*.kts", "*.properties", "*/*.kts", "*/*.toml", *tools)
     hosts = set(re.findall(r"https?://([\w.-]+)", text))
     assert hosts <= {"maven.apache.org", "schemas.android.com"}  # names of XML languages
-
-
-def test_the_settings_are_read_from_gradle() -> None:
-    settings = Project(DEMO).settings()
-    assert settings == Settings("edgesqueeze.demo", "edgesqueeze.demo", 26, 34, 2, settings.version_name)
-    assert f"gummy-bears-api-{settings.min_sdk}<" in scripts("tools/pom.xml")
-
-
-def test_settings_that_are_not_plain_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "app").mkdir()
-    (tmp_path / "app" / "build.gradle.kts").write_text('namespace = "a"\napplicationId = "$b"\n')
-    with pytest.raises(console.UnusableError, match="a line `applicationId = VALUE`"):
-        Project(tmp_path).settings()
-
-
-MANIFEST = '<manifest xmlns:android="%s"%s>%s<application android:name="%s">%s</application></manifest>'
-
-
-def test_the_manifest_gets_what_gradle_would_add() -> None:
-    provider = (
-        '<provider android:name="x.y.Z" android:authorities="${applicationId}.files"/><activity android:name="B"/>'
-    )
-    got = merge(MANIFEST % (ANDROID, "", "", ".A", provider), SETTINGS)
-    for expected in (
-        'package="some.app"', 'android:versionCode="7"', 'android:versionName="1.2"', 'android:name="some.space.A"',
-        '<uses-sdk android:minSdkVersion="26" android:targetSdkVersion="34"', 'android:name="x.y.Z"',
-        'android:authorities="some.app.files"', 'android:name="some.space.B"', 'android:extractNativeLibs="false"',
-    ):  # fmt: skip
-        assert expected in got
-
-
-@pytest.mark.parametrize(("package", "sdk"), [(' package="a"', ""), ("", "<uses-sdk/>")])
-def test_a_manifest_that_says_what_gradle_says_is_refused(package: str, sdk: str) -> None:
-    with pytest.raises(ValueError, match=r"belong into app/build\.gradle\.kts"):
-        merge(MANIFEST % (ANDROID, package, sdk, ".A", ""), SETTINGS)
 
 
 def program(path: Path, prints: str, code: int = 0) -> None:
@@ -162,8 +125,8 @@ def test_jars_are_fetched_again_when_one_is_gone_or_the_pom_asks_for_others(
 
     pom = tmp_path / "pom.xml"
     pom.write_text("<kotlin>1</kotlin>")
-    monkeypatch.setattr(jars, "POM", pom)
-    monkeypatch.setattr(jars, "_maven", maven)
+    monkeypatch.setattr(prerequisites, "POM", pom)
+    monkeypatch.setattr(prerequisites, "_run_maven", maven)
     for change, fetched in (
         (lambda: None, ["sdk", "kotlin"]),
         (lambda: None, None),
@@ -173,24 +136,24 @@ def test_jars_are_fetched_again_when_one_is_gone_or_the_pom_asks_for_others(
     ):
         calls.clear()
         change()
-        jars.fetch(tmp_path, ("sdk", "kotlin"))
+        prerequisites.fetch(tmp_path, ("sdk", "kotlin"))
         assert calls == ([fetched] if fetched else [])
 
 
 def test_a_maven_that_has_no_r8_leads_to_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path / "mvn", "no com.android.tools:r8:jar:9", code=1)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(console.ToolFailedError, match=r"ended with 1:\n.*r8:jar:9\nSet ANDROID_MAVEN_REPOSITORY"):
-        jars.fetch(tmp_path / "jars", ("android",))
+    with pytest.raises(console.ToolFailedError, match=r"exited with code 1:\n.*r8:jar:9\nSet ANDROID_MAVEN_REPOSITORY"):
+        prerequisites.fetch(tmp_path / "jars", ("android",))
 
 
 def test_kotlin_of_the_documentation_keeps_its_lines(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("A\n```kotlin\npackage a\nval x = 1\n```\n```kotlin\nx++\n```\n```kotlin\npackage b\n```\n")
-    one, two = documentation.kotlin_files(page, tmp_path / "out")
-    assert one.read_text() == "\n\npackage a\nval x = 1\n"
-    assert two.read_text() == "\n" * 9 + "package b\n"
-    assert documentation.kotlin_files(tmp_path / "none.md", tmp_path / "out") == []
+    first, second = jvm_tests.kotlin_files(page, tmp_path / "out")
+    assert first.read_text() == "\n\npackage a\nval x = 1\n"
+    assert second.read_text() == "\n" * 9 + "package b\n"
+    assert jvm_tests.kotlin_files(tmp_path / "none.md", tmp_path / "out") == []
 
 
 def test_test_classes_are_found_and_chosen_by_either_name(tmp_path: Path) -> None:
@@ -202,12 +165,12 @@ def test_test_classes_are_found_and_chosen_by_either_name(tmp_path: Path) -> Non
     assert jvm_tests.chosen(classes, ["ATest"]) == jvm_tests.chosen(classes, ["x.y.ATest"]) == ["x.y.ATest"]
     with pytest.raises(console.UnusableError, match=r"No such test class: CTest\. Choices: ATest, BTest"):
         jvm_tests.chosen(classes, ["ATest", "CTest"])
-    with pytest.raises(console.UnusableError, match="There are no test classes"):
+    with pytest.raises(console.UnusableError, match="No test classes"):
         jvm_tests.chosen([], [])
 
 
 @pytest.mark.parametrize("error", console.FailureError.__subclasses__(), ids=lambda error: error.__name__)
-def test_a_failure_is_told_without_a_traceback(
+def test_a_failure_is_printed_without_a_traceback(
     error: type[console.FailureError], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail() -> None:
@@ -216,10 +179,10 @@ def test_a_failure_is_told_without_a_traceback(
 
     assert console.exit_code(fail) == error.exit_code > 1
     out, err = capsys.readouterr()
-    assert (out, err) == ("[1] dig  failed\n", "Step 1, dig: the spade ended with 9:\nbroken\n")
+    assert (out, err) == ("[1] dig  failed\n", "Step 1, dig: the spade exited with code 9:\nbroken\n")
 
 
-OTHER = """
+SECOND_BUILD = """
 import pathlib, sys
 sys.path.insert(0, sys.argv[1])
 from building import workplace
@@ -230,12 +193,12 @@ with workplace.empty(pathlib.Path(sys.argv[2]), "apk") as work:
 
 
 def test_a_build_waits_for_another_in_the_same_folder(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", OTHER, str(DEMO / "tools"), str(tmp_path)]
+    command = [sys.executable, "-c", SECOND_BUILD, str(DEMO / "tools"), str(tmp_path)]
     with workplace.empty(tmp_path, "apk") as work:
-        other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert other.stdout is not None
-        assert other.stdout.readline().startswith("Another build works in")
+        second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert second.stdout is not None
+        assert second.stdout.readline().startswith("Another build is running in")
         with pytest.raises(subprocess.TimeoutExpired):
-            other.wait(0.5)
+            second.wait(0.5)
         assert not list(work.iterdir())
-    assert other.communicate() == ("works\n", None)
+    assert second.communicate() == ("works\n", None)

@@ -1,4 +1,4 @@
-"""The app's Kotlin and resources, compiled; what it calls, checked; and all of it as dex files."""
+"""Compiling: the app's resources, Kotlin and dex files, and a check of the Android API that it calls."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from building.console import CheckFailedError, FailureError, run
 from building.workplace import SMALL_JVM, Workplace
 
 JAVA = Path(__file__).resolve().parent.parent / "java"
-CLASS_FILES = "1.8"  # as app/build.gradle.kts
+CLASS_FILES = "1.8"  # as in app/build.gradle.kts
 COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
-# Packages whose classes come with the app, for the check of what it calls.
-BROUGHT = ("kotlin.*", "org.tensorflow.*", "ai.onnxruntime.*")
-GUARDED = "What SDK_INT keeps from older levels belongs into a function of its own, with @TargetApi(LEVEL)."
+# Packages whose classes come with the app, for the check of its calls.
+INCLUDED = ("kotlin.*", "org.tensorflow.*", "ai.onnxruntime.*")
+GUARDED = "Move calls that an SDK_INT check guards into a function of their own, annotated with @TargetApi(LEVEL)."
 
 
 def classpath(jars: Iterable[Path]) -> str:
-    """The jars as Java wants them."""
+    """The jars in the form of a class path."""
     return ":".join(map(str, jars))
 
 
 def resources(place: Workplace, assets: Path) -> Path:
-    """The APK with the manifest, the compiled resources and `assets`; R.java is beside it, in `r`."""
+    """An APK of the manifest, the compiled resources and `assets`; R.java is next to it, in `r`."""
     manifest, generated, apk = place.work / "AndroidManifest.xml", place.work / "r", place.work / "resources.apk"
     generated.mkdir()
     manifest.write_text(place.project.merged_manifest())
@@ -37,7 +37,7 @@ def resources(place: Workplace, assets: Path) -> Path:
 
 
 def app(place: Workplace) -> Path:
-    """The folder with the app's classes, R's among them; warnings are errors."""
+    """The folder with the app's classes, including R's; warnings are errors."""
     classes = place.work / "classes"
     r_classes = place.work / "r-classes"
     java(place, sorted((place.work / "r").rglob("*.java")), r_classes, "--release", CLASS_FILES.removeprefix("1."))
@@ -66,7 +66,7 @@ def kotlin(place: Workplace, sources: Iterable[Path], jars: Iterable[Path], out:
 
 
 def check_calls(place: Workplace, classes: Path) -> None:
-    """Raise CheckFailedError if the app calls anything that the oldest Android it supports lacks."""
+    """Raise CheckFailedError if the app calls anything that the oldest supported Android lacks."""
     jar = place.work / "app.jar"
     with zipfile.ZipFile(jar, "w") as file:
         for path in sorted(classes.rglob("*.class")):
@@ -76,13 +76,13 @@ def check_calls(place: Workplace, classes: Path) -> None:
     own = [f"{path.name}.*" for path in sorted(classes.iterdir()) if path.is_dir()]
     jars = classpath([folder / "animal-sniffer.jar", folder / "asm.jar"])
     try:
-        place.java("animal-sniffer", "-cp", jars, JAVA / "ApiCheck.java", signature, jar, *own, *BROUGHT)
+        place.java("animal-sniffer", "-cp", jars, JAVA / "ApiCheck.java", signature, jar, *own, *INCLUDED)
     except FailureError as error:
         raise CheckFailedError(f"{error}\n{GUARDED}") from error
 
 
 def dex(place: Workplace) -> list[Path]:
-    """The app and all it brings as dex files."""
+    """The app and its libraries as dex files."""
     out = place.work / "dex"
     out.mkdir()
     inputs = [place.work / "app.jar"]
@@ -100,7 +100,7 @@ def dex(place: Workplace) -> list[Path]:
 
 
 def _copy_classes(jar: Path, out: Path) -> None:
-    """D8 wants neither a desktop's libraries nor the classes for newer Java that some jars hold twice."""
+    """Copy the classes alone: D8 rejects native libraries, and the classes for newer Java that some jars hold twice."""
     with zipfile.ZipFile(jar) as source, zipfile.ZipFile(out, "w") as target:
         for name in source.namelist():
             if name.endswith(".class") and not name.startswith("META-INF/") and name != "module-info.class":
@@ -108,7 +108,7 @@ def _copy_classes(jar: Path, out: Path) -> None:
 
 
 def check_gradle_files(place: Workplace) -> None:
-    """Raise CheckFailedError if a build file, which only Gradle could run, has a syntax error."""
+    """Raise CheckFailedError for a syntax error in a build file, which only Gradle could run."""
     compiler = ("-cp", place.jars / "kotlin" / "*", JAVA / "KtsCheck.java")
     java = (place.jdk / "bin" / "java", *SMALL_JVM)
     run("the Kotlin parser", *java, *compiler, *place.project.gradle_files, error=CheckFailedError)

@@ -1,4 +1,4 @@
-"""What the tools read and change in shared libraries (ELF, little endian, 32 and 64 bits)."""
+"""Reading and changing shared libraries (ELF, little endian, 32 and 64 bits)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 
 PT_LOAD, PT_DYNAMIC = 1, 2
 DT_DEBUG = 0x15  # ignored in a library
-# VERSYM, VERDEF, VERDEFNUM, VERNEED, VERNEEDNUM: which version of each symbol is meant.
+# VERSYM, VERDEF, VERDEFNUM, VERNEED, VERNEEDNUM: the version of each symbol.
 VERSION_TAGS = {0x6FFFFFF0, 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF}
 
 
 def alignment(library: bytes) -> int:
-    """The page size in bytes that the library can be loaded with; ValueError if it is none."""
+    """The largest page size in bytes that the library can be loaded with; ValueError if it is not one."""
     return min((align for kind, _, _, align in _segments(library) if kind == PT_LOAD), default=1)
 
 
 def without_symbol_versions(library: bytes) -> bytes:
-    """The library (64 bits) with the entries taken out that ask for versions of symbols."""
+    """The library (64 bits) without the entries that ask for versions of symbols."""
     changed = bytearray(library)
     for kind, offset, size, _ in _segments(library):
         if kind == PT_DYNAMIC:
@@ -43,4 +43,4 @@ def _segments(library: bytes) -> Iterator[tuple[int, int, int, int]]:
                 kind, offset, _, _, length, _, _, align = struct.unpack_from("<IIIIIIII", library, header)
                 yield kind, offset, length, align
     except struct.error as error:
-        raise ValueError("a shared library that ends too early") from error
+        raise ValueError("a shared library that is truncated") from error

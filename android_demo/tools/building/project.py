@@ -1,8 +1,11 @@
-"""The demo's source tree: where its parts are, and what its Gradle files say that a build without Gradle must know."""
+"""The demo's source tree: its parts, what its Gradle files say that a build without Gradle needs, and its models."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +14,13 @@ from building.console import UnusableError
 
 ANDROID = "http://schemas.android.com/apk/res/android"
 COMPONENTS = ("activity", "activity-alias", "service", "receiver", "provider")
+INDEX = "index.json"
+HOW_TO_BUNDLE = (
+    "Bundle an artifact first, from the folder above android_demo:\n"
+    "  edge-squeeze bundle android out/squeezenet1.1-tflite-int8 android_demo"
+)
+# Android's packager drops these; an interrupted `bundle` may leave some.
+IGNORED = shutil.ignore_patterns(".*", "*~")
 
 
 @dataclass(frozen=True)
@@ -52,45 +62,45 @@ class Project:
         return sorted([*self.root.glob("*.gradle.kts"), *self.root.glob("app/*.gradle.kts")])
 
     def settings(self) -> Settings:
-        """What app/build.gradle.kts says; UnusableError if it does not say it plainly."""
+        """The settings in app/build.gradle.kts; UnusableError if one of them is not a plain value."""
         path = self.root / "app" / "build.gradle.kts"
         text = path.read_text()
 
         def value(name: str) -> str:
-            found = re.search(rf'^\s*{name}\s*=\s*("[^"$]+"|\d+)\s*$', text, re.MULTILINE)
-            if found is None:
-                raise UnusableError(f"{path}: required a line `{name} = VALUE` with a plain value, found none.")
-            return found[1].strip('"')
+            match = re.search(rf'^\s*{name}\s*=\s*("[^"$]+"|\d+)\s*$', text, re.MULTILINE)
+            if match is None:
+                raise UnusableError(f"{path}: required a line `{name} = VALUE` with a plain value, got none.")
+            return match[1].strip('"')
 
         words = ("namespace", "applicationId", "minSdk", "targetSdk", "versionCode", "versionName")
         namespace, application_id, min_sdk, target_sdk, version_code, version_name = map(value, words)
         return Settings(namespace, application_id, int(min_sdk), int(target_sdk), int(version_code), version_name)
 
     def merged_manifest(self) -> str:
-        """The manifest with what Android's Gradle plugin would add to it; UnusableError if it has that already."""
+        """The manifest with what Android's Gradle plugin adds to it; UnusableError if it has that already."""
         path = self.main / "AndroidManifest.xml"
         try:
-            return merge(path.read_text(), self.settings())
+            return merge_manifest(path.read_text(), self.settings())
         except (OSError, ET.ParseError, ValueError) as error:
             raise UnusableError(f"{path}: {error}") from error
 
 
-def merge(manifest: str, settings: Settings) -> str:
-    """The manifest with package, versions, SDK levels and full class names; ValueError if it says these itself."""
+def merge_manifest(manifest: str, settings: Settings) -> str:
+    """The manifest with package, versions, SDK levels and full class names; ValueError if it sets these itself."""
     ET.register_namespace("android", ANDROID)
     root = ET.fromstring(manifest.replace("${applicationId}", settings.application_id))  # noqa: S314 - the project's own
     application = root.find("application")
     if application is None:
-        raise ValueError("required an <application>, found none.")
+        raise ValueError("required an <application>, got none.")
     if "package" in root.attrib or root.find("uses-sdk") is not None:
-        raise ValueError("package and uses-sdk belong into app/build.gradle.kts; remove them here.")
+        raise ValueError("package and uses-sdk belong in app/build.gradle.kts. Remove them here.")
     root.set("package", settings.application_id)
     root.set(_android("versionCode"), str(settings.version_code))
     root.set(_android("versionName"), settings.version_name)
     levels = {"minSdkVersion": str(settings.min_sdk), "targetSdkVersion": str(settings.target_sdk)}
     root.insert(0, ET.Element("uses-sdk", {_android(name): level for name, level in levels.items()}))
-    application.set(_android("extractNativeLibs"), "false")  # they are stored, and loaded from where they are
-    for element in (application, *(found for name in COMPONENTS for found in application.findall(name))):
+    application.set(_android("extractNativeLibs"), "false")  # they are stored uncompressed, and loaded from the APK
+    for element in (application, *(element for name in COMPONENTS for element in application.findall(name))):
         _complete_name(element, settings.namespace)
     return ET.tostring(root, encoding="unicode", xml_declaration=True)
 
@@ -105,3 +115,73 @@ def _complete_name(element: ET.Element, namespace: str) -> None:
         name = element.get(attribute)
         if name and (name.startswith(".") or "." not in name):
             element.set(attribute, f"{namespace}.{name.removeprefix('.')}")
+
+
+@dataclass(frozen=True)
+class Model:
+    """An artifact in the folder of models."""
+
+    folder: str
+    format: str
+    file: str
+
+
+def bundled_models(models: Path) -> list[Model]:
+    """The models that the folder's index lists; UnusableError if there are none, or the folder is damaged."""
+    if not (models / INDEX).is_file():
+        raise UnusableError(f"{models} holds no models: it has no {INDEX}. {HOW_TO_BUNDLE}")
+    bundled = [_model(models, folder) for folder in _listed(models)]
+    if not bundled:
+        raise UnusableError(f"{models} holds no models: its {INDEX} lists none. {HOW_TO_BUNDLE}")
+    return bundled
+
+
+def unlisted_models(models: Path) -> list[str]:
+    """Folders that the index does not list, so that no app would find them."""
+    folders = (path.name for path in models.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(set(folders) - set(_listed(models)))
+
+
+def _listed(models: Path) -> list[str]:
+    try:
+        return [entry["folder"] for entry in json.loads((models / INDEX).read_text())["artifacts"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UnusableError(f"{models / INDEX} is not a list of models. Move {models} away. {HOW_TO_BUNDLE}") from error
+
+
+def _model(models: Path, folder: str) -> Model:
+    """The model in `folder`; UnusableError unless it is unchanged since it was exported."""
+    try:
+        manifest = json.loads((models / folder / "model.json").read_text())
+        for file in (manifest["file"], manifest["labels"]):
+            _check_hash(models / folder / file["name"], file["sha256"])
+        return Model(folder, manifest["format"], manifest["file"]["name"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UnusableError(
+            f"{folder} is listed in {models / INDEX}, but is damaged: {error}. Bundle it again, or remove it with "
+            "`edge-squeeze bundle android android_demo --remove NAME`."
+        ) from error
+
+
+def _check_hash(path: Path, sha256: str) -> None:
+    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise ValueError(f"{path.name} is not the file that was exported")
+
+
+def merge_assets(assets: Path, models: Path, out: Path) -> Path:
+    """The new folder `out`, made of the app's own assets and, as its `models`, of those that `models` lists."""
+    out.mkdir()
+    if assets.is_dir():
+        for path in sorted(set(assets.iterdir()) - {assets / "models"}):
+            _copy(path, out / path.name)
+    (out / "models").mkdir()
+    for name in (INDEX, *_listed(models)):
+        _copy(models / name, out / "models" / name)
+    return out
+
+
+def _copy(path: Path, out: Path) -> None:
+    if path.is_dir():
+        shutil.copytree(path, out, ignore=IGNORED)
+    else:
+        shutil.copy2(path, out)

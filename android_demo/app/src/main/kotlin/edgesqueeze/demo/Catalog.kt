@@ -8,7 +8,7 @@ import edgesqueeze.model.Bundled
 import java.security.MessageDigest
 
 /** What was bundled, and which of it can be used here. */
-internal class Catalogue(private val bundle: Bundle, private val engines: Engines) {
+internal class Catalog(private val bundle: Bundle, private val engines: Engines) {
 
     /** Every bundled artifact with the verdict that [settings] kept; throws ArtifactRefused for no bundle. */
     fun models(settings: Settings): List<Model> = bundle.artifacts().map { bundled ->

@@ -82,17 +82,17 @@ internal class MainScreen(private val activity: Activity) {
     }
 }
 
-/** Shows the golden checks of [models] in [view], in the colour of what they gave. */
+/** Shows the golden checks of [models] in [view], in the color of what they gave. */
 internal fun showGolden(view: TextView, models: List<Model>) {
     val text = Wording(view.resources).golden(models)
     val verdicts = models.filter(Model::usable).map(Model::verdict)
     view.text = text
     view.visibility = visibleIf(text.isNotEmpty())
-    view.setTextColor(view.context.getColor(colour(verdicts)))
+    view.setTextColor(view.context.getColor(color(verdicts)))
 }
 
 /** Red where any verdict is a failure, green where all are there. */
-internal fun colour(verdicts: List<Verdict?>) = when {
+internal fun color(verdicts: List<Verdict?>) = when {
     verdicts.any { it == null } -> R.color.text_quiet
     verdicts.any { it?.passed == false } -> R.color.bad
     else -> R.color.good

@@ -7,7 +7,7 @@ import android.widget.BaseAdapter
 import android.widget.RadioButton
 import android.widget.TextView
 
-/** A row for each model; those that cannot be used are grey, say why, and cannot be tapped. */
+/** A row for each model; those that cannot be used are gray, say why, and cannot be tapped. */
 internal class ModelsAdapter(private val inflater: LayoutInflater) : BaseAdapter() {
     private val wording = Wording(inflater.context.resources)
     private var models = emptyList<Model>()
@@ -45,7 +45,7 @@ internal class ModelsAdapter(private val inflater: LayoutInflater) : BaseAdapter
         facts.visibility = visibleIf(model.artifact != null)
         val verdict = view.findViewById<TextView>(R.id.verdict)
         verdict.text = wording.check(model)
-        verdict.setTextColor(view.context.getColor(if (model.usable) colour(listOf(model.verdict)) else R.color.bad))
+        verdict.setTextColor(view.context.getColor(if (model.usable) color(listOf(model.verdict)) else R.color.bad))
         val button = view.findViewById<RadioButton>(R.id.chosen)
         button.isChecked = model.folder == chosen?.folder
         button.isEnabled = model.usable

@@ -29,5 +29,5 @@ private fun stream(intent: Intent): Uri? = intent.getParcelableExtra(Intent.EXTR
 
 /** The picture at [address]. */
 internal fun picture(resolver: ContentResolver, address: Uri) = PictureSource {
-    resolver.openInputStream(address) ?: throw FileNotFoundException("$address gives nothing")
+    resolver.openInputStream(address) ?: throw FileNotFoundException("cannot open $address")
 }

@@ -15,8 +15,8 @@ internal fun preview(picture: Picture, longest: Int = 1024): Bitmap {
     val width = (picture.width * scale).roundToInt().coerceAtLeast(1)
     val height = (picture.height * scale).roundToInt().coerceAtLeast(1)
     val pixels = resizeBilinear(picture, Window(width, 0, width), Window(height, 0, height))
-    val colours = IntArray(width * height) { opaque(pixels, it * CHANNELS) }
-    return Bitmap.createBitmap(colours, width, height, Bitmap.Config.ARGB_8888).apply { setHasAlpha(false) }
+    val colors = IntArray(width * height) { opaque(pixels, it * CHANNELS) }
+    return Bitmap.createBitmap(colors, width, height, Bitmap.Config.ARGB_8888).apply { setHasAlpha(false) }
 }
 
 private fun opaque(pixels: ByteArray, start: Int) =

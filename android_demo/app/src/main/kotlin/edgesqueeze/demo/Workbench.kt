@@ -33,7 +33,7 @@ internal class Workbench(
     private val worker: Executor,
     private val publish: (State.() -> State) -> Unit,
 ) {
-    private val catalogue = Catalogue(Bundle(files), engines)
+    private val catalog = Catalog(Bundle(files), engines)
     private val wording = Wording(context.resources)
     private val settings by lazy { settingsOf(context) }
     private var models = emptyList<Model>()
@@ -45,7 +45,7 @@ internal class Workbench(
 
     /** Lists the bundle, takes up the last choice, and checks what was not checked yet. */
     fun load() {
-        val unread = problemIn { models = catalogue.models(settings) }
+        val unread = problemIn { models = catalog.models(settings) }
         val usable = models.filter(Model::usable)
         chosen = usable.find { it.folder == settings.chosen } ?: usable.firstOrNull()
         nothing = unread ?: context.getString(R.string.no_model)

@@ -41,10 +41,10 @@ class Artifact(val folder: String, val manifest: Manifest, private val files: Ar
     fun open(name: String): InputStream = files.open("$folder/$name")
 
     private fun <T> reading(name: String, read: () -> T): T = try {
-        if (name.startsWith("/") || ".." in name.split("/")) throw IOException("it lies outside the folder")
+        if (name.startsWith("/") || ".." in name.split("/")) throw IOException("it is outside the folder")
         read()
     } catch (error: IOException) {
-        throw ArtifactRefused("$name cannot be read (${error.message}). Bundle the artifact again.", error)
+        throw ArtifactRefused("Cannot read $name (${error.message}). Bundle the artifact again.", error)
     }
 
     companion object {
@@ -53,7 +53,7 @@ class Artifact(val folder: String, val manifest: Manifest, private val files: Ar
             val text = try {
                 files.open("$folder/model.json").use { String(it.readBytes(), Charsets.UTF_8) }
             } catch (error: IOException) {
-                throw ArtifactRefused("It has no model.json. Bundle the artifact again.", error)
+                throw ArtifactRefused("The artifact has no model.json. Bundle it again.", error)
             }
             return Artifact(folder, Manifest.parse(text), files).also {
                 it.model()

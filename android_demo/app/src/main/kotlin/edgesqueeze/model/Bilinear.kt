@@ -59,10 +59,10 @@ private fun shrinkRow(row: IntArray, taps: Taps, into: ByteArray, start: Int) {
         var blue = ROUND
         var x = taps.first[i]
         for (weight in weights) {
-            val colour = row[x++]
-            red += (colour shr 16 and 0xFF) * weight
-            green += (colour shr 8 and 0xFF) * weight
-            blue += (colour and 0xFF) * weight
+            val color = row[x++]
+            red += (color shr 16 and 0xFF) * weight
+            green += (color shr 8 and 0xFF) * weight
+            blue += (color and 0xFF) * weight
         }
         into[out++] = clip(red)
         into[out++] = clip(green)

@@ -50,7 +50,7 @@ class Bundle(private val files: ArtifactFiles) {
 
     private companion object {
         const val INDEX = "index.json"
-        const val HOW_TO_BUNDLE = "Run `edge-squeeze bundle android ARTIFACT android_demo` and build it again."
+        const val HOW_TO_BUNDLE = "Run `edge-squeeze bundle android ARTIFACT android_demo` and build the app again."
     }
 }
 

@@ -8,7 +8,7 @@ import java.io.InputStream
 /**
  * Throws PictureUnreadable if a JPEG or PNG file ends before the picture does; other formats pass.
  *
- * BitmapFactory fills what is missing with grey and says nothing.
+ * BitmapFactory fills what is missing with gray and says nothing.
  */
 internal fun requireWhole(stream: InputStream) {
     val data = DataInputStream(BufferedInputStream(stream, BUFFER_BYTES))
@@ -18,7 +18,7 @@ internal fun requireWhole(stream: InputStream) {
             PNG -> requireEndOfPng(data)
         }
     } catch (error: EOFException) {
-        throw PictureUnreadable("The picture is not whole: its file ends too early.", error)
+        throw PictureUnreadable("The picture is incomplete: its file ends too early.", error)
     }
 }
 

@@ -27,7 +27,7 @@ val ENGINES = mapOf(
 
 /** Why no engine of this app runs artifacts of [format]; null if one does. */
 fun whyUnavailable(format: String): String? {
-    val kind = ENGINES[format] ?: return "this app has no engine for $format; it runs ${ENGINES.keys.joinToString()}"
+    val kind = ENGINES[format] ?: return "This app has no engine for $format. It runs ${ENGINES.keys.joinToString()}"
     return kind.unavailable()
 }
 
@@ -45,6 +45,6 @@ fun openEngine(artifact: Artifact, threads: Int): Engine {
     } catch (error: ArtifactRefused) {
         throw error
     } catch (@Suppress("TooGenericExceptionCaught") error: Exception) { // engines raise what they like
-        throw ArtifactRefused("${artifact.manifest.file.name} cannot be run: ${error.message}.", error)
+        throw ArtifactRefused("Cannot run ${artifact.manifest.file.name}: ${error.message}.", error)
     }
 }

@@ -29,7 +29,7 @@ class GoldenCheck(
         val expectedPixels = artifact.read(golden.pixels)
         open(artifact, threads).use { engine ->
             val entry = golden.scores[engine.kernels]
-                ?: throw ArtifactRefused("It has no golden scores for ${engine.kernels} kernels. Export it again.")
+                ?: throw ArtifactRefused("The artifact has no golden scores for ${engine.kernels} kernels. Export it again.")
             return GoldenResult(
                 engine.name,
                 engine.kernels,
@@ -45,7 +45,7 @@ class GoldenCheck(
         val picture = try {
             PictureDecoder.decode { artifact.open(artifact.manifest.golden.picture) }
         } catch (error: PictureUnreadable) {
-            throw ArtifactRefused("Its golden picture is damaged: ${error.message} Bundle the artifact again.", error)
+            throw ArtifactRefused("The golden picture is damaged: ${error.message} Bundle the artifact again.", error)
         }
         try {
             return preprocess(artifact.manifest.preprocessing, picture)

@@ -86,7 +86,7 @@ data class Manifest(
             requireVersion(json, "model.json")
             json.manifest().also(::requireConsistent)
         } catch (error: JSONException) {
-            throw ArtifactRefused("Its model.json cannot be read: ${error.message}. Export it again.", error)
+            throw ArtifactRefused("Cannot read model.json: ${error.message}. Export the artifact again.", error)
         }
     }
 }
@@ -95,8 +95,8 @@ data class Manifest(
 internal fun requireVersion(json: JSONObject, file: String) {
     val version = json.opt("schema_version")
     if (version != SCHEMA_VERSION) {
-        val todo = "Make it again with the version of edge-squeeze that this app came with, or update the app"
-        throw ArtifactRefused("$file has schema version $version; this app knows $SCHEMA_VERSION. $todo.")
+        val todo = "Create it again with the version of edge-squeeze that this app came with, or update the app"
+        throw ArtifactRefused("$file has schema version $version; this app supports $SCHEMA_VERSION. $todo.")
     }
 }
 
@@ -106,12 +106,12 @@ private fun requireConsistent(manifest: Manifest) = with(manifest) {
         Layout.NCHW -> input.shape.drop(2) + input.shape.getOrNull(1)
         else -> input.shape.drop(1)
     }
-    if (seen != pixels) refuse("its input is ${input.shape}, but its preprocessing gives $pixels")
-    if (output.shape.lastOrNull() != classes) refuse("its output is ${output.shape}, but it has $classes classes")
-    if (input.content != Content.PIXELS) refuse("its input is ${input.content.key}, not pixels")
+    if (seen != pixels) refuse("the input is ${input.shape}, but preprocessing produces $pixels")
+    if (output.shape.lastOrNull() != classes) refuse("the output is ${output.shape}, but there are $classes classes")
+    if (input.content != Content.PIXELS) refuse("the input is ${input.content.key}, not pixels")
 }
 
-private fun refuse(reason: String): Nothing = throw ArtifactRefused("Its model.json contradicts itself: $reason.")
+private fun refuse(reason: String): Nothing = throw ArtifactRefused("model.json contradicts itself: $reason.")
 
 private fun JSONObject.manifest(): Manifest {
     val file = getJSONObject("file")
@@ -152,7 +152,7 @@ internal fun JSONObject.preprocessing(): Preprocessing {
     val padValue = getJSONArray("pad_value").ints(CHANNELS)
     return Preprocessing(resize, getInt("short_side"), height, width, padding, padValue).also {
         if (minOf(height, width) < 1 || maxOf(height, width) > it.shortSide) {
-            refuse("it cuts $height x $width pixels from a picture whose short side is ${it.shortSide}")
+            refuse("it crops $height x $width pixels from a picture whose short side is ${it.shortSide}")
         }
     }
 }
@@ -167,7 +167,7 @@ private fun JSONObject.golden(): Golden {
 }
 
 private fun JSONArray.ints(count: Int): List<Int> {
-    if (length() != count) throw JSONException("$this has ${length()} numbers, required are $count")
+    if (length() != count) throw JSONException("required $count numbers, got $this")
     return List(count) { getInt(it) }
 }
 
@@ -175,4 +175,4 @@ private fun <T> JSONObject.one(key: String, choices: Array<T>, name: (T) -> Stri
     choices.find { name(it) == getString(key) } ?: throw unknown(key, getString(key), choices.map(name))
 
 private fun unknown(key: String, got: String, known: List<String>) =
-    ArtifactRefused("Its model.json asks for the $key $got; this app knows ${known.joinToString()}. Update the app.")
+    ArtifactRefused("model.json requires the $key $got; this app supports ${known.joinToString()}. Update the app.")

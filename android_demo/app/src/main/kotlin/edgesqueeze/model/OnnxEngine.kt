@@ -48,7 +48,7 @@ class OnnxEngine(artifact: Artifact, threads: Int) : Engine {
             OrtEnvironment.getEnvironment()
             null
         } catch (_: LinkageError) {
-            "ONNX Runtime's library is not in this app: build it with Android Studio"
+            "This app does not include ONNX Runtime's library: build it with Android Studio"
         }
     }
 }
@@ -57,7 +57,7 @@ private fun requireSame(spec: TensorSpec, info: TensorInfo?) {
     val required = spec.shape.map { it ?: OPEN } to spec.dtype.java()
     val got = info?.let { it.shape.map(Long::toInt) to it.type }
     if (required != got) {
-        throw ArtifactRefused("model.json says that ${spec.name} is $required, but in the file it is $got. Export it again.")
+        throw ArtifactRefused("model.json says that ${spec.name} is $required, but the model file says $got. Export it again.")
     }
 }
 

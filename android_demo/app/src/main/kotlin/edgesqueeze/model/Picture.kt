@@ -80,14 +80,14 @@ class BitmapPicture(private val bitmap: Bitmap, orientation: Orientation) :
     fun recycle() = bitmap.recycle()
 }
 
-private fun putOnWhite(colours: IntArray, count: Int) {
-    for (i in 0 until count) colours[i] = onWhite(colours[i])
+private fun putOnWhite(colors: IntArray, count: Int) {
+    for (i in 0 until count) colors[i] = onWhite(colors[i])
 }
 
-/** [colour], not premultiplied, on white, rounded as Pillow's Image.paste does. */
-private fun onWhite(colour: Int): Int {
-    val alpha = colour ushr 24
-    return (blend(colour shr 16, alpha) shl 16) or (blend(colour shr 8, alpha) shl 8) or blend(colour, alpha)
+/** [color], not premultiplied, on white, rounded as Pillow's Image.paste does. */
+private fun onWhite(color: Int): Int {
+    val alpha = color ushr 24
+    return (blend(color shr 16, alpha) shl 16) or (blend(color shr 8, alpha) shl 8) or blend(color, alpha)
 }
 
 private fun blend(channel: Int, alpha: Int): Int {

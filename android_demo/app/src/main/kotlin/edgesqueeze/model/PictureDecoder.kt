@@ -14,7 +14,7 @@ fun interface PictureSource {
     fun open(): InputStream
 }
 
-/** Decodes pictures to the values in the file: no scaling, no colour management, as Pillow and the network's training. */
+/** Decodes pictures to the values in the file: no scaling, no color management, as Pillow and the network's training. */
 object PictureDecoder {
     /** What is larger is halved until it fits; the pixels then differ a little from Python's. */
     private const val MOST_PIXELS = 25_000_000L
@@ -30,9 +30,9 @@ object PictureDecoder {
         } catch (error: PictureUnreadable) {
             throw error
         } catch (error: IOException) {
-            throw PictureUnreadable("The picture cannot be opened: ${error.message}.", error)
+            throw PictureUnreadable("Cannot open the picture: ${error.message}.", error)
         } catch (error: SecurityException) {
-            throw PictureUnreadable("The app may not open this picture any more. Pick it again.", error)
+            throw PictureUnreadable("The app no longer has access to this picture. Pick it again.", error)
         } catch (error: OutOfMemoryError) {
             throw PictureUnreadable("The picture is too large for this device's memory.", error)
         }
@@ -70,5 +70,5 @@ object PictureDecoder {
     }
 
     private fun noPicture(type: String?) =
-        PictureUnreadable("This file is no picture that the device can decode${type?.let { " ($it)" }.orEmpty()}.")
+        PictureUnreadable("This file is not a picture that this device can decode${type?.let { " ($it)" }.orEmpty()}.")
 }

@@ -42,7 +42,7 @@ class TfliteEngine(artifact: Artifact, threads: Int) : Engine {
             TensorFlowLite.init()
             null
         } catch (error: LinkageError) {
-            "TensorFlow Lite's library is not in this app for this device's processor (${error.message})"
+            "This app does not include TensorFlow Lite's library for this device's processor (${error.message})"
         }
     }
 }
@@ -51,7 +51,7 @@ private fun requireSame(spec: TensorSpec, tensor: Tensor) {
     val required = spec.shape.map { it ?: 1 } to spec.dtype
     val got = tensor.shape().toList() to tensor.dataType().dtype()
     if (required != got) {
-        throw ArtifactRefused("model.json says that ${spec.name} is $required, but in the file it is $got. Export it again.")
+        throw ArtifactRefused("model.json says that ${spec.name} is $required, but the model file says $got. Export it again.")
     }
 }
 

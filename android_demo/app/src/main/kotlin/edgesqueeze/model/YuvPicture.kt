@@ -9,7 +9,7 @@ class Plane(private val bytes: ByteBuffer, private val rowStride: Int, private v
 }
 
 /**
- * A camera's frame in YUV_420_888: a plane of brightness, and two of colour with half its sides.
+ * A camera's frame in YUV_420_888: a plane of brightness, and two of color with half its sides.
  *
  * The numbers are those of JPEG (JFIF: ITU-R BT.601, full range), which is what Camera2 gives.
  */
@@ -23,14 +23,14 @@ class YuvPicture(
 ) : StoredPicture(frameWidth, frameHeight, orientation) {
 
     override fun readStoredRow(y: Int, row: IntArray) {
-        for (x in 0 until frameWidth) row[x] = colour(x, y)
+        for (x in 0 until frameWidth) row[x] = color(x, y)
     }
 
     override fun readStoredColumn(x: Int, column: IntArray) {
-        for (y in 0 until frameHeight) column[y] = colour(x, y)
+        for (y in 0 until frameHeight) column[y] = color(x, y)
     }
 
-    private fun colour(x: Int, y: Int): Int {
+    private fun color(x: Int, y: Int): Int {
         val light = luma.at(x, y) shl BITS
         val u = blue.at(x / 2, y / 2) - MIDDLE
         val v = red.at(x / 2, y / 2) - MIDDLE

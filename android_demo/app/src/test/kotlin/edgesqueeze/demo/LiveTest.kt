@@ -129,24 +129,24 @@ class LiveTest : OnAndroid() {
     }
 
     private fun frame(name: String): Frame {
-        val grey = object : Picture {
+        val gray = object : Picture {
             override val width = 640
             override val height = 480
 
             override fun readRow(y: Int, row: IntArray) = row.fill(0x808080)
         }
-        return Frame(grey) { closed += name }
+        return Frame(gray) { closed += name }
     }
 
-    /** [bitmap] as of a camera that lies on its side: turned, its colours in planes, those of U and V mixed. */
+    /** [bitmap] as of a camera that lies on its side: turned, its colors in planes, those of U and V mixed. */
     private fun asFrame(bitmap: Bitmap): Picture {
         val width = bitmap.height / 2 * 2
         val height = bitmap.width / 2 * 2
         val luma = ByteArray(width * height)
         val chroma = ByteArray(width * height / 2)
         for (y in 0 until height) for (x in 0 until width) {
-            val colour = bitmap.getPixel(y, height(bitmap) - 1 - x)
-            val (r, g, b) = listOf(16, 8, 0).map { (colour shr it and 0xFF).toDouble() }
+            val color = bitmap.getPixel(y, height(bitmap) - 1 - x)
+            val (r, g, b) = listOf(16, 8, 0).map { (color shr it and 0xFF).toDouble() }
             luma[y * width + x] = (0.299 * r + 0.587 * g + 0.114 * b).roundToInt().toByte()
             val at = y / 2 * width + x / 2 * 2
             chroma[at] = (128 - 0.168736 * r - 0.331264 * g + 0.5 * b).roundToInt().coerceIn(0, 255).toByte()

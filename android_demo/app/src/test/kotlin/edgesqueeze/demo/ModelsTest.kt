@@ -27,7 +27,7 @@ class ModelsTest : OnAndroid() {
 
     @Test
     fun `what no export proved is listed as that`() {
-        val verdicts = mapOf("unproven" to "unproven", "fail" to "failed its proof at export", "news" to "unproven")
+        val verdicts = mapOf("unproven" to "unproven", "fail" to "failed its parity check at export", "news" to "unproven")
         for ((verdict, words) in verdicts) {
             val json = JSONObject(File(BUNDLED, "$INT8/model.json").readText())
             json.getJSONObject("parity").put("verdict", verdict)
@@ -115,7 +115,7 @@ class ModelsTest : OnAndroid() {
             manifest.writeText(manifest.readText().replace("schema_version\": 1", "schema_version\": 2"))
             modelIn(File(root, "squeezenet1.1-tflite-float16")).delete()
         }
-        val reasons = listOf("is not the file that was exported", "schema version 2", "cannot be read")
+        val reasons = listOf("is not the file that was exported", "schema version 2", "Cannot read")
         reasons.forEachIndexed { i, reason ->
             assertTrue(list.text(i + 1, R.id.verdict), reason in list.text(i + 1, R.id.verdict))
             assertFalse(list.adapter.isEnabled(i + 1))
@@ -127,9 +127,9 @@ class ModelsTest : OnAndroid() {
 
     @Test
     fun `models without an engine are listed with the reason, and cannot be chosen`() {
-        app.unavailable = { if (it == "onnx") "ONNX Runtime is not in this app" else null }
+        app.unavailable = { if (it == "onnx") "This app does not include ONNX Runtime" else null }
         val list = models(INT8, ONNX)
-        assertEquals("ONNX Runtime is not in this app", list.text(1, R.id.verdict))
+        assertEquals("This app does not include ONNX Runtime", list.text(1, R.id.verdict))
         assertFalse(list.adapter.isEnabled(1))
         app.session.choose(ONNX)
         settle()

@@ -71,7 +71,7 @@ class PicturesTest : OnAndroid() {
         val screen = mainScreen(INT8).get()
         take(screen, photograph().readBytes())
         take(screen, null)
-        assertTrue(screen.text(R.id.status), "cannot be opened" in screen.text(R.id.status))
+        assertTrue(screen.text(R.id.status), "Cannot open" in screen.text(R.id.status))
     }
 
     @Test
@@ -157,11 +157,11 @@ class PicturesTest : OnAndroid() {
         pick(screen, address { photograph().inputStream() })
         val whole = photograph().readBytes()
         val broken = mapOf<String, () -> InputStream>(
-            "no picture" to { "not a picture".byteInputStream() },
+            "is not a picture" to { "not a picture".byteInputStream() },
             "ends too early" to { whole.copyOf(whole.size / 2).inputStream() },
-            "cannot be opened" to { File(folder.root, "missing").inputStream() },
-            "may not open" to { throw SecurityException("no grant") },
-            "That failed" to { throw IllegalStateException("the other app's defect") },
+            "Cannot open" to { File(folder.root, "missing").inputStream() },
+            "no longer has access" to { throw SecurityException("no grant") },
+            "Something went wrong" to { throw IllegalStateException("the other app's defect") },
         )
         for ((sentence, open) in broken) {
             pick(screen, address(sentence.replace(" ", "-"), open))

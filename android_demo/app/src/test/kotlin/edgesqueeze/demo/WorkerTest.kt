@@ -76,7 +76,7 @@ class WorkerTest : OnAndroid() {
     }
 
     @Test
-    fun `a preview has the picture's shape and colours, and fits the screen`() {
+    fun `a preview has the picture's shape and colors, and fits the screen`() {
         val red = 0xFFCC2211.toInt()
         val wide = Bitmap.createBitmap(3000, 1000, Bitmap.Config.ARGB_8888).apply { eraseColor(red) }
         val small = Bitmap.createBitmap(1, 900, Bitmap.Config.ARGB_8888).apply { eraseColor(red) }

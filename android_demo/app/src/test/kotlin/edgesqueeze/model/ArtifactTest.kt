@@ -39,13 +39,13 @@ class ArtifactTest {
     @Test
     fun `a missing model is refused`() {
         bundled().listFiles()!!.single { it.extension == "tflite" }.delete()
-        assertRefused("cannot be read")
+        assertRefused("Cannot read")
     }
 
     @Test
     fun `a missing manifest is refused`() {
         bundled().resolve("model.json").delete()
-        assertRefused("It has no model.json")
+        assertRefused("The artifact has no model.json")
     }
 
     @Test
@@ -81,7 +81,7 @@ class ArtifactTest {
     fun `an index of a later version is told`() {
         writeIndex(SCHEMA_VERSION + 1, JSONObject().put("folder", FOLDER))
         val error = assertThrows(ArtifactRefused::class.java) { onWorker { Bundle(FolderFiles(root)).artifacts() } }
-        assertTrue(error.message!!, "index.json has schema version 2; this app knows 1" in error.message!!)
+        assertTrue(error.message!!, "index.json has schema version 2; this app supports 1" in error.message!!)
     }
 
     @Test
@@ -125,22 +125,22 @@ class ArtifactTest {
     private companion object {
         const val FOLDER = "squeezenet1.1-tflite-int8"
         val WRONG = listOf(
-            Triple("schema_version", 2, "schema version 2; this app knows 1"),
-            Triple("schema_version", "1", "schema version 1; this app knows 1"),
-            Triple("preprocessing.filter", "lanczos", "the filter lanczos; this app knows bilinear"),
+            Triple("schema_version", 2, "schema version 2; this app supports 1"),
+            Triple("schema_version", "1", "schema version 1; this app supports 1"),
+            Triple("preprocessing.filter", "lanczos", "the filter lanczos; this app supports bilinear"),
             Triple("preprocessing.resize", "fit", "the resize fit"),
             Triple("input.dtype", "float64", "the dtype float64"),
             Triple("input.layout", "hwc", "the layout hwc"),
             Triple("input.content", "probabilities", "not pixels"),
             Triple("output.content", "heat", "the content heat"),
             Triple("classes", 999, "classes"),
-            Triple("classes", "many", "cannot be read"),
+            Triple("classes", "many", "Cannot read"),
             Triple("preprocessing.short_side", 100, "short side"),
             Triple("preprocessing.pad", JSONArray(listOf(1, 0, 0, 0)), "contradicts itself"),
-            Triple("preprocessing.crop", JSONArray(listOf(227)), "cannot be read"),
-            Triple("file.name", "../secret", "lies outside the folder"),
-            Triple("file.name", "/etc/passwd", "lies outside the folder"),
-            Triple("golden", "none", "cannot be read"),
+            Triple("preprocessing.crop", JSONArray(listOf(227)), "Cannot read"),
+            Triple("file.name", "../secret", "is outside the folder"),
+            Triple("file.name", "/etc/passwd", "is outside the folder"),
+            Triple("golden", "none", "Cannot read"),
         )
     }
 }

@@ -61,7 +61,7 @@ class ClassifierTest {
             val file = artifact.manifest.let { it.copy(input = it.input.copy(dtype = DType.INT8)) }
             val wrong = Artifact(folder, file, FolderFiles(testFolder("artifacts")))
             val error = assertThrows(ArtifactRefused::class.java) { onWorker { openEngine(wrong, 1) } }
-            assertTrue(error.message!!, "but in the file it is" in error.message!!)
+            assertTrue(error.message!!, "but the model file says" in error.message!!)
         }
     }
 
@@ -80,7 +80,7 @@ class ClassifierTest {
         val refusals = listOf(
             { openEngine(artifact, 1).close() },
             { classifier.classify({ artifact.open(artifact.manifest.golden.picture) }) },
-            { Preprocessor(artifact.manifest.preprocessing).pixels(Grey) },
+            { Preprocessor(artifact.manifest.preprocessing).pixels(Gray) },
         )
         refusals.forEach { assertThrows(IllegalStateException::class.java) { it() } }
         classifier.close()
@@ -92,10 +92,10 @@ class ClassifierTest {
 
     private fun answer(scores: (Int) -> Float) = onWorker {
         val artifact = testArtifacts().first { it.folder == "squeezenet1.1-tflite-float32" }
-        Classifier(artifact, 1) { _, _ -> Fake(scores, artifact.manifest.classes) }.classify(Grey).predictions
+        Classifier(artifact, 1) { _, _ -> Fake(scores, artifact.manifest.classes) }.classify(Gray).predictions
     }
 
-    private object Grey : Picture {
+    private object Gray : Picture {
         override val width = 8
         override val height = 8
         override fun readRow(y: Int, row: IntArray) = row.fill(0x808080)

@@ -98,8 +98,8 @@ class GoldenCheckTest {
         val top = (height - rule.cropHeight) / 2
         return ByteArray(rule.cropHeight * rule.cropWidth * CHANNELS) {
             val pixel = it / CHANNELS
-            val colour = scaled.getPixel(left + pixel % rule.cropWidth, top + pixel / rule.cropWidth)
-            (colour shr 8 * (CHANNELS - 1 - it % CHANNELS)).toByte()
+            val color = scaled.getPixel(left + pixel % rule.cropWidth, top + pixel / rule.cropWidth)
+            (color shr 8 * (CHANNELS - 1 - it % CHANNELS)).toByte()
         }
     }
 

@@ -17,8 +17,8 @@ import org.robolectric.annotation.GraphicsMode
 class PictureDecoderTest {
 
     @Test
-    fun `a picture cut off anywhere is told, not shown half grey`() {
-        for (name in listOf("photo.jpg", "progressive.jpg", "grey.jpg", "noise.png")) {
+    fun `a picture cut off anywhere is told, not shown half gray`() {
+        for (name in listOf("photo.jpg", "progressive.jpg", "gray.jpg", "noise.png")) {
             val bytes = picture(name).readBytes()
             for (part in 1..9) {
                 val cut = bytes.copyOf(bytes.size * part / 10)

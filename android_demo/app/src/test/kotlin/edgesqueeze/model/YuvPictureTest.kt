@@ -9,7 +9,7 @@ import org.junit.Test
 class YuvPictureTest {
 
     @Test
-    fun `colours are those of a JPEG with the same numbers`() {
+    fun `colors are those of a JPEG with the same numbers`() {
         // brightness, blue and red differences; red, green and blue as libjpeg (through Pillow) gives them
         val table = listOf(
             listOf(76, 85, 255) to listOf(254, 0, 0),

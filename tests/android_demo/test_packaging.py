@@ -1,10 +1,8 @@
-"""What the Android tools find in bundled models, in made-up APKs and in made-up libraries."""
+"""What the Android tools see in made-up APKs and in made-up libraries."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
-import json
 import re
 import struct
 import sys
@@ -18,8 +16,9 @@ TOOLS = ROOT / "android_demo" / "tools"
 sys.path.insert(0, str(TOOLS))
 
 import apk as apk_tool  # noqa: E402
-from building import console, elf, models, packaging, verifying  # noqa: E402
-from building.project import Project, Settings  # noqa: E402
+from building import console, elf, packaging  # noqa: E402
+from building.project import Model, Project, Settings  # noqa: E402
+from made_up_models import bundle  # noqa: E402
 
 SETTINGS = Settings("some.space", "some.app", 26, 34, 7, "1.2")
 PAGE = packaging.PAGE_BYTES
@@ -44,88 +43,22 @@ def shared(page_bytes: int, bits: int = 64) -> bytes:
     return bytes(header) + b"".join(segments.pack(*row) for row in rows) + table
 
 
-def bundle(folder: Path, index: object = None) -> Path:
-    """A folder of models with one of four bytes."""
-    (folder / "a").mkdir(parents=True)
-    files = {"file": ("a.tflite", b"abcd"), "labels": ("labels.txt", b"cat\n")}
-    for name, content in files.values():
-        (folder / "a" / name).write_bytes(content)
-    hashed = {
-        key: {"name": name, "sha256": hashlib.sha256(content).hexdigest()} for key, (name, content) in files.items()
-    }
-    (folder / "a" / "model.json").write_text(json.dumps({"format": "tflite", **hashed}))
-    (folder / "index.json").write_text(json.dumps(index or {"artifacts": [{"folder": "a"}]}))
-    return folder
-
-
-def test_bundled_models_are_those_of_the_index(tmp_path: Path) -> None:
-    assert models.bundled(bundle(tmp_path / "models")) == [models.Model("a", "tflite", "a.tflite")]
-
-
-@pytest.mark.parametrize(
-    ("index", "message"),
-    [({"artifacts": []}, "names none"), ({"artifacts": [{"folder": "b"}]}, "b is listed .* damaged"), ([1], "no list")],
-)
-def test_a_folder_of_models_that_is_not_whole_is_refused(tmp_path: Path, index: object, message: str) -> None:
-    with pytest.raises(console.UnusableError, match=message):
-        models.bundled(bundle(tmp_path / "models", index))
-
-
-def test_an_index_that_names_a_model_that_is_gone_is_refused(tmp_path: Path) -> None:
-    (bundle(tmp_path / "models") / "a" / "a.tflite").unlink()
-    with pytest.raises(console.UnusableError, match=r"a is listed .* damaged"):
-        models.bundled(tmp_path / "models")
-
-
-@pytest.mark.parametrize("name", ["a.tflite", "labels.txt"])
-def test_a_model_that_was_changed_is_refused(tmp_path: Path, name: str) -> None:
-    (bundle(tmp_path / "models") / "a" / name).write_bytes(b"abce")
-    with pytest.raises(console.UnusableError, match=f"{name} is not the file that was exported"):
-        models.bundled(tmp_path / "models")
-
-
-def test_folders_that_no_index_names_are_told_and_stay_out(tmp_path: Path) -> None:
-    folder = bundle(tmp_path / "models")
-    (folder / "older").mkdir()
-    (folder / ".b.partial-7").mkdir()
-    assert models.unlisted(folder) == ["older"]
-    models.merge_assets(tmp_path / "none", folder, tmp_path / "out")
-    assert not (tmp_path / "out" / "models" / "older").exists()
-
-
-def test_models_take_the_place_of_the_apps_and_hidden_leftovers_stay_out(tmp_path: Path) -> None:
-    assets = tmp_path / "assets"
-    bundle(assets / "models" / "old")
-    (assets / "notice.txt").write_text("n")
-    new = bundle(tmp_path / "models")
-    bundle(new / ".b.partial-7")
-    out = models.merge_assets(assets, new, tmp_path / "out")
-    files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-    assert files == [
-        "models/a/a.tflite",
-        "models/a/labels.txt",
-        "models/a/model.json",
-        "models/index.json",
-        "notice.txt",
-    ]
-
-
 def apk(path: Path, entries: dict[str, bytes], *, packed: str = r"$^", shift: int = 0) -> Path:
     """An APK whose stored entries start `shift` bytes after a page; those that `packed` matches are compressed."""
     with zipfile.ZipFile(path, "w") as file:
         for name, data in entries.items():
             entry = zipfile.ZipInfo(name)
-            start = file.fp.tell() + verifying.LOCAL_HEADER_BYTES + len(name)
+            start = file.fp.tell() + packaging.LOCAL_HEADER_BYTES + len(name)
             entry.extra = bytes((shift - start) % PAGE)
             file.writestr(entry, data, zipfile.ZIP_DEFLATED if re.search(packed, name) else zipfile.ZIP_STORED)
     return path
 
 
 @pytest.fixture
-def expected(tmp_path: Path) -> verifying.Expected:
+def expected(tmp_path: Path) -> packaging.Expected:
     bundle(tmp_path / "assets" / "models")
-    model = models.Model("a", "tflite", "a.tflite")
-    return verifying.Expected(SETTINGS, "some.space.B", ["x86"], [model], tmp_path / "assets", ["some.space.A"])
+    model = Model("a", "tflite", "a.tflite")
+    return packaging.Expected(SETTINGS, "some.space.B", ["x86"], [model], tmp_path / "assets", ["some.space.A"])
 
 
 def entries_of(assets: Path) -> dict[str, bytes]:
@@ -133,45 +66,45 @@ def entries_of(assets: Path) -> dict[str, bytes]:
     return {f"assets/{path.relative_to(assets).as_posix()}": path.read_bytes() for path in files}
 
 
-def test_models_that_are_not_in_the_apk_as_they_were_are_found(tmp_path: Path, expected: verifying.Expected) -> None:
+def test_models_that_are_not_in_the_apk_as_they_were_are_found(tmp_path: Path, expected: packaging.Expected) -> None:
     whole = entries_of(expected.assets)
-    assert not list(verifying.wrong_models(apk(tmp_path / "a.apk", whole), expected))
+    assert not list(packaging.wrong_models(apk(tmp_path / "a.apk", whole), expected))
     for name, entries, packed, problem in (
         ("b.apk", {key: data for key, data in whole.items() if key != MODEL}, "$^", f"{MODEL} is missing"),
         ("c.apk", {**whole, MODEL: b"abce"}, "$^", f"{MODEL} has changed"),
         ("d.apk", whole, r"\.tflite$", f"{MODEL} is compressed"),
     ):
-        (got,) = verifying.wrong_models(apk(tmp_path / name, entries, packed=packed), expected)
+        (got,) = packaging.wrong_models(apk(tmp_path / name, entries, packed=packed), expected)
         assert problem in got
 
 
-@pytest.mark.parametrize(("shift", "packed", "found"), [(0, r"$^", 0), (4096, r"$^", 2), (4, r"b$", 1)])
-def test_stored_entries_off_a_page_are_found(tmp_path: Path, shift: int, packed: str, found: int) -> None:
+@pytest.mark.parametrize(("shift", "packed", "count"), [(0, r"$^", 0), (4096, r"$^", 2), (4, r"b$", 1)])
+def test_stored_entries_off_a_page_are_found(tmp_path: Path, shift: int, packed: str, count: int) -> None:
     made = apk(tmp_path / "a.apk", {"a": b"1" * 9, "b": b"2" * 9, "empty": b""}, packed=packed, shift=shift)
-    assert len(list(verifying.misaligned(made))) == found
+    assert len(list(packaging.misaligned(made))) == count
 
 
-def test_other_abis_and_too_much_of_our_own_are_found(tmp_path: Path, expected: verifying.Expected) -> None:
+def test_other_abis_and_too_much_of_our_own_are_found(tmp_path: Path, expected: packaging.Expected) -> None:
     library, large = shared(4096), shared(4096) + bytes(6_000_001)
     right = apk(tmp_path / "a.apk", {"lib/x86/libt.so": library, "lib/x86/libonnxruntime.so": large, MODEL: large})
-    assert not [*verifying.wrong_libraries(right, expected), *verifying.too_large(right, expected)]
+    assert not [*packaging.wrong_libraries(right, expected), *packaging.too_large(right, expected)]
     wrong = apk(tmp_path / "b.apk", {"lib/mips/libt.so": large})
-    assert list(verifying.wrong_libraries(wrong, expected)) == ["libraries: required the ABIs x86, got mips"]
-    assert list(verifying.too_large(wrong, expected)) == [
-        "size: without models and ONNX Runtime 6.0 MB, the limit is 6.0 MB"
+    assert list(packaging.wrong_libraries(wrong, expected)) == ["libraries: required the ABIs x86, got mips"]
+    assert list(packaging.too_large(wrong, expected)) == [
+        "size: 6.0 MB without models and ONNX Runtime, over the limit of 6.0 MB"
     ]
-    assert verifying.content(wrong).small_pages == ("lib/mips/libt.so",)
+    assert packaging.content(wrong).small_pages == ("lib/mips/libt.so",)
 
 
 def test_missing_classes_and_calls_without_bootstrap_are_found(
-    monkeypatch: pytest.MonkeyPatch, expected: verifying.Expected
+    monkeypatch: pytest.MonkeyPatch, expected: packaging.Expected
 ) -> None:
     for dump, problems in (
         ("'Lsome/space/A;'", []),
         ("'Lsome/space/AB;' invoke-custom", ["A is missing", "1 invoke-c"]),
     ):
-        monkeypatch.setattr(verifying, "run", lambda *_, dump=dump, **__: dump)
-        got = list(verifying.wrong_code(Path("a.apk"), expected))
+        monkeypatch.setattr(packaging, "run", lambda *_, dump=dump, **__: dump)
+        got = list(packaging.wrong_code(Path("a.apk"), expected))
         assert len(got) == len(problems)
         assert all(part in text for part, text in zip(problems, got, strict=True))
 
@@ -211,7 +144,7 @@ def test_an_apk_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path: Path, m
     assert [path.read_text() for path in old.parent.iterdir()] == ["new"]
 
 
-UNAVAILABLE, SIDELOAD = "shows as unavailable: b.\n  Give --onnxruntime-aar FILE", "not for the store"
+UNAVAILABLE, SIDELOAD = "shows as unavailable: b.\n  To include it, pass --onnxruntime-aar FILE", "not for the store"
 
 
 @pytest.mark.parametrize(
@@ -225,8 +158,8 @@ def test_what_the_apk_cannot_do_is_told(
     warned: list[str],
 ) -> None:
     options = apk_tool.Options(Project(tmp_path), ("x86",), None, tmp_path, tmp_path / "a.apk")
-    bundled = [models.Model("a", "tflite", "a.tflite"), models.Model("b", "onnx", "b.onnx")]
-    apk_tool._summarise(options, bundled, verifying.Content(12_000_000, 2_000_000, library_bytes, small_pages))
+    bundled = [Model("a", "tflite", "a.tflite"), Model("b", "onnx", "b.onnx")]
+    apk_tool._summarize(options, bundled, packaging.Content(12_000_000, 2_000_000, library_bytes, small_pages))
     out = capsys.readouterr().out
     assert f"app and TFLite {10 - library_bytes / 1e6:.1f}" in out
     assert "2 model(s) 2.0" in out
@@ -240,8 +173,8 @@ def test_functions_and_files_stay_short() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
                 documented = node.body[0] if ast.get_docstring(node) else None
-                said = documented.end_lineno - documented.lineno + 1 if documented else 0
-                lengths[f"{path.name}: {node.name}"] = node.end_lineno - node.lineno + 1 - said
+                docstring = documented.end_lineno - documented.lineno + 1 if documented else 0
+                lengths[f"{path.name}: {node.name}"] = node.end_lineno - node.lineno + 1 - docstring
     assert sorted(lengths.values())[len(lengths) // 2] <= 10
     assert not {name: length for name, length in lengths.items() if length > 40}
     assert not [path for path in (*files, *TOOLS.rglob("*.java")) if len(path.read_text().splitlines()) > 250]
