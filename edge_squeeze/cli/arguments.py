@@ -184,7 +184,7 @@ RemoveBundled = Annotated[
 
 # train
 TrainSize = Annotated[
-    str | None, typer.Option("--input-size", help="Side of the input in pixels, or HEIGHTxWIDTH; default: the row's.")
+    str | None, typer.Option("--input-size", help="Input side in pixels, or HEIGHTxWIDTH; default: the variant's.")
 ]
 Variant = Annotated[str, typer.Argument(help=f"{', '.join(VARIANTS)}.")]
 TrainImages = Annotated[
