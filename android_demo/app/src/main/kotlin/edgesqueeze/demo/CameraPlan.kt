@@ -16,12 +16,12 @@ internal data class CameraPlan(
     val sensorDegrees: Int,
     val front: Boolean,
 ) {
-    /** How frames lie to the picture that a user sees whose display is turned by [displayDegrees]. */
+    /** The orientation of frames for a user whose display is rotated by [displayDegrees]. */
     fun orientation(displayDegrees: Int) =
         Orientation.ofRotation(if (front) sensorDegrees + displayDegrees else sensorDegrees - displayDegrees)
 }
 
-/** A camera at the back, else any, with frames whose short side is [shortSide] or more; null if there is none. */
+/** A back camera if possible, with frames whose short side is at least [shortSide]; null if there is no camera. */
 internal fun planCamera(manager: CameraManager, shortSide: Int): CameraPlan? = manager.cameraIdList
     .map { it to manager.getCameraCharacteristics(it) }
     .sortedBy { (_, camera) -> camera.get(CameraCharacteristics.LENS_FACING) != CameraCharacteristics.LENS_FACING_BACK }
@@ -40,12 +40,12 @@ private fun planFor(id: String, camera: CameraCharacteristics, shortSide: Int): 
     )
 }
 
-/** The smallest of [sizes] that has what the model wants and what every camera has; else the largest. */
+/** The smallest of [sizes] that is large enough for the model and not below what every camera has; else the largest. */
 internal fun frameSize(sizes: List<Size>, shortSide: Int): Size? = sizes
     .filter { minOf(it.width, it.height) >= maxOf(shortSide, USUAL_SHORT_SIDE) }
     .minByOrNull(::area) ?: sizes.maxByOrNull(::area)
 
-/** The largest of [sizes] up to what a screen needs that shows just what [frame] holds; else the frames' own size. */
+/** The largest of [sizes] in the shape of [frame], up to what a screen needs; else the frames' own size. */
 internal fun previewSize(sizes: List<Size>, frame: Size): Size = sizes
     .filter { area(it) <= MOST_PREVIEW_PIXELS && sameShape(it, frame) }
     .maxByOrNull(::area) ?: frame

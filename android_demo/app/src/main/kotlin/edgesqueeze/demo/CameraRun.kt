@@ -19,7 +19,7 @@ internal class CameraRun(
     private val report: Report,
 ) : CameraDevice.StateCallback() {
 
-    /** Who is told what the camera does. */
+    /** Receives the events of the camera. */
     interface Report {
         fun planned(plan: CameraPlan)
 
@@ -34,7 +34,7 @@ internal class CameraRun(
     private var closed = false
 
     /** Opens the camera; its pictures come until [close], or until it fails. */
-    @SuppressLint("MissingPermission") // asked for by the activity; if taken back, a SecurityException says so
+    @SuppressLint("MissingPermission") // requested by the activity; if revoked, a SecurityException follows
     fun open() = attempt {
         val plan = planCamera(manager, viewfinder.shortSide) ?: return@attempt fail(R.string.no_camera)
         surface = Surface(viewfinder.surface)
@@ -93,7 +93,7 @@ internal class CameraRun(
 
             override fun onConfigureFailed(session: CameraCaptureSession) = fail(R.string.camera_failed)
         }
-        @Suppress("DEPRECATION") // its successor begins at API 28
+        @Suppress("DEPRECATION") // its successor requires API 28
         camera.createCaptureSession(outputs, callback, handler)
     }
 

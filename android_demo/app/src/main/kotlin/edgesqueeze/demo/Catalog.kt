@@ -7,10 +7,10 @@ import edgesqueeze.model.Bundle
 import edgesqueeze.model.Bundled
 import java.security.MessageDigest
 
-/** What was bundled, and which of it can be used here. */
+/** The bundled artifacts, and which of them can be used on this device. */
 internal class Catalog(private val bundle: Bundle, private val engines: Engines) {
 
-    /** Every bundled artifact with the verdict that [settings] kept; throws ArtifactRefused for no bundle. */
+    /** Every bundled artifact with its verdict from [settings]; throws ArtifactRefused without a bundle. */
     fun models(settings: Settings): List<Model> = bundle.artifacts().map { bundled ->
         when (bundled) {
             is Bundled.Refused -> Model(bundled.folder, null, bundled.reason, null)
@@ -29,7 +29,7 @@ internal class Catalog(private val bundle: Bundle, private val engines: Engines)
 internal fun Artifact.fingerprint(): String =
     MessageDigest.getInstance("SHA-256").digest(read("model.json")).joinToString("") { "%02x".format(it) }
 
-/** What the app remembers; a check is good for this installation of it on this system. */
+/** What the app remembers; checks are valid for this installation on this system only. */
 internal fun settingsOf(context: Context): Settings {
     val installed = context.packageManager.getPackageInfo(context.packageName, 0).lastUpdateTime
     return Settings(context.getSharedPreferences("settings", Context.MODE_PRIVATE), "$installed ${Build.FINGERPRINT}")

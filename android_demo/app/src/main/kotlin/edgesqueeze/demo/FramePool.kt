@@ -8,9 +8,9 @@ import java.nio.ByteBuffer
 import java.util.concurrent.ConcurrentLinkedQueue
 
 /**
- * Copies of a camera's images, in memory that is used again once a frame is closed.
+ * Copies of a camera's images, in memory that is reused once a frame is closed.
  *
- * Copies, because an image dies with its reader, which closes while the worker still looks at the last frame.
+ * Copies, because images become invalid when their reader closes, while the worker may still use the last frame.
  */
 internal class FramePool {
     private val spare = ConcurrentLinkedQueue<ByteArray>()

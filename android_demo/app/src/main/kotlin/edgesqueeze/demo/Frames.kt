@@ -9,7 +9,7 @@ class Frame(val picture: Picture, private val release: () -> Unit = {}) : AutoCl
     override fun close() = release()
 }
 
-/** Hands frames to [worker] one at a time: of those that come while it is busy, only the newest waits. */
+/** Passes frames to [worker] one at a time; of those that arrive while it is busy, it keeps only the newest. */
 class NewestFrame(private val worker: Executor, private val consume: (Frame) -> Unit) {
     private val waiting = AtomicReference<Frame?>()
 
@@ -29,11 +29,11 @@ class NewestFrame(private val worker: Executor, private val consume: (Frame) -> 
     }
 }
 
-/** How many a second, over the last few. */
+/** The number of frames per second, over the last few. */
 class Rate {
     private val times = ArrayDeque<Long>()
 
-    /** The rate after one more at [nanos]; 0 for the first. */
+    /** The rate after another frame at [nanos]; 0 after the first. */
     fun tick(nanos: Long): Float {
         times.addLast(nanos)
         if (times.size > WINDOW) times.removeFirst()

@@ -7,7 +7,7 @@ import android.os.Handler
 import android.os.HandlerThread
 import android.os.Looper
 
-/** Where pictures go: those to see into [surface]; those to classify to [onFrame], on the camera's thread. */
+/** Where pictures go: the preview to [surface]; frames to classify to [onFrame], on the camera's thread. */
 internal class Viewfinder(
     val surface: SurfaceTexture,
     val shortSide: Int,
@@ -29,7 +29,7 @@ class LiveCamera(context: Context) {
     /** The camera's thread, for tests to wait for. */
     internal val looper: Looper get() = thread.looper
 
-    /** Runs the camera for [viewfinder] until [stop]; what goes wrong is told to it on the main thread. */
+    /** Runs the camera for [viewfinder] until [stop]; it receives failures on the main thread. */
     internal fun start(viewfinder: Viewfinder) {
         wanted = viewfinder
         handler.post {
@@ -47,7 +47,7 @@ class LiveCamera(context: Context) {
         }
     }
 
-    /** Hands reports to the main thread, where one from a camera that is not wanted any more is dropped. */
+    /** Passes reports to the main thread, which drops those from a camera that is no longer wanted. */
     private fun report(viewfinder: Viewfinder) = object : CameraRun.Report {
         override fun planned(plan: CameraPlan) = tell { viewfinder.onPlan(plan) }
 

@@ -24,7 +24,7 @@ internal class LivePreview(
         view.surfaceTextureListener = this
     }
 
-    /** Wants frames whose short side is [shortSide] pixels or more. */
+    /** Requests frames whose short side is at least [shortSide] pixels. */
     fun start(shortSide: Int) {
         if (this.shortSide == shortSide) return
         if (this.shortSide == null) displays.registerDisplayListener(this, Handler(Looper.getMainLooper()))
@@ -32,7 +32,7 @@ internal class LivePreview(
         run()
     }
 
-    /** Wants no more. */
+    /** Requests no more frames. */
     fun stop() {
         if (shortSide == null) return
         shortSide = null
@@ -61,13 +61,13 @@ internal class LivePreview(
     }
 
     override fun onSurfaceTextureDestroyed(surface: SurfaceTexture): Boolean {
-        if (shortSide != null) camera.stop() // else it may run for another screen by now
+        if (shortSide != null) camera.stop() // otherwise it may already run for another screen
         return true
     }
 
     override fun onSurfaceTextureUpdated(surface: SurfaceTexture) = Unit
 
-    /** Turned upside down, the activity is not made anew. */
+    /** The activity is not recreated when the device is turned upside down. */
     override fun onDisplayChanged(displayId: Int) {
         if (displayDegrees() != degrees) run()
     }
@@ -81,7 +81,7 @@ internal class LivePreview(
     }
 }
 
-/** What brings this camera's picture, which a TextureView of [view] pixels stretches over itself, back into shape. */
+/** Undoes the distortion of this camera's picture, which a TextureView of [view] pixels stretches over itself. */
 internal fun CameraPlan.transform(view: Size, displayDegrees: Int): Matrix {
     val lying = sensorDegrees % HALF_TURN != 0
     val width = if (lying) preview.height else preview.width // as the device's natural orientation shows it

@@ -82,7 +82,7 @@ internal class MainScreen(private val activity: Activity) {
     }
 }
 
-/** Shows the golden checks of [models] in [view], in the color of what they gave. */
+/** Shows the golden checks of [models] in [view], in the color of their results. */
 internal fun showGolden(view: TextView, models: List<Model>) {
     val text = Wording(view.resources).golden(models)
     val verdicts = models.filter(Model::usable).map(Model::verdict)
@@ -91,7 +91,7 @@ internal fun showGolden(view: TextView, models: List<Model>) {
     view.setTextColor(view.context.getColor(color(verdicts)))
 }
 
-/** Red where any verdict is a failure, green where all are there. */
+/** Subdued until every verdict is there; then red if any is a failure, else green. */
 internal fun color(verdicts: List<Verdict?>) = when {
     verdicts.any { it == null } -> R.color.text_quiet
     verdicts.any { it?.passed == false } -> R.color.bad

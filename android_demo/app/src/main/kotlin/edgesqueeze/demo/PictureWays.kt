@@ -6,14 +6,14 @@ import android.net.Uri
 import edgesqueeze.model.PictureSource
 import java.io.FileNotFoundException
 
-/** Asks for any app that can give a picture. */
+/** An intent for any app that can provide a picture. */
 internal fun pickIntent(): Intent =
     Intent(Intent.ACTION_GET_CONTENT).setType("image/*").addCategory(Intent.CATEGORY_OPENABLE)
 
 /**
- * The picture that another app shared or wants viewed; null if [intent] is none of these.
+ * The picture that another app shared or wants viewed; null if [intent] is neither.
  *
- * Only content: addresses, where its giver must hold the right to read; a file: address could name a file of this app.
+ * Only content: addresses, for which the sender must have read access; a file: address could name a file of this app.
  */
 internal fun sharedPicture(intent: Intent): Uri? {
     val address = when (intent.action) {
@@ -24,7 +24,7 @@ internal fun sharedPicture(intent: Intent): Uri? {
     return address?.takeIf { it.scheme == ContentResolver.SCHEME_CONTENT }
 }
 
-@Suppress("DEPRECATION") // its successor begins at API 33
+@Suppress("DEPRECATION") // its successor requires API 33
 private fun stream(intent: Intent): Uri? = intent.getParcelableExtra(Intent.EXTRA_STREAM)
 
 /** The picture at [address]. */

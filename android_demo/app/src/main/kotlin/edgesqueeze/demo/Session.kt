@@ -8,7 +8,7 @@ import edgesqueeze.model.PictureSource
 import java.util.concurrent.Executor
 
 /**
- * What the screens ask for work, and where they see what came of it: [state], changed on the main thread only.
+ * Where the screens request work and see its results: [state], which changes on the main thread only.
  *
  * [worker] is one thread, the only one that touches models; it owns the one engine that is open.
  */

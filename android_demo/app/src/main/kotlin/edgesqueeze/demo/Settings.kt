@@ -3,9 +3,9 @@ package edgesqueeze.demo
 import android.content.SharedPreferences
 
 /**
- * What is remembered from one start to the next: the choice of model and threads, and golden checks.
+ * What the app remembers between starts: the choice of model and threads, and golden checks.
  *
- * Checks are forgotten when [build], which names the installed app and the system, is another one.
+ * Checks are forgotten when [build], which identifies the installed app and the system, changes.
  */
 class Settings(private val preferences: SharedPreferences, build: String) {
     init {
@@ -17,7 +17,7 @@ class Settings(private val preferences: SharedPreferences, build: String) {
         get() = preferences.getString(CHOSEN, null)
         set(folder) = preferences.edit().putString(CHOSEN, folder).apply()
 
-    /** How many threads an engine may use: from 1 to what the processor has. */
+    /** The number of threads of an engine: from 1 to the number of cores. */
     var threads: Int
         get() = preferences.getInt(THREADS, USUAL_THREADS).coerceIn(1, mostThreads)
         set(number) = preferences.edit().putInt(THREADS, number.coerceIn(1, mostThreads)).apply()
@@ -43,7 +43,7 @@ class Settings(private val preferences: SharedPreferences, build: String) {
         /** Cores of the processor. */
         val mostThreads get() = Runtime.getRuntime().availableProcessors()
 
-        private const val USUAL_THREADS = 4 // more seldom help on phones, whose other cores are slow ones
+        private const val USUAL_THREADS = 4 // more rarely help on phones, whose other cores are slow
         private const val BUILD = "build"
         private const val CHOSEN = "chosen"
         private const val THREADS = "threads"

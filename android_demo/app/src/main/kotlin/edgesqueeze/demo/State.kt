@@ -4,10 +4,10 @@ import android.graphics.Bitmap
 import edgesqueeze.model.Artifact
 import edgesqueeze.model.Classification
 
-/** What the golden check of an artifact gave on this device, and its figures in words. */
+/** The result of an artifact's golden check on this device, and its figures in words. */
 data class Verdict(val passed: Boolean, val text: String)
 
-/** A bundled artifact: null where it was refused, and then or where no engine runs it, [problem] says why. */
+/** A bundled artifact, null if it was refused; [problem] says why it was, or why no engine can run it. */
 data class Model(val folder: String, val artifact: Artifact?, val problem: String?, val verdict: Verdict?) {
     val usable get() = artifact != null && problem == null
     val name get() = artifact?.manifest?.name ?: folder
@@ -19,7 +19,7 @@ data class Still(val preview: Bitmap, val classification: Classification?)
 /** The camera's newest frame that was classified: null before the first. */
 data class Live(val classification: Classification?, val picturesPerSecond: Float)
 
-/** All that the screens show; a new one replaces it whenever something changes. [problem]: why no model is chosen. */
+/** Everything that the screens show, replaced whenever something changes. [problem]: why no model is chosen. */
 data class State(
     val loading: Boolean = true,
     val models: List<Model> = emptyList(),

@@ -10,17 +10,17 @@ import edgesqueeze.model.Manifest
 import edgesqueeze.model.PictureUnreadable
 import java.util.Locale
 
-/** What the screens say in words and figures. */
+/** The texts of the screens. */
 class Wording(private val resources: Resources) {
 
     /** "87.5 %" of a score from 0 to 1. */
     fun percent(score: Float): String = resources.getString(R.string.percent, figure("%.1f", score * PER_CENT))
 
-    /** What a still picture took. */
+    /** The times that a still picture took. */
     fun timings(of: Classification): String =
         resources.getString(R.string.timings, ms(of.decodeMs), ms(of.preprocessMs), ms(of.inferenceMs))
 
-    /** What the newest frame took, and how many there are a second. */
+    /** The times that the newest frame took, and the number of frames per second. */
     fun liveTimings(of: Classification, picturesPerSecond: Float): String {
         val rate = figure("%.1f", picturesPerSecond)
         return resources.getString(R.string.live_timings, ms(of.preprocessMs), ms(of.inferenceMs), rate)
@@ -33,7 +33,7 @@ class Wording(private val resources: Resources) {
         return listOf(manifest.precision, engine, threads(state.threads)).joined()
     }
 
-    /** A listed model's precision, size, engine and what its export proved. */
+    /** A listed model's precision, size, engine and parity at export. */
     fun facts(manifest: Manifest): String {
         val megabytes = resources.getString(R.string.megabytes, figure("%.2f", manifest.sizeBytes / BYTES_PER_MB))
         return listOf(manifest.precision, megabytes, engine(manifest), proof(manifest)).joined()
@@ -42,7 +42,7 @@ class Wording(private val resources: Resources) {
     /** "4 threads". */
     fun threads(number: Int): String = resources.getQuantityString(R.plurals.threads, number, number)
 
-    /** The golden checks of all models in one line; empty where there is nothing to check. */
+    /** The golden checks of all models in one line; empty if there is nothing to check. */
     fun golden(models: List<Model>): String {
         val usable = models.filter(Model::usable)
         val verdicts = usable.mapNotNull(Model::verdict)
@@ -77,7 +77,7 @@ class Wording(private val resources: Resources) {
         return Verdict(result.passed, resources.getString(R.string.check_figures, pixels, differences, result.engine))
     }
 
-    /** What the user is told about [error]. */
+    /** The message about [error] for the user. */
     fun problem(error: Throwable): String = when (error) {
         is ArtifactRefused, is EngineUnavailable, is PictureUnreadable -> error.message.orEmpty()
         is OutOfMemoryError -> resources.getString(R.string.out_of_memory)

@@ -14,17 +14,17 @@ import edgesqueeze.model.openEngine
 import edgesqueeze.model.whyUnavailable
 import java.util.concurrent.Executor
 
-/** Which engines there are: why there is none for a format, or null; and what opens one. */
+/** The available engines: why a format has none, or null; and a function that opens one. */
 class Engines(
     val unavailable: (format: String) -> String? = ::whyUnavailable,
     val open: (Artifact, Int) -> Engine = ::openEngine,
 )
 
 /**
- * What the worker thread does; nothing in here is for another one.
+ * The work of the worker thread; use it on no other thread.
  *
  * It owns the one classifier that is open, and publishes what changes. Long work is done in pieces, each a task of
- * [worker], so that pictures need not wait for the end of it.
+ * [worker], so that pictures do not have to wait for its end.
  */
 internal class Workbench(
     private val context: Context,
@@ -43,7 +43,7 @@ internal class Workbench(
     private var rate = Rate()
     private var nothing = "" // why there is no model to choose
 
-    /** Lists the bundle, takes up the last choice, and checks what was not checked yet. */
+    /** Lists the bundle, restores the last choice, and checks what has not been checked yet. */
     fun load() {
         val unread = problemIn { models = catalog.models(settings) }
         val usable = models.filter(Model::usable)
@@ -99,7 +99,7 @@ internal class Workbench(
     private fun startAnew() {
         close()
         publishModels()
-        publish { copy(still = still?.copy(classification = null)) } // it was another's
+        publish { copy(still = still?.copy(classification = null)) } // it was another model's
         source?.let(::classify) ?: attempt { if (chosen != null) classifier() }
     }
 
@@ -171,7 +171,7 @@ internal class Workbench(
         publish { copy(models = models, chosen = chosen, engine = engine) }
     }
 
-    /** Does [work]; where it fails, the screens say why. */
+    /** Does [work]; if it fails, the screens say why. */
     private fun attempt(work: () -> Unit) {
         val problem = problemIn(work) ?: return
         publish { copy(message = problem) }
@@ -183,7 +183,7 @@ internal class Workbench(
         null
     } catch (error: OutOfMemoryError) {
         wording.problem(error)
-    } catch (@Suppress("TooGenericExceptionCaught") error: Exception) { // engines and other apps raise what they like
+    } catch (@Suppress("TooGenericExceptionCaught") error: Exception) { // engines and other apps throw various exceptions
         wording.problem(error)
     }
 

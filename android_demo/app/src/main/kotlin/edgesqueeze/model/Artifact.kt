@@ -5,25 +5,25 @@ import java.io.InputStream
 import java.nio.ByteBuffer
 import java.security.MessageDigest
 
-/** Where the files of artifacts are: an APK's assets, or a folder. Both throw IOException for a file that is missing. */
+/** The source of artifact files: an APK's assets, or a folder. Both throw IOException for a missing file. */
 interface ArtifactFiles {
     fun open(path: String): InputStream
 
-    /** The bytes of a file in a direct buffer, mapped where that is possible. */
+    /** The bytes of a file in a direct buffer, memory-mapped if possible. */
     fun map(path: String): ByteBuffer
 }
 
-/** A folder that `edge-squeeze bundle` copied, with a manifest that this app can follow. */
+/** A folder that `edge-squeeze bundle` copied, with a manifest that this app supports. */
 class Artifact(val folder: String, val manifest: Manifest, private val files: ArtifactFiles) {
 
-    /** The model's bytes; throws ArtifactRefused if they are not those that were exported. */
+    /** The model's bytes; throws ArtifactRefused if they have changed since the export. */
     fun model(): ByteBuffer {
         val bytes = reading(manifest.file.name) { files.map("$folder/${manifest.file.name}") }
         requireHash(manifest.file, bytes.duplicate())
         return bytes
     }
 
-    /** The names of the classes; throws ArtifactRefused if the file has changed, or has not as many as classes. */
+    /** The names of the classes; throws ArtifactRefused if the file has changed, or has the wrong number of names. */
     fun labels(): List<String> {
         val bytes = read(manifest.labels.name)
         requireHash(manifest.labels, ByteBuffer.wrap(bytes))
@@ -37,7 +37,7 @@ class Artifact(val folder: String, val manifest: Manifest, private val files: Ar
     /** The bytes of one of the artifact's small files. */
     fun read(name: String): ByteArray = reading(name) { open(name).use(InputStream::readBytes) }
 
-    /** One of the artifact's files, to be read. */
+    /** A stream of one of the artifact's files. */
     fun open(name: String): InputStream = files.open("$folder/$name")
 
     private fun <T> reading(name: String, read: () -> T): T = try {
@@ -48,7 +48,7 @@ class Artifact(val folder: String, val manifest: Manifest, private val files: Ar
     }
 
     companion object {
-        /** The artifact in [folder], all of it checked; throws ArtifactRefused with the reason if it cannot be used. */
+        /** The artifact in [folder], fully checked; throws ArtifactRefused with the reason if it cannot be used. */
         fun load(folder: String, files: ArtifactFiles): Artifact {
             val text = try {
                 files.open("$folder/model.json").use { String(it.readBytes(), Charsets.UTF_8) }

@@ -1,14 +1,14 @@
 package edgesqueeze.model
 
-/** Of a side resized to [size] pixels, the [count] from [first] that are wanted. */
+/** The part of a side resized to [size] pixels that is computed: [count] pixels from [first] on. */
 internal class Window(val size: Int, val first: Int, val count: Int)
 
 /**
- * The wanted part of [picture], resized as Pillow's BILINEAR does: RGB [rows.count, columns.count, 3].
+ * The given part of [picture], resized as by Pillow's BILINEAR: RGB [rows.count, columns.count, 3].
  *
  * A triangle filter whose support grows with the scale, so that nothing is skipped when the picture shrinks; first along
  * the rows, then along the columns; 8 bits in between. Weights are integers of 22 bits, which makes the result the same
- * on every machine. Android's own scaling (Bitmap.createScaledBitmap, Canvas) takes four neighbours, whatever the scale.
+ * on every machine. Android's own scaling (Bitmap.createScaledBitmap, Canvas) uses four neighbors, whatever the scale.
  */
 internal fun resizeBilinear(picture: Picture, columns: Window, rows: Window): ByteArray {
     val across = Taps(picture.width, columns)
@@ -24,7 +24,7 @@ internal fun resizeBilinear(picture: Picture, columns: Window, rows: Window): By
     return shrinkColumns(strip, columns.count * CHANNELS, down, top)
 }
 
-/** Which pixels of a side of [size] each wanted pixel is made from, and with which weights. */
+/** The pixels of a side of [size] from which each resized pixel is computed, and their weights. */
 private class Taps(size: Int, window: Window) {
     val first = IntArray(window.count)
     val weights: Array<IntArray>
@@ -32,7 +32,7 @@ private class Taps(size: Int, window: Window) {
     init {
         val scale = size.toDouble() / window.size
         val support = maxOf(scale, 1.0)
-        val narrower = 1.0 / support // multiplied, not divided by: the last bit is to be Pillow's, too
+        val narrower = 1.0 / support // to multiply, not to divide, as Pillow does: even the last bit is the same
         weights = Array(window.count) { i ->
             val centre = (window.first + i + HALF) * scale
             val from = (centre - support + HALF).toInt().coerceAtLeast(0)

@@ -22,10 +22,10 @@ sealed class Bundled {
     class Refused(override val folder: String, val reason: String) : Bundled()
 }
 
-/** What `edge-squeeze bundle` left for this app: index.json, and a folder for each artifact. */
+/** The output of `edge-squeeze bundle` in this app: index.json, and a folder for each artifact. */
 class Bundle(private val files: ArtifactFiles) {
 
-    /** Every bundled artifact in the order of the index; throws ArtifactRefused if there is no index that can be read. */
+    /** Every bundled artifact in the order of the index; throws ArtifactRefused if the index is missing or damaged. */
     fun artifacts(): List<Bundled> {
         requireWorkerThread("Reading models")
         return folders().map { folder ->
@@ -63,7 +63,7 @@ class AssetFiles(private val assets: AssetManager, private val root: String) : A
         assets.openFd("$root/$path").use { asset ->
             asset.createInputStream().channel.map(FileChannel.MapMode.READ_ONLY, asset.startOffset, asset.length)
         }
-    } catch (_: FileNotFoundException) { // stored compressed: a build that lacks noCompress
+    } catch (_: FileNotFoundException) { // stored compressed, by a build without noCompress
         direct(open(path).use(InputStream::readBytes))
     }
 }

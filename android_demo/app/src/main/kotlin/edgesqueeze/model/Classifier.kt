@@ -2,10 +2,10 @@ package edgesqueeze.model
 
 import kotlin.math.exp
 
-/** A class and its score from 0 to 1: its probability, unless classes do not exclude each other. */
+/** A class and its score from 0 to 1, which is its probability if the classes are mutually exclusive. */
 data class Prediction(val label: String, val index: Int, val score: Float)
 
-/** The best classes of a picture, best first, and what it took to find them. */
+/** The best classes of a picture, best first, and the time that each stage took. */
 data class Classification(
     val predictions: List<Prediction>,
     val decodeMs: Float,
@@ -13,7 +13,7 @@ data class Classification(
     val inferenceMs: Float,
 )
 
-/** An artifact, loaded: [classify] is all that an app needs. Not for the main thread; one thread at a time. */
+/** A loaded artifact: [classify] is all that an app needs. Use it on one thread at a time, not the main thread. */
 class Classifier(
     val artifact: Artifact,
     threads: Int,
@@ -23,7 +23,7 @@ class Classifier(
     private val preprocessor = Preprocessor(artifact.manifest.preprocessing)
     private val engine = open(artifact, threads)
 
-    /** Name and version of what computes. */
+    /** Name and version of the engine. */
     val engineName get() = engine.name
 
     /** The [top] best classes of the encoded picture in [source]; throws PictureUnreadable. */
@@ -38,7 +38,7 @@ class Classifier(
         }
     }
 
-    /** The [top] best classes of a picture that is decoded already. */
+    /** The [top] best classes of a decoded picture. */
     fun classify(picture: Picture, top: Int = TOP): Classification {
         val start = System.nanoTime()
         val pixels = preprocessor.pixels(picture)
@@ -51,17 +51,17 @@ class Classifier(
     override fun close() = engine.close()
 
     private fun best(scores: FloatArray, top: Int) = scores.indices
-        .sortedByDescending { scores[it] } // stable: int8 scores tie often, and must rank the same everywhere
+        .sortedByDescending { scores[it] } // stable: int8 scores often tie, and must rank the same everywhere
         .take(top)
         .map { Prediction(labels[it], it, scores[it]) }
 
     companion object {
-        /** How many classes are shown. */
+        /** The number of classes shown. */
         const val TOP = 5
     }
 }
 
-/** [scores] on a scale of 0 to 1: logits go through a softmax, others stay. */
+/** [scores] from 0 to 1: logits go through a softmax, others are unchanged. */
 internal fun comparable(scores: FloatArray, content: Content): FloatArray {
     if (content != Content.LOGITS) return scores
     val highest = scores.max()

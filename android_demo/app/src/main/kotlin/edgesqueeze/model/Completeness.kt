@@ -8,7 +8,7 @@ import java.io.InputStream
 /**
  * Throws PictureUnreadable if a JPEG or PNG file ends before the picture does; other formats pass.
  *
- * BitmapFactory fills what is missing with gray and says nothing.
+ * BitmapFactory silently fills the missing part with gray.
  */
 internal fun requireWhole(stream: InputStream) {
     val data = DataInputStream(BufferedInputStream(stream, BUFFER_BYTES))
@@ -22,7 +22,7 @@ internal fun requireWhole(stream: InputStream) {
     }
 }
 
-/** Reads the segments up to the end marker (ITU-T T.81, annex B); what follows it, as a video, is not looked at. */
+/** Reads the segments up to the end marker (ITU-T T.81, annex B); what follows it, such as a video, is ignored. */
 private fun requireEndOfJpeg(data: DataInputStream) {
     var marker = nextMarker(data)
     while (marker != END_OF_IMAGE) {
@@ -31,7 +31,7 @@ private fun requireEndOfJpeg(data: DataInputStream) {
     }
 }
 
-/** The next marker; bytes of compressed data before it are passed over, where 0xFF is followed by 0. */
+/** The next marker; skips compressed data before it, in which 0xFF is followed by 0. */
 private fun nextMarker(data: DataInputStream): Int {
     while (true) {
         while (data.readUnsignedByte() != 0xFF) Unit

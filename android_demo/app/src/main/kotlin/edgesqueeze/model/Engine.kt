@@ -1,25 +1,25 @@
 package edgesqueeze.model
 
-/** A model, loaded. */
+/** A loaded model. */
 interface Engine : AutoCloseable {
-    /** Name and version, for people. */
+    /** Name and version, to show to users. */
     val name: String
 
-    /** The family of kernels that computes: golden scores are kept for each. */
+    /** The family of kernels in use; each has its own golden scores. */
     val kernels: String
 
-    /** The scores that the model gives for [pixels], RGB row by row. */
+    /** The scores of the model for [pixels], RGB row by row. */
     fun run(pixels: ByteArray): FloatArray
 }
 
-/** What loads a model of one format, and why it cannot where it cannot. */
+/** Loads models of one format, or says why that is not possible. */
 class EngineKind(
     val name: String,
     val unavailable: () -> String?,
     val load: (artifact: Artifact, threads: Int) -> Engine,
 )
 
-/** The engine for each format of artifacts. */
+/** The engine for each artifact format. */
 val ENGINES = mapOf(
     "tflite" to EngineKind("TensorFlow Lite", TfliteEngine::unavailable, ::TfliteEngine),
     "onnx" to EngineKind("ONNX Runtime", OnnxEngine::unavailable, ::OnnxEngine),
@@ -34,7 +34,7 @@ fun whyUnavailable(format: String): String? {
 /**
  * [artifact], loaded into the engine for its format.
  *
- * Throws EngineUnavailable where the app lacks the engine, ArtifactRefused where the engine does not take the file.
+ * Throws EngineUnavailable if the app lacks the engine, ArtifactRefused if the engine does not accept the file.
  */
 fun openEngine(artifact: Artifact, threads: Int): Engine {
     requireWorkerThread("Loading a model")
@@ -44,7 +44,7 @@ fun openEngine(artifact: Artifact, threads: Int): Engine {
         ENGINES.getValue(format).load(artifact, threads)
     } catch (error: ArtifactRefused) {
         throw error
-    } catch (@Suppress("TooGenericExceptionCaught") error: Exception) { // engines raise what they like
+    } catch (@Suppress("TooGenericExceptionCaught") error: Exception) { // engines throw various exceptions
         throw ArtifactRefused("Cannot run ${artifact.manifest.file.name}: ${error.message}.", error)
     }
 }

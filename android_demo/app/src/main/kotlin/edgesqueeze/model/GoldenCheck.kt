@@ -4,7 +4,7 @@ import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import kotlin.math.abs
 
-/** What re-checking the golden files of an artifact gave on this device. */
+/** The result of checking the golden files of an artifact on this device. */
 data class GoldenResult(
     val engine: String,
     val kernels: String,
@@ -13,16 +13,16 @@ data class GoldenResult(
     val largestDifference: Float,
     val tolerance: Float,
 ) {
-    /** Pixels equal to the byte and scores within the tolerance; a score that is no number is not. */
+    /** Whether all pixels are equal and all scores within the tolerance, which NaN never is. */
     val passed get() = pixelsThatDiffer == 0 && largestDifference <= tolerance
 }
 
-/** Proves an artifact on this device: its golden picture must become the golden pixels, and get the golden scores. */
+/** Checks an artifact on this device: its golden picture must become the golden pixels and get the golden scores. */
 class GoldenCheck(
     private val preprocess: (Preprocessing, Picture) -> ByteArray = { rule, picture -> Preprocessor(rule).pixels(picture) },
     private val open: (Artifact, Int) -> Engine = ::openEngine,
 ) {
-    /** The result for [artifact]; throws ArtifactRefused or EngineUnavailable where it cannot be checked at all. */
+    /** The result for [artifact]; throws ArtifactRefused or EngineUnavailable if it cannot be checked. */
     fun check(artifact: Artifact, threads: Int): GoldenResult {
         val golden = artifact.manifest.golden
         val pixels = goldenPixels(artifact)

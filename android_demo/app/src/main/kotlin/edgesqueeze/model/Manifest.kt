@@ -4,7 +4,7 @@ import org.json.JSONArray
 import org.json.JSONException
 import org.json.JSONObject
 
-/** The version of model.json, and of index.json, that this app understands. */
+/** The version of model.json and index.json that this app supports. */
 const val SCHEMA_VERSION = 1
 
 /** How the numbers of a tensor are stored. */
@@ -17,7 +17,7 @@ enum class DType(val key: String, val bytes: Int) {
 /** The order of a tensor's dimensions. */
 enum class Layout(val key: String) { NHWC("nhwc"), NCHW("nchw"), NC("nc") }
 
-/** What a tensor's numbers mean. */
+/** The meaning of a tensor's numbers. */
 enum class Content(val key: String) {
     PIXELS("pixels"),
     PROBABILITIES("probabilities"),
@@ -25,7 +25,7 @@ enum class Content(val key: String) {
     SCORES("scores"),
 }
 
-/** How a picture is brought to the size of the crop. */
+/** How a picture is resized before it is cropped. */
 enum class Resize(val key: String) { CROP("crop"), STRETCH("stretch") }
 
 /** An input or output: real value = (stored value - [zeroPoint]) * [scale], where [scale] is not null. */
@@ -39,7 +39,7 @@ data class TensorSpec(
     val zeroPoint: Int,
 )
 
-/** What a picture goes through before the model sees it; order, mean and scale of the channels are inside the model. */
+/** How a picture becomes the input of the model; the channels' order, mean and scale are part of the model. */
 data class Preprocessing(
     val resize: Resize,
     val shortSide: Int,
@@ -55,16 +55,16 @@ data class Preprocessing(
 /** Pixels added to each side after the crop. */
 data class Padding(val top: Int, val bottom: Int, val left: Int, val right: Int)
 
-/** Scores that a family of kernels gave for the golden picture, and how far others of the family may be off. */
+/** The golden picture's scores with a family of kernels, and how much kernels of that family may differ. */
 data class GoldenScores(val file: String, val tolerance: Float)
 
-/** The files with which an app proves its preprocessing and its engine. */
+/** The files with which an app checks its preprocessing and its engine. */
 data class Golden(val picture: String, val pixels: String, val scores: Map<String, GoldenScores>)
 
 /** A file and the hash that its bytes must have. */
 data class HashedFile(val name: String, val sha256: String)
 
-/** What model.json says about an artifact; docs/artifact.md of the project explains each key. */
+/** The content of model.json; docs/artifact.md of the project explains each key. */
 data class Manifest(
     val name: String,
     val format: String,
@@ -80,7 +80,7 @@ data class Manifest(
     val parity: String,
 ) {
     companion object {
-        /** The manifest in the text of a model.json; throws ArtifactRefused for one that this app cannot follow. */
+        /** The manifest in the text of a model.json; throws ArtifactRefused if this app does not support it. */
         fun parse(text: String): Manifest = try {
             val json = JSONObject(text)
             requireVersion(json, "model.json")

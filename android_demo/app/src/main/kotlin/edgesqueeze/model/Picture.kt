@@ -5,18 +5,18 @@ import android.graphics.Bitmap
 /** Red, green, blue. */
 const val CHANNELS = 3
 
-/** A picture as it is meant to be seen: upright, without transparent parts. */
+/** A picture as it is to be shown: upright and opaque. */
 interface Picture {
     val width: Int
     val height: Int
 
-    /** Puts row [y], from the top, into [row] as 0xRRGGBB; what is above these 24 bits means nothing. */
+    /** Writes row [y], counted from the top, to [row] as 0xRRGGBB; ignore the bits above these 24. */
     fun readRow(y: Int, row: IntArray)
 }
 
 /**
- * How the stored pixels lie to the upright picture: its rows are the stored rows or, [transposed], the columns; counted
- * from the last, [fromEnd]; each read backwards, [reversed].
+ * The orientation of the stored pixels: the rows of the upright picture are the stored rows or, if [transposed], the
+ * columns; counted from the last if [fromEnd]; each read backwards if [reversed].
  */
 enum class Orientation(val transposed: Boolean, val fromEnd: Boolean, val reversed: Boolean) {
     UPRIGHT(false, false, false),
@@ -30,10 +30,10 @@ enum class Orientation(val transposed: Boolean, val fromEnd: Boolean, val revers
     ;
 
     companion object {
-        /** The orientation that EXIF calls [tag], 1 to 8; upright for any other. */
+        /** The orientation with the EXIF tag [tag], 1 to 8; upright for any other number. */
         fun ofExif(tag: Int) = values().getOrElse(tag - 1) { UPRIGHT }
 
-        /** What turns the stored pixels upright by [degrees] clockwise, a multiple of 90. */
+        /** The orientation of pixels that become upright when rotated by [degrees] clockwise, a multiple of 90. */
         fun ofRotation(degrees: Int) =
             listOf(UPRIGHT, ROTATED_90, ROTATED_180, ROTATED_270)[Math.floorMod(degrees, FULL_TURN) / QUARTER]
 
@@ -42,7 +42,7 @@ enum class Orientation(val transposed: Boolean, val fromEnd: Boolean, val revers
     }
 }
 
-/** A picture whose stored pixels are turned upright while they are read, so that they are held only once. */
+/** A picture whose stored pixels are rotated while they are read, so that memory holds them only once. */
 abstract class StoredPicture(
     private val storedWidth: Int,
     private val storedHeight: Int,
@@ -76,7 +76,7 @@ class BitmapPicture(private val bitmap: Bitmap, orientation: Orientation) :
         if (bitmap.hasAlpha()) putOnWhite(column, bitmap.height)
     }
 
-    /** Frees the pixels at once: waiting for the garbage collector, the next picture might not fit beside them. */
+    /** Frees the pixels immediately: until the garbage collector does, the next picture might not fit in memory. */
     fun recycle() = bitmap.recycle()
 }
 

@@ -14,12 +14,12 @@ fun interface PictureSource {
     fun open(): InputStream
 }
 
-/** Decodes pictures to the values in the file: no scaling, no color management, as Pillow and the network's training. */
+/** Decodes pictures to the values in the file: no scaling and no color management, as in Pillow and in training. */
 object PictureDecoder {
-    /** What is larger is halved until it fits; the pixels then differ a little from Python's. */
+    /** Larger pictures are halved until they fit; their pixels differ a little from Python's. */
     private const val MOST_PIXELS = 25_000_000L
 
-    /** The picture in [source], upright; throws PictureUnreadable for what is none, or not a whole one. */
+    /** The picture in [source], upright; throws PictureUnreadable if it is not a picture, or incomplete. */
     fun decode(source: PictureSource): BitmapPicture {
         requireWorkerThread("Decoding")
         return try {
@@ -51,7 +51,7 @@ object PictureDecoder {
         }
     }
 
-    /** [bitmap] with its values taken as sRGB, whatever profile the file names: else reading would convert them. */
+    /** [bitmap] with its values treated as sRGB, whatever profile the file has; otherwise reading converts them. */
     private fun unmanaged(bitmap: Bitmap): Bitmap {
         if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) takeAsSrgb(bitmap)
         return bitmap
@@ -60,7 +60,7 @@ object PictureDecoder {
     @TargetApi(Build.VERSION_CODES.Q)
     private fun takeAsSrgb(bitmap: Bitmap) = try {
         bitmap.setColorSpace(ColorSpace.get(ColorSpace.Named.SRGB))
-    } catch (_: IllegalArgumentException) { // a wider range than sRGB's: converting is all that is left
+    } catch (_: IllegalArgumentException) { // a wider range than sRGB's, which can only be converted
     }
 
     private fun orientation(stream: InputStream): Orientation = try {

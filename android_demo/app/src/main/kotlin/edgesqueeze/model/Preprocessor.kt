@@ -1,6 +1,6 @@
 package edgesqueeze.model
 
-/** Makes of a picture the pixels that a model must see, to the byte as edge_squeeze/preprocessing.py does. */
+/** Computes the pixels that a model needs from a picture, the same bytes as edge_squeeze/pictures/preprocessing.py. */
 class Preprocessor(private val rule: Preprocessing) {
 
     /** The pixels of [picture], resized, cropped and padded: RGB, row by row [H,W,3]. */

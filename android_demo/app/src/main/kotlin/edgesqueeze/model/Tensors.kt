@@ -7,7 +7,7 @@ import java.nio.ByteOrder
 internal fun TensorSpec.buffer(numbers: Int): ByteBuffer =
     ByteBuffer.allocateDirect(numbers * dtype.bytes).order(ByteOrder.nativeOrder())
 
-/** Puts [pixels], RGB row by row, into [buffer] in the order and type that this input has. */
+/** Writes [pixels], RGB row by row, to [buffer] in the layout and type of this input. */
 internal fun TensorSpec.write(pixels: ByteArray, buffer: ByteBuffer) {
     buffer.rewind()
     when (dtype) {
@@ -19,7 +19,7 @@ internal fun TensorSpec.write(pixels: ByteArray, buffer: ByteBuffer) {
     buffer.rewind()
 }
 
-/** The [count] numbers in [buffer], an output of this kind. */
+/** The [count] real values in [buffer], an output with this tensor's type and scale. */
 internal fun TensorSpec.read(buffer: ByteBuffer, count: Int): FloatArray {
     buffer.rewind()
     return FloatArray(count) {
@@ -33,14 +33,14 @@ internal fun TensorSpec.read(buffer: ByteBuffer, count: Int): FloatArray {
 
 private fun TensorSpec.real(stored: Int) = scale?.let { (stored - zeroPoint) * it } ?: stored.toFloat()
 
-/** What each value of a pixel, 0 to 255, is stored as. */
+/** The stored number for each value of a pixel, 0 to 255. */
 private fun TensorSpec.storedPixels() = ByteArray(PIXEL_VALUES) { value ->
     val stored = scale?.let { Math.rint(value / it.toDouble()).toInt() + zeroPoint } ?: value
     val limits = if (dtype == DType.INT8) Byte.MIN_VALUE..Byte.MAX_VALUE else 0..0xFF
     stored.coerceIn(limits.first.toInt(), limits.last.toInt()).toByte()
 }
 
-/** Calls [put] with the place of each number among the pixels, in the order in which the tensor has them. */
+/** Calls [put] with the index of each number among the pixels, in the order of the tensor. */
 private inline fun TensorSpec.inOrder(size: Int, put: (Int) -> Unit) {
     if (layout == Layout.NCHW) {
         for (channel in 0 until CHANNELS) for (i in channel until size step CHANNELS) put(i)

@@ -8,7 +8,7 @@ import org.tensorflow.lite.TensorFlowLite
 /** A .tflite file in TensorFlow Lite (LiteRT), with the kernels of XNNPACK. */
 class TfliteEngine(artifact: Artifact, threads: Int) : Engine {
     private val manifest = artifact.manifest
-    private val model = artifact.model() // the interpreter reads from it as long as it lives
+    private val model = artifact.model() // the interpreter reads from it until it is closed
     private val interpreter = Interpreter(model, Interpreter.Options().setNumThreads(threads).setUseXNNPACK(true))
     private val input = manifest.input.buffer(interpreter.getInputTensor(0).numElements())
     private val output = manifest.output.buffer(manifest.classes)

@@ -9,9 +9,9 @@ class Plane(private val bytes: ByteBuffer, private val rowStride: Int, private v
 }
 
 /**
- * A camera's frame in YUV_420_888: a plane of brightness, and two of color with half its sides.
+ * A camera's frame in YUV_420_888: a plane of luma, and two of chroma with half the sides.
  *
- * The numbers are those of JPEG (JFIF: ITU-R BT.601, full range), which is what Camera2 gives.
+ * The numbers are those of JPEG (JFIF: ITU-R BT.601, full range), as Camera2 delivers them.
  */
 class YuvPicture(
     private val frameWidth: Int,
