@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from edge_squeeze.artifact import folder
 from edge_squeeze.benchmarks.arms import Arm
-from edge_squeeze.engines.engine import Tensor, dequantize
+from edge_squeeze.engines.engine import Tensor
+from edge_squeeze.engines.runner import to_scores
 from edge_squeeze.proof import parity
 
 FLOAT32 = "float32"
@@ -62,4 +63,4 @@ def _outputs(arm: Arm, path: str | None) -> NDArray[np.float32] | None:
     raw = np.load(path, allow_pickle=False)
     spec = folder.load(Path(arm.path)).manifest.output
     scale = (spec.scale or 0.0) if raw.dtype.kind in "iu" else 0.0
-    return dequantize(raw, Tensor(spec.name, (), raw.dtype.name, scale, spec.zero_point or 0)).reshape(len(raw), -1)
+    return to_scores(raw, Tensor(spec.name, (), raw.dtype.name, scale, spec.zero_point or 0)).reshape(len(raw), -1)

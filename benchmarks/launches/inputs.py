@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from edge_squeeze.benchmarks.launches.records import PIXELS, Inputs, InputSet
-from edge_squeeze.engines.engine import Array, Tensor, quantize
+from edge_squeeze.engines.engine import Array, Tensor
+from edge_squeeze.engines.runner import CHANNELS, has_channels_first, to_input
 from edge_squeeze.errors import ConversionError
 
-CHANNELS = 3
 DRAWN = {f"{kind}{bits}" for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)} | {"bool"}
 FEW = 10  # indices of a lookup are drawn below this: most tables have so many entries
 
@@ -28,31 +28,21 @@ def make(tensors: Sequence[Tensor], wanted: InputSet) -> tuple[list[list[Array]]
             raise ConversionError(f"Input {tensor.name} has open dimensions ({shape}). Give --input-shape.")
     if wanted.kind == PIXELS:
         base = _pixels(tensors[0], wanted)
-        sets = [[_as_input(picture[None], tensors[0])] for picture in base]
+        batch = tensors[0].shape[0] or 1
+        sets = [[np.repeat(to_input(picture[None], tensors[0]), batch, axis=0)] for picture in base]
         return sets, _record([base])
     rng = np.random.default_rng(wanted.seed)
     drawn = [[_draw(rng, tensor) for tensor in tensors] for _ in range(wanted.count)]
     return drawn, _record([np.stack([one[at] for one in drawn]) for at in range(len(tensors))])
 
 
-def is_nchw(shape: Sequence[int | None]) -> bool:
-    """Whether an input of `shape` [N,...] has its channels first."""
-    return shape[1] == CHANNELS and shape[-1] != CHANNELS
-
-
 def _pixels(tensor: Tensor, wanted: InputSet) -> Array:
     if wanted.path is not None:
         pictures: Array = np.load(Path(wanted.path), allow_pickle=False)[: wanted.count]
         return pictures
-    sides = tensor.shape[2:] if is_nchw(tensor.shape) else tensor.shape[1:3]
+    sides = tensor.shape[2:] if has_channels_first(tensor.shape) else tensor.shape[1:3]
     shape = (wanted.count, *[side for side in sides if side is not None], CHANNELS)
     return np.random.default_rng(wanted.seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def _as_input(picture: Array, tensor: Tensor) -> Array:
-    turned = picture.transpose(0, 3, 1, 2) if is_nchw(tensor.shape) else picture
-    batch = tensor.shape[0] or 1
-    return np.ascontiguousarray(np.repeat(quantize(turned, tensor), batch, axis=0))
 
 
 def _draw(rng: np.random.Generator, tensor: Tensor) -> Array:

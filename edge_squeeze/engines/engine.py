@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError
@@ -102,19 +101,3 @@ def must_fit(tensor: Tensor, given: tuple[int, ...]) -> None:
             f"Input {tensor.name} has the shape {declared}. Required: an --input-shape that only fills what is open. "
             f"Got: {','.join(map(str, given))}."
         )
-
-
-def quantize(values: Array, tensor: Tensor) -> Array:
-    """`values` as `tensor` stores them: its dtype, scale and zero point applied."""
-    if tensor.scale == 0:  # not quantized: the graph itself casts
-        return values.astype(tensor.dtype)
-    limits = np.iinfo(tensor.dtype)
-    stored: Array = np.clip(np.rint(values / np.float64(tensor.scale)) + tensor.zero_point, limits.min, limits.max)
-    return stored.astype(tensor.dtype)
-
-
-def dequantize(raw: Array, tensor: Tensor) -> NDArray[np.float32]:
-    """The numbers that `raw`, the content of `tensor`, stands for."""
-    if tensor.scale == 0:
-        return raw.astype(np.float32)
-    return (raw.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)

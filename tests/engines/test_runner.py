@@ -9,8 +9,8 @@ from edge_squeeze.artifact import folder
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.engines import catalogue
-from edge_squeeze.engines.engine import BUILTIN, Tensor, quantize
-from edge_squeeze.engines.runner import RunOptions, open_runner
+from edge_squeeze.engines.engine import BUILTIN, Tensor
+from edge_squeeze.engines.runner import RunOptions, open_runner, to_input, to_scores
 from edge_squeeze.errors import ConversionError, MissingDependencyError, UsageError
 from edge_squeeze.pictures import photographs
 
@@ -107,10 +107,16 @@ def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch: pytest.Mon
         ("uint8", 0.0, 0, [0, 1, 128, 255]),
     ],
 )
-def test_quantize_takes_pixels_to_the_stored_values(
-    dtype: str, scale: float, zero_point: int, expected: list[int]
+@pytest.mark.parametrize("shape", [(1, 2, 2, 3), (None, 3, 2, 2)], ids=["nhwc", "nchw"])
+def test_pixels_become_the_stored_values_and_those_stand_for_them_again(
+    dtype: str, scale: float, zero_point: int, expected: list[int], shape: tuple[int | None, ...]
 ) -> None:
-    pixels = np.array([0, 1, 128, 255], np.uint8)
-    stored = quantize(pixels, Tensor("", (4,), dtype, scale, zero_point))
-    np.testing.assert_array_equal(stored, np.array(expected, dtype))
+    tensor = Tensor("", shape, dtype, scale, zero_point)
+    gray = np.array([0, 1, 128, 255], np.uint8).reshape(1, 2, 2, 1)
+    stored = to_input(np.repeat(gray, 3, axis=3), tensor)
     assert stored.dtype == dtype
+    assert stored.shape == (1, *shape[1:])
+    assert stored.flags.c_contiguous
+    channel = stored[0, ..., 0] if shape[-1] == 3 else stored[0, 0]
+    np.testing.assert_array_equal(channel.ravel(), np.array(expected, dtype))
+    np.testing.assert_allclose(to_scores(channel, tensor).ravel(), gray.ravel(), atol=scale / 2)
