@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_squeeze import formats
-from edge_squeeze.artifact import locate
+from edge_squeeze.artifact.folder import find_model
 from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.benchmarks import networks
 from edge_squeeze.benchmarks.launches.records import PIXELS, VALUES, InputSet
@@ -136,7 +136,7 @@ def left_out(ask: Ask, faults: Mapping[str, str] = MappingProxyType({})) -> Iter
 
 def read(path: Path) -> ModelFile:
     """The model file that `path` means; UsageError if it is none, or no longer the one that was exported."""
-    file, manifest = locate.find(path)
+    file, manifest = find_model(path)
     try:
         size = file.stat().st_size
         if size > LARGEST_FILE:

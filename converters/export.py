@@ -21,9 +21,9 @@ from edge_squeeze.inspection.inspector import inspect
 from edge_squeeze.models import original as originals
 from edge_squeeze.models.source import Subject
 from edge_squeeze.pictures.loading import PictureSet
-from edge_squeeze.proof import gates as gate_table, golden, pictures as proof_pictures
+from edge_squeeze.proof import gates as gate_table, golden
 from edge_squeeze.proof.parity import FIGURES
-from edge_squeeze.proof.verification import CONSTANT, Proof, prove_all, refer
+from edge_squeeze.proof.verification import CONSTANT, Proof, load_pictures, prove_all, refer
 from edge_squeeze.reporting import Reporter, html_table
 
 
@@ -138,7 +138,7 @@ def _calibration_source(request: Request, reporter: Reporter) -> calibration.Sou
 def _prepare(request: Request, reporter: Reporter) -> Prepared:
     subject = request.subject
     with reporter.part("pictures"):
-        pictures = proof_pictures.load(request.options.images, subject.preprocessing, subject.other_sizes)
+        pictures = load_pictures(request.options.images, subject.preprocessing, subject.other_sizes)
     with reporter.part("import TensorFlow"):
         originals.load_tensorflow()
     with reporter.part("build the original"):

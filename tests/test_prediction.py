@@ -10,7 +10,7 @@ import edge_squeeze
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.errors import UsageError
-from edge_squeeze.pictures.photographs import photograph
+from edge_squeeze.pictures.loading import photograph
 from edge_squeeze.scores import top_k
 
 NAMES = [f"{target.format}-{target.precision}" for target in all_targets()]

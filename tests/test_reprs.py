@@ -14,7 +14,7 @@ from edge_squeeze.artifact.folder import Artifact
 from edge_squeeze.benchmarks.result import Result
 from edge_squeeze.bundling.bundle import Bundled
 from edge_squeeze.converters.export import Exported, Exports
-from edge_squeeze.pictures.photographs import photograph
+from edge_squeeze.pictures.loading import photograph
 from edge_squeeze.prediction import Classification, Prediction
 from edge_squeeze.training.training import Trained
 

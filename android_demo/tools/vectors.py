@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
-from edge_squeeze.pictures.loading import open_picture
-from edge_squeeze.pictures.photographs import photograph
+from edge_squeeze.pictures.loading import open_picture, photograph
 from edge_squeeze.pictures.preprocessing import STRETCH, Preprocessing
 
 RULES = {

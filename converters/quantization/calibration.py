@@ -17,8 +17,7 @@ from edge_squeeze.files.decoding import decode
 from edge_squeeze.files.reading import read_json
 from edge_squeeze.models.source import Subject
 from edge_squeeze.networks.design import AS_IS, Design
-from edge_squeeze.pictures.loading import PictureSet, Sample, check as check_pictures, load_folder
-from edge_squeeze.pictures.photographs import photograph_crops
+from edge_squeeze.pictures.loading import PictureSet, Sample, check as check_pictures, load_folder, photograph_crops
 from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 from edge_squeeze.pictures.presets import describe
 from edge_squeeze.reporting import Reporter

@@ -11,6 +11,7 @@ from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.errors import UsageError
 from edge_squeeze.files.atomic import Kind
 from edge_squeeze.files.reading import read_text
+from edge_squeeze.formats import suffixes
 
 MANIFEST, LABELS, PARITY, CALIBRATION = "model.json", "labels.txt", "parity.json", "calibration.json"
 
@@ -77,3 +78,24 @@ def load(folder: Path) -> Artifact:
     if not path.is_file():
         raise UsageError(f"{folder} is not an artifact: it has no {MANIFEST}. Run `edge-squeeze export` to make one.")
     return Artifact(folder, manifests.from_json(read_text(path), str(path)))
+
+
+def find_model(path: Path) -> tuple[Path, Manifest | None]:
+    """The model file at `path`, and the manifest of the artifact that it belongs to, if any.
+
+    UsageError if there is neither a file nor an artifact. A file that was changed is no error here.
+    """
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except OSError as error:  # too long
+        raise UsageError(f"{path} cannot be read: {error}.") from error
+    if is_folder or path.name == MANIFEST:
+        loaded = load(path)
+        return loaded.path(loaded.manifest.file.name), loaded.manifest
+    if not is_file:
+        raise UsageError(f"No such file: {path}. Required: a {suffixes()} file, or an artifact's folder.")
+    try:
+        manifest = load(path).manifest
+    except UsageError:  # the file lies in no artifact
+        return path, None
+    return path, manifest if manifest.file.name == path.name else None

@@ -8,15 +8,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from edge_squeeze.artifact import locate
-from edge_squeeze.artifact.folder import MANIFEST
+from edge_squeeze.artifact.folder import MANIFEST, find_model
 from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.cli.console import print_json, print_prose, print_text, whole, width
 from edge_squeeze.cli.tables import print_table
 from edge_squeeze.errors import ConversionError, UsageError
-from edge_squeeze.inspection.arithmetic import HYBRID
 from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect, recognize
-from edge_squeeze.inspection.layers import COMPUTED, Kernel, is_slow_on_x86
+from edge_squeeze.inspection.layers import COMPUTED, HYBRID, Kernel, is_slow_on_x86
 from edge_squeeze.proof.parity import PASS
 from edge_squeeze.reporting import Column
 
@@ -41,7 +39,7 @@ def run(path: Path) -> tuple[str, Inspection, Manifest | None]:
     `path` is a .tflite or .onnx file or an artifact's folder. UsageError if it is neither, ConversionError for a
     damaged file, MissingDependencyError for an .onnx file without protobuf. A changed file is no error here.
     """
-    file, manifest = locate.find(path)
+    file, manifest = find_model(path)
     try:
         if (size := file.stat().st_size) > LARGEST_FILE:
             raise UsageError(

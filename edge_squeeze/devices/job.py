@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from edge_squeeze.artifact import locate
-from edge_squeeze.artifact.folder import MANIFEST
+from edge_squeeze.artifact.folder import MANIFEST, find_model
 from edge_squeeze.errors import UsageError
 from edge_squeeze.formats import FORMATS, of_name
 from edge_squeeze.pictures.loading import is_list, list_pictures, listed
@@ -73,7 +72,7 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
 
 def _extras(model: Path, asked: Sequence[str]) -> Sequence[str]:
     """Those that are asked for by name, else the first."""
-    file, _ = locate.find(model)
+    file, _ = find_model(model)
     able = list(FORMATS[of_name(file.name)].extras)
     return [extra for extra in able if extra in asked] or able[:1]
 
@@ -100,7 +99,7 @@ def files_of(path: Path) -> Iterator[tuple[Path, PurePosixPath]]:
 
 
 def _belongs(path: Path) -> bool:
-    return locate.find(path)[1] is not None
+    return find_model(path)[1] is not None
 
 
 def pack(job: Job, file: IO[bytes]) -> int:

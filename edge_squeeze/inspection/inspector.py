@@ -12,9 +12,8 @@ from edge_squeeze import formats
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError, unknown
 from edge_squeeze.formats import FORMATS
 from edge_squeeze.inspection import layers as file_layers
-from edge_squeeze.inspection.arithmetic import Arithmetic
 from edge_squeeze.inspection.graph import FileGraph, Shape
-from edge_squeeze.inspection.layers import Kernel
+from edge_squeeze.inspection.layers import Arithmetic, Kernel
 
 DEFLATE_LEVEL = 9
 DEFLATE_STEP = 1 << 20  # bytes at a time: a file as long again in memory would be too much for a board
@@ -52,7 +51,7 @@ class Inspection:
     macs_unknown: str | None  # why `macs` is None
     has_integers: bool  # whether any operator computes in integers throughout
     float_fallbacks: dict[str, int]  # where it has: kind -> operators that compute in floats
-    float_islands: int  # see arithmetic.Arithmetic.islands
+    float_islands: int  # see layers.Arithmetic.islands
     opset: int | None
     elsewhere: list[str]  # other files that hold constants; they were not opened
     metadata: dict[str, Any] = field(default_factory=dict)

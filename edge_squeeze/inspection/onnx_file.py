@@ -8,9 +8,9 @@ from typing import Any
 
 from edge_squeeze.errors import MissingDependencyError
 from edge_squeeze.formats import FORMATS
-from edge_squeeze.inspection import onnx_schema, onnx_types
+from edge_squeeze.inspection import onnx_schema
 from edge_squeeze.inspection.graph import TABLE_COST, UNKNOWN, Allowance, FileGraph, Operator, Tensor
-from edge_squeeze.inspection.onnx_types import text
+from edge_squeeze.inspection.onnx_schema import text
 from edge_squeeze.packages import is_installed
 
 STANDARD = ("", "ai.onnx", "ai.onnx.ml")  # domains
@@ -78,7 +78,7 @@ def _infer(model: Any) -> dict[str, Tensor]:
     except Exception:  # it raises what it likes, and its help was optional
         return {}
     values = parse(inferred).graph.value_info
-    return {text(value.name): Tensor(text(value.name), *onnx_types.declared(value)) for value in values}
+    return {text(value.name): Tensor(text(value.name), *onnx_schema.declared(value)) for value in values}
 
 
 class _Reader:
@@ -121,7 +121,7 @@ class _Reader:
         constants = set(scope.maps[0])
         for value in self._each([*graph.input, *graph.output, *graph.value_info]):
             if text(value.name) not in scope.maps[0]:
-                self._add(scope, Tensor(text(value.name), *onnx_types.declared(value)))
+                self._add(scope, Tensor(text(value.name), *onnx_schema.declared(value)))
         self._nodes(graph.node, scope)
         # Old files list their constants among the inputs.
         inputs = [text(value.name) for value in graph.input if text(value.name) not in constants]
@@ -170,15 +170,15 @@ class _Reader:
         inputs = [UNKNOWN if index < 0 else self.tensors[index].dtype for index in operator.inputs]
         for position, index in enumerate(operator.outputs):
             if index >= 0 and self.tensors[index].dtype == UNKNOWN:
-                self._change(index, dtype=onnx_types.output_dtype(operator.kind, inputs, attributes, position))
+                self._change(index, dtype=onnx_schema.output_dtype(operator.kind, inputs, attributes, position))
 
     def _hold(self, index: int, stored: Any) -> None:
         """Note that tensor `index` is the constant `stored`."""
-        kind, elements = onnx_types.dtype(stored.data_type), onnx_types.elements(stored, self.tensors[index].name)
+        kind, elements = onnx_schema.dtype(stored.data_type), onnx_schema.elements(stored, self.tensors[index].name)
         self._change(index, dtype=kind, shape=tuple(stored.dims), elements=elements)
-        if (number := onnx_types.number(stored)) is not None:
+        if (number := onnx_schema.number(stored)) is not None:
             self.numbers[index] = number
-        if (location := onnx_types.location(stored)) is not None:
+        if (location := onnx_schema.location(stored)) is not None:
             self.elsewhere.add(location)
 
     def _hold_constant(self, index: int, attributes: Any) -> None:

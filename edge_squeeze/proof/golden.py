@@ -13,8 +13,7 @@ from edge_squeeze.artifact.manifest import Golden, GoldenScores
 from edge_squeeze.engines.runner import RunOptions, open_runner
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.formats import FORMATS
-from edge_squeeze.pictures.loading import open_picture
-from edge_squeeze.pictures.photographs import photograph
+from edge_squeeze.pictures.loading import open_picture, photograph
 from edge_squeeze.pictures.preprocessing import Preprocessing
 from edge_squeeze.proof.gates import Tolerance
 

@@ -14,16 +14,21 @@ from edge_squeeze.engines.runner import Runner, RunOptions, open_runner
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
 from edge_squeeze.models import source as subjects
 from edge_squeeze.models.original import Original
-from edge_squeeze.models.source import Subject
+from edge_squeeze.models.source import Sides, Subject
 from edge_squeeze.packages import is_installed
-from edge_squeeze.pictures.loading import PictureSet
-from edge_squeeze.proof import gates as gate_table, golden, parity, pictures as proof_pictures
+from edge_squeeze.pictures.loading import Part, PictureSet, load_folder, photograph_crops
+from edge_squeeze.pictures.preprocessing import Preprocessing
+from edge_squeeze.proof import gates as gate_table, golden, parity
 from edge_squeeze.proof.gates import Gate, Gates, Judgment, gates_of_part, judge
 from edge_squeeze.proof.golden import GoldenCheck
 from edge_squeeze.proof.parity import ENOUGH_PICTURES, FAIL, PASS, UNPROVEN, Parity
 from edge_squeeze.reporting import Reporter, html_table
 from edge_squeeze.scores import Scores, comparable, content
 
+CROPS_PER_PHOTOGRAPH = 8
+SEED = 3  # calibration crops have another
+PART = 4  # one picture in so many: three more sizes then take about as long as the usual one does alone
+FEWEST = 8  # pictures, where there are as many
 CHUNK = 4  # pictures between two moves of the progress bar
 UNTRAINED = "untrained weights"
 ALL_HELD = "every gate held"
@@ -184,6 +189,26 @@ def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter:
     return Proof(reference.pictures, figures, judgments, verdict, reason, engine, answers)
 
 
+def load_pictures(
+    images: Path | None, preprocessing: Preprocessing, other_sizes: Sequence[Sides] = ()
+) -> list[PictureSet]:
+    """The user's pictures, or crops of the built-in photographs; then some of them at each of `other_sizes`."""
+    usual = _load_pictures(images, preprocessing, range)
+    return [usual, *(_load_pictures(images, preprocessing.at(size), part) for size in other_sizes)]
+
+
+def _load_pictures(images: Path | None, preprocessing: Preprocessing, taken: Part) -> PictureSet:
+    if images is not None:
+        return load_folder(images, preprocessing, taken)
+    return photograph_crops(CROPS_PER_PHOTOGRAPH, preprocessing.size, SEED, part=taken)
+
+
+def part(count: int) -> Sequence[int]:
+    """Which of `count` pictures are shown at the other sizes, spread over all of them."""
+    shown = max(count // PART, min(count, FEWEST))
+    return [i * count // shown for i in range(shown)]
+
+
 def refer(original: Original, pictures: PictureSet) -> Reference:
     """The reference that `original` is on `pictures`; UsageError if its weights give scores that are no numbers."""
     scores = original.run(pictures.pixels)
@@ -249,7 +274,7 @@ def verify(
             raise UsageError(f"--images cannot be judged: {subject}.")
         return Verification(artifact, gold, None, subject)
     with reporter.step("parity"):
-        sets = proof_pictures.load(images, subject.preprocessing, subject.other_sizes)
+        sets = load_pictures(images, subject.preprocessing, subject.other_sizes)
         references = [refer(found, pictures) for pictures in sets]
         runner = open_runner(artifact.model(), artifact.manifest.format, options)
         proof = prove_all(references, runner, gates, reporter, own=subject.own)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import edge_squeeze
 from edge_squeeze.cli import app
 from edge_squeeze.converters.export import Exported
-from edge_squeeze.pictures.photographs import photograph
+from edge_squeeze.pictures.loading import photograph
 
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = ("--weights", "random", "--classes", "10", "--input-size", "64")

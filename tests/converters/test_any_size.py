@@ -23,7 +23,7 @@ from edge_squeeze.engines import ncnn_engine
 from edge_squeeze.engines.runner import open_runner
 from edge_squeeze.errors import UsageError
 from edge_squeeze.inspection.inspector import inspect
-from edge_squeeze.pictures import photographs
+from edge_squeeze.pictures import loading
 
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = [f"{target.format}-{target.precision}" for target in all_targets()]
@@ -56,7 +56,7 @@ def model(one: Exported) -> bytes:
 
 
 def crops(size: tuple[int, int]) -> np.ndarray:
-    return photographs.photograph_crops(1, size, seed=5).pixels
+    return loading.photograph_crops(1, size, seed=5).pixels
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -129,7 +129,7 @@ def test_pictures_of_the_user_are_shown_at_every_size(exported: dict[str, Export
 
 def test_a_picture_is_classified_at_any_size(exported: dict[str, Exported]) -> None:
     one = exported["tflite-float32"]
-    classifier, picture = edge_squeeze.load(one.folder), photographs.photograph(CAT)
+    classifier, picture = edge_squeeze.load(one.folder), loading.photograph(CAT)
     usual, same, wide = (classifier.predict(picture, input_size=size) for size in (None, 32, (40, 61)))
     assert usual == same != wide
     pixels = one.manifest.preprocessing.at((40, 61)).pixels(picture)
@@ -144,7 +144,7 @@ def _softmax(scores: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", ["tflite-int8", "onnx-float16"])
 def test_a_size_that_leaves_nothing_to_pool_is_refused(exported: dict[str, Exported], name: str) -> None:
     with pytest.raises(UsageError, match="input size must be 4 to 4096 pixels, got 3 x 50"):
-        edge_squeeze.load(exported[name].folder).predict(photographs.photograph(CAT), input_size=(3, 50))
+        edge_squeeze.load(exported[name].folder).predict(loading.photograph(CAT), input_size=(3, 50))
 
 
 @pytest.mark.parametrize("name", ["tflite-int8", "onnx-float32"])
@@ -167,7 +167,7 @@ def test_the_command_line_classifies_at_any_size(
 def test_other_artifacts_keep_their_size(tmp_path: Path) -> None:
     (one,) = edge_squeeze.export("squeezenet-lab", weights="random", out=tmp_path)
     with pytest.raises(UsageError, match=r"takes pictures of 32 x 32 pixels; --input-size cannot change that"):
-        edge_squeeze.load(one.folder).predict(photographs.photograph(CAT), input_size=40)
+        edge_squeeze.load(one.folder).predict(loading.photograph(CAT), input_size=40)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from edge_squeeze.artifact import folder
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.engines.runner import open_runner
 from edge_squeeze.models import source as subjects
-from edge_squeeze.proof import gates, pictures, verification
+from edge_squeeze.proof import gates, verification
+from edge_squeeze.proof.verification import load_pictures
 from edge_squeeze.reporting import Silent
 
 pytestmark = pytest.mark.slow
@@ -49,7 +50,7 @@ def test_padding_that_is_right_for_the_usual_size_alone_fails(trained: dict[str,
         del pool.attribute[:]
         pool.attribute.extend([*kept, onnx.helper.make_attribute("pads", [0, 0, 1, 1])])
     subject = subjects.find_again(one.manifest, None, None)
-    shown = pictures.load(None, subject.preprocessing, subject.other_sizes)
+    shown = load_pictures(None, subject.preprocessing, subject.other_sizes)
     references = [verification.refer(subject.original(), part) for part in shown]
     proof = verification.prove_all(
         references, open_runner(proto.SerializeToString(), "onnx"), gates.find("onnx", "float32"), Silent(), own=False

@@ -22,8 +22,7 @@ from edge_squeeze.engines import runner
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.inspection.inspector import inspect
 from edge_squeeze.models.original import Original
-from edge_squeeze.pictures.loading import load_folder
-from edge_squeeze.pictures.photographs import photograph_crops
+from edge_squeeze.pictures.loading import load_folder, photograph_crops
 
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = [f"{target.format}-{target.precision}" for target in all_targets()]

@@ -9,7 +9,7 @@ import pytest
 from environments import install, run
 
 from edge_squeeze.converters.export import Exported
-from edge_squeeze.pictures.photographs import PHOTOGRAPHS, photograph
+from edge_squeeze.pictures.loading import PHOTOGRAPHS, photograph
 
 pytestmark = pytest.mark.slow
 

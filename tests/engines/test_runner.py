@@ -12,10 +12,10 @@ from edge_squeeze.engines import catalogue
 from edge_squeeze.engines.engine import BUILTIN, Tensor
 from edge_squeeze.engines.runner import RunOptions, open_runner, to_input, to_scores
 from edge_squeeze.errors import ConversionError, MissingDependencyError, UsageError
-from edge_squeeze.pictures import photographs
+from edge_squeeze.pictures import loading
 
 NAMES = [f"{target.format}-{target.precision}" for target in all_targets()]
-CROPS = photographs.photograph_crops(1, (227, 227), seed=5)
+CROPS = loading.photograph_crops(1, (227, 227), seed=5)
 ONE_STEP = 1 / 256
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from edge_squeeze.artifact.manifest import FOLD_NORMALIZATION, PREPEND_NORMALIZATION
-from edge_squeeze.pictures.photographs import PHOTOGRAPHS, photograph_crops
+from edge_squeeze.pictures.loading import PHOTOGRAPHS, photograph_crops
 
 SIZE = 48
 CROPS, EPOCHS = 30, 8  # of each photograph, to fit on

@@ -45,7 +45,7 @@ def test_the_table_says_what_the_onnx_package_says(name: str) -> None:
 
 
 def test_every_known_dtype_has_its_number() -> None:
-    from edge_squeeze.inspection.onnx_types import dtype
+    from edge_squeeze.inspection.onnx_schema import dtype
 
     named = {"float": "float32", "double": "float64", "undefined": "unknown"}
     for name, number in onnx.TensorProto.DataType.items():

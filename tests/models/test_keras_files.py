@@ -17,7 +17,7 @@ from edge_squeeze.artifact import folder as artifact
 from edge_squeeze.converters.rewrites import normalization
 from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.errors import UsageError
-from edge_squeeze.pictures.photographs import PHOTOGRAPHS, photograph_crops
+from edge_squeeze.pictures.loading import PHOTOGRAPHS, photograph_crops
 
 EVERY = [pytest.param(name, marks=pytest.mark.slow) if name == "mobilenet" else name for name in CASES]  # a minute
 

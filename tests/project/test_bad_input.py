@@ -18,7 +18,7 @@ from spending import Spent, spent
 
 import edge_squeeze
 from edge_squeeze.converters.export import Exported
-from edge_squeeze.pictures.photographs import photograph
+from edge_squeeze.pictures.loading import photograph
 
 LONGEST_S, IMPORTS = 10, 4  # of processor time, or as many times as long as TensorFlow takes to be imported just now
 DEADLINE_S = 60  # of a clock

@@ -11,7 +11,7 @@ from commands import CommandLine
 from places import ROOT
 
 import edge_squeeze
-from edge_squeeze.pictures.photographs import photograph
+from edge_squeeze.pictures.loading import photograph
 
 DATA = ROOT / "tests" / "data"
 RESULT = DATA / "benchmark-0.1.json"

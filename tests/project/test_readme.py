@@ -20,7 +20,7 @@ from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.formats import FORMATS, precisions
 from edge_squeeze.models.weights import PUBLISHED
 from edge_squeeze.networks.variants import VARIANTS
-from edge_squeeze.pictures.photographs import PHOTOGRAPHS, photograph
+from edge_squeeze.pictures.loading import PHOTOGRAPHS, photograph
 
 INCONCLUSIVE = 9
 README, GUIDE = (ROOT / "README.md").read_text(), (ROOT / "docs" / "guide.md").read_text()

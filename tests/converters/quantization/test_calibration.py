@@ -18,8 +18,7 @@ from edge_squeeze.engines import runner
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.files.decoding import decode
 from edge_squeeze.models.original import Original
-from edge_squeeze.pictures.loading import PictureSet
-from edge_squeeze.pictures.photographs import photograph_crops
+from edge_squeeze.pictures.loading import PictureSet, photograph_crops
 
 CROPS = photograph_crops(4, (227, 227), seed=7)
 

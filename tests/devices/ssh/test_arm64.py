@@ -19,7 +19,7 @@ from small_artifacts import change
 
 from edge_squeeze.artifact import folder as artifact
 from edge_squeeze.converters.export import Exported
-from edge_squeeze.pictures.photographs import photograph
+from edge_squeeze.pictures.loading import photograph
 
 pytestmark = pytest.mark.slow
 
