@@ -104,7 +104,8 @@ def inspect(model: bytes, format_name: str) -> Inspection:
 
 
 def _inspection(model: bytes, format_name: str, graph: FileGraph) -> Inspection:
-    kernels, computes = file_layers.kernels(graph), Arithmetic(graph)
+    arithmetic = Arithmetic(graph)
+    kernels = file_layers.kernels(arithmetic)
     macs, macs_unknown = file_layers.total_macs(kernels)
     return Inspection(
         format=format_name,
@@ -120,9 +121,9 @@ def _inspection(model: bytes, format_name: str, graph: FileGraph) -> Inspection:
         parameters=file_layers.parameters(graph),
         macs=macs,
         macs_unknown=macs_unknown,
-        has_integers=computes.has_integers,
-        float_fallbacks=computes.fallbacks(),
-        float_islands=computes.islands(),
+        has_integers=arithmetic.has_integers,
+        float_fallbacks=arithmetic.fallbacks(),
+        float_islands=arithmetic.islands(),
         opset=graph.opset,
         elsewhere=graph.elsewhere,
         metadata=graph.metadata,

@@ -203,11 +203,10 @@ class Kernel:
     subgraph: int
 
 
-def kernels(graph: FileGraph) -> list[Kernel]:
-    """Every convolution and dense layer; ValueError for one that lacks its inputs."""
-    computes = Arithmetic(graph)
-    found = ((operator, factors(graph, operator)) for operator in graph.operators)
-    return [_kernel(graph, layer, *pair, computes) for layer, pair in found if pair is not None]
+def kernels(arithmetic: Arithmetic) -> list[Kernel]:
+    """Every convolution and dense layer of a graph; ValueError for one that lacks its inputs."""
+    layers = ((operator, factors(arithmetic.graph, operator)) for operator in arithmetic.graph.operators)
+    return [_kernel(arithmetic, layer, *pair) for layer, pair in layers if pair is not None]
 
 
 def factors(graph: FileGraph, operator: Operator) -> tuple[int, int] | None:
@@ -223,7 +222,8 @@ def factors(graph: FileGraph, operator: Operator) -> tuple[int, int] | None:
     return data, weights
 
 
-def _kernel(graph: FileGraph, layer: Operator, data: int, weights: int, computes: Arithmetic) -> Kernel:
+def _kernel(arithmetic: Arithmetic, layer: Operator, data: int, weights: int) -> Kernel:
+    graph = arithmetic.graph
     source, shape = graph.source(weights), graph.tensors[weights].shape
     constant = None if source is None else graph.tensors[source]
     elements = _product(shape) or 0 if constant is None else constant.elements
@@ -233,8 +233,8 @@ def _kernel(graph: FileGraph, layer: Operator, data: int, weights: int, computes
         operator=layer.kind,
         dtype=COMPUTED if constant is None else constant.dtype,
         elements=elements,
-        activations=computes.activations(layer, data),
-        arithmetic=computes.of_layer(layer, data, weights),
+        activations=arithmetic.activations(layer, data),
+        arithmetic=arithmetic.of_layer(layer, data, weights),
         macs=_macs(graph, layer, data, weights, elements),
         subgraph=layer.graph,
     )

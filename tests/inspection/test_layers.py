@@ -9,7 +9,7 @@ import edge_squeeze
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.inspection.graph import FileGraph, Operator, Tensor
 from edge_squeeze.inspection.inspector import Inspection, inspect
-from edge_squeeze.inspection.layers import Arithmetic, kernels, parameters, total_macs
+from edge_squeeze.inspection.layers import Arithmetic, Kernel, kernels, parameters, total_macs
 from edge_squeeze.networks.variants import VARIANTS, Conv, Fire, Variant
 
 
@@ -24,6 +24,10 @@ def shaped(**shapes: tuple[int | None, ...] | None) -> list[Tensor]:
 def layer(kind: str, tensors: list[Tensor], *inputs: int) -> FileGraph:
     """A graph of one operator on `inputs`, which gives the last tensor; the first is the model's input."""
     return FileGraph(tensors, [Operator(kind, inputs, (len(tensors) - 1,))], [0], [len(tensors) - 1])
+
+
+def kernels_of(graph: FileGraph) -> list[Kernel]:
+    return kernels(Arithmetic(graph))
 
 
 def macs_by_hand(row: Variant, side: int) -> int:
@@ -81,20 +85,20 @@ def found(exported: dict[str, Exported], name: str) -> Inspection:
 def test_a_layer_has_the_multiply_accumulates_of_its_shapes(
     kind: str, tensors: list[Tensor], inputs: tuple[int, ...], macs: int | None
 ) -> None:
-    (kernel,) = kernels(layer(kind, tensors, *inputs))
+    (kernel,) = kernels_of(layer(kind, tensors, *inputs))
     assert kernel.macs == macs
     assert kernel.elements == tensors[1].elements
     assert total_macs([kernel])[0] == macs
 
 
 def test_a_product_of_two_activations_is_no_layer() -> None:
-    assert not kernels(layer("MatMul", shaped(x=(1, 7, 6), z=(1, 6, 7), y=(1, 7, 7)), 0, 1))
+    assert not kernels_of(layer("MatMul", shaped(x=(1, 7, 6), z=(1, 6, 7), y=(1, 7, 7)), 0, 1))
 
 
 def test_a_layer_in_a_branch_makes_the_sum_unknown() -> None:
     graph = layer("Gemm", shaped(x=(1, 6), W=(6, 4), y=(1, 4)), 0, 1)
     graph.operators[0] = Operator("Gemm", (0, 1), (2,), graph=1)
-    macs, reason = total_macs(kernels(graph))
+    macs, reason = total_macs(kernels_of(graph))
     assert macs is None
     assert reason is not None
     assert "branches" in reason
@@ -102,7 +106,7 @@ def test_a_layer_in_a_branch_makes_the_sum_unknown() -> None:
 
 def test_a_layer_without_weights_is_damaged() -> None:
     with pytest.raises(ValueError, match="a Conv lacks"):
-        kernels(layer("Conv", shaped(x=(1, 3, 4, 4), y=(1, 3, 4, 4)), 0))
+        kernels_of(layer("Conv", shaped(x=(1, 3, 4, 4), y=(1, 3, 4, 4)), 0))
 
 
 def constant(name: str, dtype: str, elements: int, scales: int = 0) -> Tensor:
@@ -256,11 +260,11 @@ def test_float_operators_and_islands_are_found(text: str, ends: str, fallbacks: 
     ],
 )
 def test_a_layer_computes_in_what_its_tensors_say(text: str, ends: str, arithmetic: str) -> None:
-    assert [kernel.arithmetic for kernel in kernels(graph(text, ends))] == [arithmetic]
+    assert [kernel.arithmetic for kernel in kernels_of(graph(text, ends))] == [arithmetic]
 
 
 def test_activations_are_those_before_the_dequantization() -> None:
-    (kernel,) = kernels(graph(QDQ, "f"))
+    (kernel,) = kernels_of(graph(QDQ, "f"))
     assert (kernel.activations, kernel.dtype) == ("int8", "int8")
 
 
@@ -268,7 +272,7 @@ def test_cycles_end() -> None:
     looped = graph("DEQUANTIZE a > b \n DEQUANTIZE b > a \n CONV_2D x b > y:int8 \n ADD y:int8 z > z", "y")
     assert looped.source(1) is None
     assert Arithmetic(looped).islands() == 0
-    assert [kernel.dtype for kernel in kernels(looped)] == ["computed"]
+    assert [kernel.dtype for kernel in kernels_of(looped)] == ["computed"]
 
 
 def test_a_tensor_that_is_computed_twice_is_refused() -> None:
