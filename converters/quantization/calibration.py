@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -98,15 +97,10 @@ def calibrate(subject: Subject, baked: Any, source: Source, reporter: Reporter) 
         source=source.description,
         seed=source.seed,
         count=len(source),
-        pictures=[CalibrationPicture(*pair) for pair in zip(source.names, hashes(source.pixels), strict=True)],
+        pictures=[CalibrationPicture(*pair) for pair in zip(source.names, source.digests, strict=True)],
         lint=lint(source, subject.variant if subject.weights.trained else None),
         ranges={name: (low, high) for name, (low, high) in ranges.items()},
     )
-
-
-def hashes(pixels: Pixels) -> list[str]:
-    """sha256 of each picture's pixels [H,W,3]."""
-    return [hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest() for picture in pixels]
 
 
 def lint(pictures: PictureSet, variant: str | None = None) -> list[str]:
@@ -117,8 +111,8 @@ def lint(pictures: PictureSet, variant: str | None = None) -> list[str]:
     named = list(zip(pictures.names, pictures.pixels, strict=True))
     findings += _finding("looks like noise, on which int8 collapses", [n for n, p in named if _is_noise(p)])
     findings += _finding("is blank", [n for n, p in named if p.std() < BLANK_DEVIATION])
-    counts = Counter(hashes(pictures.pixels))
-    repeated = [n for n, h in zip(pictures.names, hashes(pictures.pixels), strict=True) if counts[h] > 1]
+    counts = Counter(pictures.digests)
+    repeated = [name for name, digest in zip(pictures.names, pictures.digests, strict=True) if counts[digest] > 1]
     return findings + _finding("is there more than once", repeated)
 
 
@@ -135,7 +129,7 @@ def _cost_of_photographs(variant: str | None) -> str:
 def overlap(record: CalibrationRecord, pictures: PictureSet) -> list[str]:
     """What to say if some of `pictures`, which int8 is about to be judged on, are those it was calibrated on."""
     known = {picture.sha256 for picture in record.pictures}
-    shared = sum(digest in known for digest in hashes(pictures.pixels))
+    shared = sum(digest in known for digest in pictures.digests)
     if not shared:
         return []
     return [f"{shared} of the {len(pictures)} pictures of the proof were calibrated on, which flatters int8"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,11 @@ class PictureSet:
         """Height and width of each."""
         height, width = self.pixels.shape[1:3]
         return height, width
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """The sha256 of each picture's pixels [H,W,3]."""
+        return tuple(hashlib.sha256(picture.tobytes()).hexdigest() for picture in self.pixels)
 
     @property
     def sampled(self) -> bool:
