@@ -127,10 +127,13 @@ def find_weights(
     dropout: float | None = None, design: Design | None = None,
 ) -> tuple[Architecture, Weights]:  # fmt: skip
     """The weights that `weights` names, and the architecture: size and classes are theirs where None is given."""
-    found = weight_store.resolve(architecture(variant, classes, input_size, dropout, design), weights, seed)
-    classes = found.classes if classes is None else classes
-    size = _usual_size(variant, found) if input_size in (None, ANY) else input_size
-    return replace(architecture(variant, classes, size, dropout, design), any_size=input_size == ANY), found
+    arch = architecture(variant, classes, input_size, dropout, design)
+    found = weight_store.resolve(arch, weights, seed)
+    classes = arch.classes if classes is not None or found.classes is None else found.classes
+    size = _usual_size(variant, found) if input_size in (None, ANY) else arch.input_size
+    if (classes, size) != (arch.classes, arch.input_size):  # those of the weights are not the row's
+        arch = replace(architecture(variant, classes, size, dropout, design), any_size=arch.any_size)
+    return arch, found
 
 
 def _usual_size(variant: str, weights: Weights) -> tuple[int, int]:
