@@ -47,12 +47,11 @@ def manifest(
     request: Request,
     order: Order,
     prepared: Prepared,
-    model: bytes,
     inspection: Inspection,
     gold: Golden,
     proof: Proof,
 ) -> Manifest:
-    """The content of model.json for the file `model`, which `inspection` has looked into."""
+    """The content of model.json for a file with this `inspection`."""
     target, subject = order.target, request.subject
     return Manifest(
         name=request.name(order),
@@ -60,7 +59,7 @@ def manifest(
         format=target.format,
         precision=target.precision,
         options=asdict(order.options),
-        file=ModelFile(request.file_name(order), len(model), hashlib.sha256(model).hexdigest()),
+        file=ModelFile(request.file_name(order), inspection.size_bytes, inspection.sha256),
         weights=subject.weights,
         parameters=prepared.reference.original.model.count_params(),
         classes=subject.classes,

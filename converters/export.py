@@ -167,7 +167,7 @@ def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Re
         with reporter.part("golden files"):
             span = prepared.span(inspection.outputs[0])
             gold, files = golden.make(model, target.format, request.subject.preprocessing, gates.golden, span)
-        manifest = contents.manifest(request, order, prepared, model, inspection, gold, proof)
+        manifest = contents.manifest(request, order, prepared, inspection, gold, proof)
         with reporter.part("write"):
             record = prepared.calibration if target.quantizer else None
             files |= contents.files(request, manifest, model, proof, record)

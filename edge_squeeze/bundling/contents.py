@@ -33,10 +33,10 @@ def read(artifact: Artifact) -> dict[str, bytes]:
         raise UsageError(f"{artifact.folder / MANIFEST}: name must be printable text, got {manifest.name!r}.")
     for name in _names(manifest):
         _check_name(artifact, name)
-    model = artifact.model()
+    model = {manifest.file.name: artifact.model()}
     artifact.labels()
     _check_golden(artifact)
-    return {name: artifact.read(name) for name in _names(manifest)} | {manifest.file.name: model}
+    return {name: model.get(name) or artifact.read(name) for name in _names(manifest)}
 
 
 def check_verdict(artifact: Artifact, *, force: bool) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_squeeze.artifact.folder import Artifact
 from edge_squeeze.artifact.manifest import Golden, GoldenScores
-from edge_squeeze.engines.runner import RunOptions, open_runner
+from edge_squeeze.engines.runner import Runner, RunOptions, open_runner
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.formats import FORMATS
 from edge_squeeze.pictures.loading import open_picture, photograph
@@ -59,12 +59,16 @@ def make(
     return Golden(PICTURE, PIXELS, entries), files
 
 
-def check(artifact: Artifact, options: RunOptions) -> GoldenCheck:
-    """Preprocess the golden picture and run it again; UsageError if a golden file is missing or damaged."""
+def check(artifact: Artifact, runner: Runner) -> GoldenCheck:
+    """Preprocess the golden picture and run it again; UsageError if a golden file is missing or damaged.
+
+    Args:
+        artifact: The artifact to check.
+        runner: The artifact's model, loaded.
+    """
     manifest = artifact.manifest
     pixels = manifest.preprocessing.pixels(open_picture(artifact.path(manifest.golden.picture)))
     equal = pixels.tobytes() == artifact.read(manifest.golden.pixels)
-    runner = open_runner(artifact.model(), manifest.format, options)
     entry = _entry(manifest.golden.scores, runner.kernels)
     scores = runner.run(pixels[None])[0]
     data = artifact.read(entry.file)

@@ -262,7 +262,8 @@ def verify(
     gates = gate_table.find(artifact.manifest.format, artifact.manifest.precision)
     with reporter.step("golden files"):
         artifact.labels()
-        gold = golden.check(artifact, options)
+        runner = open_runner(artifact.model(), artifact.manifest.format, options)
+        gold = golden.check(artifact, runner)
     with reporter.step("original"):
         subject = _find_subject(artifact, original, custom_objects)
         if isinstance(subject, Subject):
@@ -276,7 +277,6 @@ def verify(
     with reporter.step("parity"):
         sets = load_pictures(images, subject.preprocessing, subject.other_sizes)
         references = [refer(found, pictures) for pictures in sets]
-        runner = open_runner(artifact.model(), artifact.manifest.format, options)
         proof = prove_all(references, runner, gates, reporter, own=subject.own)
     return Verification(artifact, gold, proof, None)
 
