@@ -41,11 +41,11 @@ class Classification:
     inference_ms: float
 
     def __repr__(self) -> str:
-        best = ", ".join(f"{one.label} {one.score:.1%}" for one in self.predictions[:SHOWN])
+        best = ", ".join(f"{p.label} {p.score:.1%}" for p in self.predictions[:SHOWN])
         return f"<Classification: {best}; {self.inference_ms:.1f} ms>"
 
     def _repr_html_(self) -> str:
-        rows = [(one.label, str(one.index), f"{one.score:.1%}") for one in self.predictions]
+        rows = [(p.label, str(p.index), f"{p.score:.1%}") for p in self.predictions]
         return html_table(("class", "index", "score"), rows)
 
 
@@ -97,14 +97,14 @@ class Classifier:
 
         The engine is warmed up first. UsageError if `paths` is one path, with no picture or a single unreadable one.
         """
-        found = list(_find(paths))
+        pictures = list(_find(paths))
         self.warm_up(input_size=input_size)
-        for file, unreadable in found:
+        for file, unreadable in pictures:
             outcome: Classification | UsageError
             try:
                 outcome = unreadable or self.classify(file, top, input_size=input_size)
             except UsageError as error:
-                if len(found) == 1:
+                if len(pictures) == 1:
                     raise
                 outcome = error
             yield file, outcome
@@ -142,6 +142,6 @@ def _opened(picture: Picture) -> Image.Image:
         return as_rgb(picture)
     array = np.asarray(picture)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:  # noqa: PLR2004 - RGB
-        got = f"{list(array.shape)} {array.dtype}"
-        raise UsageError(f"Required: a file, a PIL image or pixels [H,W,3] uint8. Got: {got}.")
+        actual = f"{list(array.shape)} {array.dtype}"
+        raise UsageError(f"Required: a file, a PIL image or pixels [H,W,3] uint8. Got: {actual}.")
     return Image.fromarray(array)

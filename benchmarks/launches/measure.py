@@ -23,7 +23,7 @@ from edge_squeeze.benchmarks.launches.records import MEMORY, PACED, Launch, Sani
 from edge_squeeze.benchmarks.launches.sampling import clock, invoke_only, paced, probe, repeat, timed, timer_ns
 from edge_squeeze.benchmarks.machine.telemetry import Telemetry
 from edge_squeeze.engines.catalogue import OTHERS, RUNTIMES
-from edge_squeeze.engines.engine import Array, Engine, EngineOptions, Tensor, telling
+from edge_squeeze.engines.engine import Array, Engine, EngineOptions, Tensor, engine_errors
 from edge_squeeze.process.memory import memory_limited
 
 NUMBERS = "fiub"  # kinds of dtypes that are numbers
@@ -35,18 +35,18 @@ def run(task: Task) -> Launch:
     """What measuring as `task` demands gave; ConversionError if the engine cannot run the model."""
     before, started = probe(), datetime.now(UTC).isoformat(timespec="milliseconds")
     row = (RUNTIMES | OTHERS)[task.engine]
-    with telling(f"{task.engine} does not load"):
+    with engine_errors(f"{task.engine} does not load"):
         import_ns = timed(lambda: importlib.import_module(row.module))
     baseline = resident_bytes("VmRSS")
     model = Path(task.model)
     options = EngineOptions(task.threads, task.kernels, task.spin, tuple(map(tuple, task.shapes)))
     cold = task.kind == MEMORY and _forget(model)
     start = clock()
-    with telling(f"{task.engine} refuses {model.name}"), memory_limited(model.stat().st_size):
+    with engine_errors(f"{task.engine} refuses {model.name}"), memory_limited(model.stat().st_size):
         engine = row.open(model, options)
     load_init_ns = clock() - start
     work = _memory if task.kind == MEMORY else _times
-    with telling(f"{task.engine} could not run {model.name}"):
+    with engine_errors(f"{task.engine} could not run {model.name}"):
         measured = work(engine, _closed(engine, options), task)
     return Launch(
         kind=task.kind, start_utc=started, pid=os.getpid(), import_ns=import_ns, load_init_ns=load_init_ns, cold=cold,

@@ -51,12 +51,12 @@ class Artifact:
         """Where the artifact's file `name` is; UsageError if it is missing or lies outside the folder."""
         try:
             path = (self.folder / name).resolve()
-            found = path.is_file()
+            is_file = path.is_file()
         except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL in it, links in a circle
             raise UsageError(f"{self.folder / MANIFEST} names no possible file: {name[:60]!r}.") from error
         if PurePosixPath(name).is_absolute() or not path.is_relative_to(self.folder.resolve()):
             raise UsageError(f"{self.folder / MANIFEST} names a file outside its folder: {name!r}.")
-        if not found:
+        if not is_file:
             raise UsageError(f"{self.folder} lacks {name[:60]}, which its {MANIFEST} names.")
         return path
 

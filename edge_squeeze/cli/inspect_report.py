@@ -61,58 +61,60 @@ def run(path: Path) -> tuple[str, Inspection, Manifest | None]:
 
 
 def show(
-    path_shown: str, found: Inspection, manifest: Manifest | None, *, as_json: bool, verbose: bool = False
+    path_shown: str, inspection: Inspection, manifest: Manifest | None, *, as_json: bool, verbose: bool = False
 ) -> None:
     """Print what was found in the file, with what its artifact says of it; whole names if `verbose`."""
     if as_json:
-        print_json(_document(path_shown, found, manifest))
+        print_json(_document(path_shown, inspection, manifest))
         return
     print_text(path_shown)
-    print_prose(*_heading(found, manifest), "", later="  ")
-    print_table(ENDS, _ends(found), every=verbose)
-    if found.kernels:
+    print_prose(*_heading(inspection, manifest), "", later="  ")
+    print_table(ENDS, _ends(inspection), every=verbose)
+    if inspection.kernels:
         print_text("")
-        print_table(LAYERS, _layers(found.kernels), every=verbose)
+        print_table(LAYERS, _layers(inspection.kernels), every=verbose)
     print_text("")
-    for name, value in _facts(found):
+    for name, value in _facts(inspection):
         start, later = (f"{name:<{INDENT}}", None) if width() > 3 * INDENT else (f"{name}: ", "  ")
         print_prose(value, start=start, later=later)
-    print_prose("", f"{summary(found)}.")
-    print_prose(*(f"warning: {_plain(warning, LONGEST_VALUE)}." for warning in warnings(found, manifest)), later="  ")
+    print_prose("", f"{summary(inspection)}.")
+    print_prose(
+        *(f"warning: {_plain(warning, LONGEST_VALUE)}." for warning in warnings(inspection, manifest)), later="  "
+    )
 
 
-def _document(path_shown: str, found: Inspection, manifest: Manifest | None) -> dict[str, Any]:
+def _document(path_shown: str, inspection: Inspection, manifest: Manifest | None) -> dict[str, Any]:
     made = None
     if manifest is not None:
         parity = dataclasses.asdict(manifest.parity)
-        made = {"name": manifest.name, "sha256_matches": _is_same(found, manifest), "parity": parity}
+        made = {"name": manifest.name, "sha256_matches": _is_same(inspection, manifest), "parity": parity}
     return {
         "path": path_shown,
-        **dataclasses.asdict(found),
-        "weight_types": found.weight_types,
-        "convolutions": found.convolutions,
-        "transposes": found.transposes,
+        **dataclasses.asdict(inspection),
+        "weight_types": inspection.weight_types,
+        "convolutions": inspection.convolutions,
+        "transposes": inspection.transposes,
         "artifact": made,
-        "summary": summary(found),
-        "warnings": list(warnings(found, manifest)),
+        "summary": summary(inspection),
+        "warnings": list(warnings(inspection, manifest)),
     }
 
 
-def _is_same(found: Inspection, manifest: Manifest) -> bool:
-    return found.sha256 == manifest.file.sha256
+def _is_same(inspection: Inspection, manifest: Manifest) -> bool:
+    return inspection.sha256 == manifest.file.sha256
 
 
-def _heading(found: Inspection, manifest: Manifest | None) -> Iterator[str]:
-    yield f"{found.format}, {found.size_bytes:,} bytes, {found.deflated_bytes:,} deflated"
-    macs = "an unknown number of" if found.macs is None else _count(found.macs)
-    yield f"{found.parameters:,} parameters, {macs} multiply-accumulates (MACs) for one picture"
+def _heading(inspection: Inspection, manifest: Manifest | None) -> Iterator[str]:
+    yield f"{inspection.format}, {inspection.size_bytes:,} bytes, {inspection.deflated_bytes:,} deflated"
+    macs = "an unknown number of" if inspection.macs is None else _count(inspection.macs)
+    yield f"{inspection.parameters:,} parameters, {macs} multiply-accumulates (MACs) for one picture"
     if manifest is not None:
-        same = "the file that was exported" if _is_same(found, manifest) else "CHANGED since it was exported"
+        same = "the file that was exported" if _is_same(inspection, manifest) else "CHANGED since it was exported"
         yield f"artifact {_plain(manifest.name)}: {same}, parity {manifest.parity.verdict.upper()}"
 
 
-def _ends(found: Inspection) -> Iterator[tuple[str, ...]]:
-    for side, ends in (("input", found.inputs), ("output", found.outputs)):
+def _ends(inspection: Inspection) -> Iterator[tuple[str, ...]]:
+    for side, ends in (("input", inspection.inputs), ("output", inspection.outputs)):
         for end in ends[:MOST_ENDS]:
             quantized = "" if end.scale is None else f"{end.scale:.6g}, {end.zero_point}"
             yield side, _plain(end.name), _shape(end), _plain(end.dtype), quantized
@@ -140,9 +142,9 @@ def _count(macs: int) -> str:
     return f"{macs:,}" if macs < MILLION else f"{macs / MILLION:,.1f} M"
 
 
-def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
+def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
     """Names and values of what else the file says, without what goes without saying; lines break behind commas."""
-    facts = {"operators": found.operators, "tensors": found.tensor_types, **found.metadata}
+    facts = {"operators": inspection.operators, "tensors": inspection.tensor_types, **inspection.metadata}
     for name, value in facts.items():
         if value and (name, value) != ("subgraphs", 1):
             yield name.replace("_", " "), ", ".join(map(whole, _plain(_text(value), MOST_TEXT).split(", ")))
@@ -160,15 +162,15 @@ def _plain(text: str, longest: int = LONGEST_NAME) -> str:
     return "".join(character if character.isprintable() else "?" for character in cut)
 
 
-def summary(found: Inspection) -> str:
+def summary(inspection: Inspection) -> str:
     """One sentence on what matters, without its full stop."""
-    parts = [*_arithmetic(found.kernels)]
-    if found.has_integers:
-        floats = _plain(_text(found.float_fallbacks), LONGEST_VALUE)
+    parts = [*_arithmetic(inspection.kernels)]
+    if inspection.has_integers:
+        floats = _plain(_text(inspection.float_fallbacks), LONGEST_VALUE)
         parts.append(f"float fallbacks: {floats}" if floats else "no float fallbacks")
-    custom = ", ".join(found.custom_operators)
+    custom = ", ".join(inspection.custom_operators)
     parts.append(f"custom operators: {_plain(custom, LONGEST_VALUE)}" if custom else "no Flex or custom operators")
-    parts.append(f"{found.transposes or 'no'} transpose{'' if found.transposes == 1 else 's'}")
+    parts.append(f"{inspection.transposes or 'no'} transpose{'' if inspection.transposes == 1 else 's'}")
     return "; ".join(parts)
 
 
@@ -186,26 +188,26 @@ def _arithmetic(kernels: list[Kernel]) -> Iterator[str]:
             yield f"{number} compute in {arithmetic}{'' if stored == arithmetic else f' (weights {how})'}"
 
 
-def warnings(found: Inspection, manifest: Manifest | None) -> Iterator[str]:
+def warnings(inspection: Inspection, manifest: Manifest | None) -> Iterator[str]:
     """What speaks against using the file, or was left open, each without its full stop."""
-    if manifest is not None and not _is_same(found, manifest):
-        yield f"the file was changed: {MANIFEST} says sha256 {manifest.file.sha256[:64]}, this has {found.sha256}"
+    if manifest is not None and not _is_same(inspection, manifest):
+        yield f"the file was changed: {MANIFEST} says sha256 {manifest.file.sha256[:64]}, this has {inspection.sha256}"
     if manifest is not None and manifest.parity.verdict != PASS:
         yield f"do not trust it: parity {manifest.parity.verdict}: {manifest.parity.reason}"
-    if found.float_fallbacks or found.float_islands:
-        floats = _text(found.float_fallbacks) or "no computing operator"
+    if inspection.float_fallbacks or inspection.float_islands:
+        floats = _text(inspection.float_fallbacks) or "no computing operator"
         yield (
             f"it is integer only in part: {floats} in float; islands of floats between integers, which numbers are "
-            f"converted for there and back: {found.float_islands}"
+            f"converted for there and back: {inspection.float_islands}"
         )
-    if signed := sum(is_slow_on_x86(kernel) for kernel in found.kernels):
+    if signed := sum(is_slow_on_x86(kernel) for kernel in inspection.kernels):
         yield (
             f"{signed} layers between dequantizations take int8: ONNX Runtime leaves most of those in float on x86 "
             "unless session.qdqisint8allowed is set; with uint8 it computes in int8 there, too"
         )
-    if found.custom_operators:
-        yield f"a plain runtime lacks {', '.join(found.custom_operators)}"
-    if found.elsewhere:
-        yield f"some constants are in other files, which were not opened: {', '.join(found.elsewhere)}"
-    if found.macs_unknown:
-        yield f"multiply-accumulates are unknown: {found.macs_unknown}"
+    if inspection.custom_operators:
+        yield f"a plain runtime lacks {', '.join(inspection.custom_operators)}"
+    if inspection.elsewhere:
+        yield f"some constants are in other files, which were not opened: {', '.join(inspection.elsewhere)}"
+    if inspection.macs_unknown:
+        yield f"multiply-accumulates are unknown: {inspection.macs_unknown}"

@@ -21,7 +21,7 @@ def proof_as_json(proof: Proof) -> dict[str, Any]:
         "original": dataclasses.asdict(proof.answers),
         "runtime": proof.runtime,
         "parity": _figures_as_json(proof),
-        "other_sizes": [{"size": other.pictures.size, "parity": _figures_as_json(other)} for other in proof.others],
+        "other_sizes": [{"size": part.pictures.size, "parity": _figures_as_json(part)} for part in proof.others],
         "failures": proof.failures,
     }
 

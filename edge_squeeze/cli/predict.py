@@ -27,11 +27,13 @@ def predict(
 ) -> None:
     """Show the most likely classes of pictures, with the time each took."""
     classifier = api.load(artifact, runtime=runtime, threads=threads)
-    found = classifier.classify_each(pictures, top, input_size=arg.size(input_size))
-    _show(classifier, found, as_json=json_)
+    classifications = classifier.classify_each(pictures, top, input_size=arg.size(input_size))
+    _show(classifier, classifications, as_json=json_)
 
 
-def _show(classifier: Classifier, found: Iterable[tuple[Path, Classification | UsageError]], *, as_json: bool) -> None:
+def _show(
+    classifier: Classifier, classifications: Iterable[tuple[Path, Classification | UsageError]], *, as_json: bool
+) -> None:
     """Print the classes that were found, picture by picture as they come.
 
     Raises UsageError at the end if there were pictures that could not be read.
@@ -41,17 +43,17 @@ def _show(classifier: Classifier, found: Iterable[tuple[Path, Classification | U
 
     emulated, count, unreadable = host.emulated(), 0, 0
     entries: list[dict[str, Any]] = []
-    for count, (file, one) in enumerate(found, start=1):
+    for count, (file, outcome) in enumerate(classifications, start=1):
         if count == 1 and not as_json:
             _print_classifier(classifier, emulated=emulated)
-        if isinstance(one, UsageError):
+        if isinstance(outcome, UsageError):
             unreadable += 1
-            sys.stderr.write(f"Skipped: {one}\n")
-            entries.append({"picture": str(file), "error": str(one), "emulated": emulated})
+            sys.stderr.write(f"Skipped: {outcome}\n")
+            entries.append({"picture": str(file), "error": str(outcome), "emulated": emulated})
         elif as_json:
-            entries.append({"picture": str(file), **dataclasses.asdict(one), "emulated": emulated})
+            entries.append({"picture": str(file), **dataclasses.asdict(outcome), "emulated": emulated})
         else:
-            _print_classes(file, one)
+            _print_classes(file, outcome)
     if as_json:
         print_json(entries)
     if unreadable:
@@ -70,10 +72,11 @@ def _print_classifier(classifier: Classifier, *, emulated: bool | None) -> None:
         print_prose(f"Do not trust this: parity {manifest.parity.verdict}: {manifest.parity.reason}.")
 
 
-def _print_classes(file: Path, one: Classification) -> None:
+def _print_classes(file: Path, classification: Classification) -> None:
     from edge_squeeze.cli.console import print_prose, print_text, whole
 
-    times = f"(preprocess {one.preprocess_ms:.1f} ms, inference {one.inference_ms:.1f} ms)"
+    times = f"(preprocess {classification.preprocess_ms:.1f} ms, inference {classification.inference_ms:.1f} ms)"
     print_prose("", f"{whole(str(file))}  {whole(times)}", later="  ")
-    shown = [p for p in one.predictions if p.score > 0] or one.predictions[:1]  # int8 scores are mostly 0
+    best = classification.predictions
+    shown = [p for p in best if p.score > 0] or best[:1]  # int8 scores are mostly 0
     print_text(*(f"  {p.score:6.1%}  {p.label} ({p.index})" for p in shown))

@@ -69,12 +69,12 @@ def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = R
         raise unknown("format", format_name, FORMATS)
     able = {key: row for key, row in rows.items() if key in FORMATS[format_name].engines}
     if name is None:
-        found = next((key for key, row in able.items() if row.installed), None)
-        if found is None:
+        installed = next((key for key, row in able.items() if row.installed), None)
+        if installed is None:
             from edge_squeeze import packages  # takes longer to load than choosing does
 
             raise packages.missing_engine(format_name, f"running {a_file(format_name)}")
-        return found
+        return installed
     if name not in rows:
         raise unknown(f"runtime of .{format_name} files", name, able)
     if name not in able:

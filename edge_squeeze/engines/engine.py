@@ -66,7 +66,7 @@ class Engine(Protocol):
 
 
 @contextmanager
-def telling(what: str) -> Iterator[None]:
+def engine_errors(what: str) -> Iterator[None]:
     """Turn whatever an engine raises into a ConversionError: ONNX Runtime's exceptions are of no narrower kind."""
     try:
         yield
@@ -90,14 +90,14 @@ def _reason(error: BaseException) -> str:
     return f"{text}. The engine does not work here; `edge-squeeze doctor` tells why." if broken else text
 
 
-def must_fit(tensor: Tensor, given: tuple[int, ...]) -> None:
-    """Raise ConversionError if `given` changes a side of `tensor` that the file has fixed."""
-    fits = len(given) == len(tensor.shape) and all(
-        side in (None, chosen) for side, chosen in zip(tensor.shape, given, strict=True)
+def must_fit(tensor: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise ConversionError if `shape` changes a side of `tensor` that the file has fixed."""
+    fits = len(shape) == len(tensor.shape) and all(
+        side in (None, chosen) for side, chosen in zip(tensor.shape, shape, strict=True)
     )
     if tensor.shape and not fits:
         declared = ",".join("?" if side is None else str(side) for side in tensor.shape)
         raise ConversionError(
             f"Input {tensor.name} has the shape {declared}. Required: an --input-shape that only fills what is open. "
-            f"Got: {','.join(map(str, given))}."
+            f"Got: {','.join(map(str, shape))}."
         )

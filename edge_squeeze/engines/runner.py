@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_squeeze.engines.catalogue import RUNTIMES, choose
-from edge_squeeze.engines.engine import Array, Engine, EngineOptions, Tensor, telling
+from edge_squeeze.engines.engine import Array, Engine, EngineOptions, Tensor, engine_errors
 from edge_squeeze.errors import UsageError
 from edge_squeeze.process.memory import memory_limited
 from edge_squeeze.scores import Scores
@@ -47,7 +47,7 @@ class Runner:
         A file whose height and width are open takes another size at each call.
         """
         _check(pixels, tuple(self._sides[1:] if self._channels_first else self._sides[:2]))
-        with telling(f"{self.runtime} could not run this file"):
+        with engine_errors(f"{self.runtime} could not run this file"):
             steps = range(0, len(pixels), self._step)
             return np.concatenate([self._run(pixels[i : i + self._step]) for i in steps])
 
@@ -81,7 +81,7 @@ def open_runner(model: bytes, format_name: str, options: RunOptions = RunOptions
     """The Runner for the bytes of a .tflite or .onnx file; ConversionError if the engine refuses them."""
     check_threads(options.threads)
     name = choose(format_name, options.runtime)
-    with telling(f"The engine refuses this {format_name} file"), memory_limited(len(model)):
+    with engine_errors(f"The engine refuses this {format_name} file"), memory_limited(len(model)):
         return Runner(name, RUNTIMES[name].open(model, EngineOptions(options.threads, options.kernels)))
 
 
@@ -93,6 +93,7 @@ def check_threads(threads: int) -> None:
 
 def _check(pixels: Pixels, size: tuple[int | None, ...]) -> None:
     fits = pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[3] == CHANNELS  # noqa: PLR2004
-    if not fits or any(side not in (None, got) or not got for side, got in zip(size, pixels.shape[1:], strict=False)):
+    sides = zip(size, pixels.shape[1:], strict=False)
+    if not fits or any(required not in (None, actual) or not actual for required, actual in sides):
         height, width = ("any" if side is None else side for side in size)
         raise UsageError(f"Required: pixels [N,{height},{width},3] uint8. Got: {list(pixels.shape)} {pixels.dtype}.")

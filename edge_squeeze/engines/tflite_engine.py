@@ -96,17 +96,17 @@ class TFLiteEngine:
 def _taken_over(own: list[dict[str, Any]], delegates: list[dict[str, Any]]) -> set[int]:
     """The positions in `own` of what `delegates` compute: all between the tensors that one takes and gives."""
     producers = {int(tensor): at for at, node in enumerate(own) for tensor in node["outputs"]}
-    found: set[int] = set()
+    taken: set[int] = set()
     for delegate in delegates:
-        given = set(map(int, delegate["inputs"]))
+        entering = set(map(int, delegate["inputs"]))
         waiting = [int(tensor) for tensor in delegate["outputs"]]
         while waiting:
             tensor = waiting.pop()
             at = producers.get(tensor)
-            if tensor not in given and at is not None and at not in found:
-                found.add(at)
+            if tensor not in entering and at is not None and at not in taken:
+                taken.add(at)
                 waiting += map(int, own[at]["inputs"])
-    return found
+    return taken
 
 
 def default_kernels(package: str, *, quantized: bool) -> str:

@@ -109,7 +109,7 @@ class FileGraph:
             index = maker.inputs[0]
         return None
 
-    def given(self, operator: Operator, position: int) -> int | None:
+    def input_of(self, operator: Operator, position: int) -> int | None:
         """The tensor at `position` of an operator's inputs; None if it is left out."""
         index = operator.inputs[position] if position < len(operator.inputs) else -1
         return None if index < 0 else index

@@ -83,10 +83,10 @@ class Arithmetic:
         activations and gives to a quantization: numbers are converted to floats and back for it. Float operators at
         the model's ends, where there is only one conversion, are none, nor is anything in a graph without integers.
         """
-        found, left = 0, {id(operator): operator for operator in self.floats if self.has_integers}
+        count, left = 0, {id(operator): operator for operator in self.floats if self.has_integers}
         while left:
-            found += self._is_island(self._group(left, left.popitem()[1]))
-        return found
+            count += self._is_island(self._group(left, left.popitem()[1]))
+        return count
 
     def _is_island(self, group: list[Operator]) -> bool:
         graph = self.graph
@@ -101,17 +101,17 @@ class Arithmetic:
         """`first` and the operators of `left` that are connected to it, which are taken out of `left`."""
         group, edge = [first], [first]
         while edge:
-            one = edge.pop()
-            near = [self.graph.made_by[index] for index in one.inputs if index in self.graph.made_by]
-            near += [reader for index in one.outputs for reader in self.graph.read_by.get(index, [])]
-            new = [operator for operator in near if left.pop(id(operator), None) is not None]
+            operator = edge.pop()
+            near = [self.graph.made_by[index] for index in operator.inputs if index in self.graph.made_by]
+            near += [reader for index in operator.outputs for reader in self.graph.read_by.get(index, [])]
+            new = [neighbor for neighbor in near if left.pop(id(neighbor), None) is not None]
             group += new
             edge += new
         return group
 
     def _is_made_by(self, index: int, kinds: tuple[str, ...]) -> bool:
         maker = self.graph.made_by.get(index)
-        return maker is not None and maker.base in kinds and self.graph.given(maker, 0) is not None
+        return maker is not None and maker.base in kinds and self.graph.input_of(maker, 0) is not None
 
     def _is_fused(self, operator: Operator) -> bool:
         """Whether an .onnx operator stands between quantizations such that an integer kernel can replace it."""
@@ -214,7 +214,7 @@ def factors(graph: FileGraph, operator: Operator) -> tuple[int, int] | None:
     row = LAYERS.get(operator.base)
     if row is None:
         return None
-    data, weights = graph.given(operator, row.data), graph.given(operator, row.weights)
+    data, weights = graph.input_of(operator, row.data), graph.input_of(operator, row.weights)
     if data is None or weights is None or not operator.outputs or operator.outputs[0] < 0:
         raise ValueError(f"a {operator.kind} lacks its inputs or its output")
     if operator.base in PRODUCTS and graph.source(weights) is None:
@@ -272,14 +272,14 @@ def _dense_macs(graph: FileGraph, layer: Operator, weights: int, elements: int) 
     return numbers * (elements // (apart * own))
 
 
-def total_macs(found: Sequence[Kernel]) -> tuple[int | None, str | None]:
+def total_macs(layers: Sequence[Kernel]) -> tuple[int | None, str | None]:
     """Multiply-accumulates of all layers for one picture, or None and why they cannot be told."""
-    if any(kernel.subgraph for kernel in found):
+    if any(kernel.subgraph for kernel in layers):
         return None, "some layers are in branches, loops or further graphs, which may run more than once or not at all"
-    lacking = [kernel.name for kernel in found if kernel.macs is None]
+    lacking = [kernel.name for kernel in layers if kernel.macs is None]
     if lacking:
-        return None, f"the file gives no static shapes for {len(lacking)} of {len(found)} layers"
-    return sum(kernel.macs or 0 for kernel in found), None
+        return None, f"the file gives no static shapes for {len(lacking)} of {len(layers)} layers"
+    return sum(kernel.macs or 0 for kernel in layers), None
 
 
 def parameters(graph: FileGraph) -> int:
@@ -289,18 +289,18 @@ def parameters(graph: FileGraph) -> int:
     quantized number that any other operator takes; each constant once. Shapes, axes and other settings, scales and
     zero points do not count.
     """
-    found = set()
+    learned = set()
     for operator in graph.operators:
         if operator.base not in CONVERSIONS and operator.base not in REPACKING:
-            found |= set(_learned(graph, operator))
-    return sum(graph.tensors[index].elements or 0 for index in found)
+            learned |= set(_learned(graph, operator))
+    return sum(graph.tensors[index].elements or 0 for index in learned)
 
 
 def _learned(graph: FileGraph, operator: Operator) -> Iterator[int]:
     """The constants that an operator takes as weights."""
     pair, row = factors(graph, operator), LAYERS.get(operator.base)
     if pair is not None and row is not None:
-        bias = None if row.bias is None else graph.given(operator, row.bias)
+        bias = None if row.bias is None else graph.input_of(operator, row.bias)
         yield from (s for index in (pair[1], bias) if index is not None and (s := graph.source(index)) is not None)
         return
     for index in operator.inputs[: SETTINGS.get(operator.base)]:

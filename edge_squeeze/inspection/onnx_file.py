@@ -104,7 +104,7 @@ class _Reader:
             self._nodes(function.node, scope)
         for operator in self.operators:
             self._note_scale(operator)
-        opsets = {text(one.domain): one.version for one in self._each(model.opset_import)}
+        opsets = {text(entry.domain): entry.version for entry in self._each(model.opset_import)}
         opset, elsewhere = opsets.get("", opsets.get("ai.onnx")), sorted(self.elsewhere)
         metadata = self._metadata(model, opsets)
         return FileGraph(self.tensors, self.operators, inputs, outputs, opset, metadata, elsewhere)
@@ -160,8 +160,8 @@ class _Reader:
     def _named(self, names: Any, scope: Scope, known: Any) -> tuple[int, ...]:
         """The tensors of these names, made up where nothing that is `known` is called so; -1 without a name."""
         self.allowance.spend(len(names))
-        found = (text(name) for name in names)
-        return tuple(-1 if not n else known[n] if n in known else self._add(scope, Tensor(n)) for n in found)
+        texts = (text(name) for name in names)
+        return tuple(-1 if not n else known[n] if n in known else self._add(scope, Tensor(n)) for n in texts)
 
     def _change(self, index: int, **changes: Any) -> None:
         self.tensors[index] = dataclasses.replace(self.tensors[index], **changes)
@@ -199,13 +199,13 @@ class _Reader:
         if not tensors or tensors[0] < 0 or len(operator.inputs) < 2 or operator.inputs[1] < 0:  # noqa: PLR2004 - x, scale
             return
         scale = self.tensors[operator.inputs[1]]
-        one = self.numbers.get(operator.inputs[1])
+        number = self.numbers.get(operator.inputs[1])
         zero = self.numbers.get(operator.inputs[2], 0) if len(operator.inputs) > 2 else 0  # noqa: PLR2004 - zero point
         self._change(
             tensors[0],
             scales=scale.elements or 1,
-            scale=None if one is None else float(one),
-            zero_point=None if one is None else int(zero),
+            scale=None if number is None else float(number),
+            zero_point=None if number is None else int(zero),
         )
 
     def _metadata(self, model: Any, opsets: dict[str, int]) -> dict[str, Any]:

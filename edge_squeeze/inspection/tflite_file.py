@@ -99,10 +99,10 @@ class _Reader:
         first = len(self.tensors)
         self.tensors += [self._tensor(graph.Tensors(i)) for i in self._tables(graph.TensorsLength())]
         for i in self._tables(graph.OperatorsLength()):
-            one = graph.Operators(i)
-            kind, custom = kinds[one.OpcodeIndex()]
-            inputs = self._indices(first, one.InputsLength(), one.InputsAsNumpy())
-            outputs = self._indices(first, one.OutputsLength(), one.OutputsAsNumpy())
+            operator = graph.Operators(i)
+            kind, custom = kinds[operator.OpcodeIndex()]
+            inputs = self._indices(first, operator.InputsLength(), operator.InputsAsNumpy())
+            outputs = self._indices(first, operator.OutputsLength(), operator.OutputsAsNumpy())
             self.operators.append(Operator(kind, inputs, outputs, custom, number))
         inputs = self._indices(first, graph.InputsLength(), graph.InputsAsNumpy())
         outputs = self._indices(first, graph.OutputsLength(), graph.OutputsAsNumpy())
@@ -132,17 +132,17 @@ class _Reader:
             *self._quantization(tensor.Quantization(), name),
         )
 
-    def _quantization(self, found: Any, name: str) -> tuple[int, float | None, int | None]:
+    def _quantization(self, quantization: Any, name: str) -> tuple[int, float | None, int | None]:
         """How many scales, and scale and zero point where there is one."""
-        scales = 0 if found is None else found.ScaleLength()
+        scales = 0 if quantization is None else quantization.ScaleLength()
         if scales > self.size:
             raise ValueError(f"tensor {name[:60]!r} has {scales:,} scales")
         if scales != 1:
             return scales, None, None
-        scale = float(found.Scale(0))
+        scale = float(quantization.Scale(0))
         if not math.isfinite(scale):
             raise ValueError(f"tensor {name[:60]!r} has the scale {scale}")
-        return scales, scale, int(found.ZeroPoint(0)) if found.ZeroPointLength() else 0
+        return scales, scale, int(quantization.ZeroPoint(0)) if quantization.ZeroPointLength() else 0
 
     def _metadata(self, subgraphs: int) -> dict[str, Any]:
         model = self.model

@@ -135,10 +135,10 @@ def list_pictures(path: Path) -> list[Path]:
     if not path.is_dir():
         raise UsageError(f"No such file or folder: {path}. Required: a picture, a folder of pictures, or a list.")
     named = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-    found = sorted(p for p in named if p.is_file())
-    if not found:
+    pictures = sorted(p for p in named if p.is_file())
+    if not pictures:
         raise UsageError(f"No pictures in {path}. Required: files ending in {', '.join(SUFFIXES)}.")
-    return found
+    return pictures
 
 
 def check(path: Path) -> None:
@@ -179,11 +179,12 @@ def load_folder(
 
     UsageError names the first that cannot be read.
     """
-    found = list_pictures(path)
-    drawn = sample if sample and is_list(path) and len(found) > sample.most else None
-    files = [found[i] for i in (drawn.part if drawn else part)(len(found))]
+    pictures = list_pictures(path)
+    drawn = sample if sample and is_list(path) and len(pictures) > sample.most else None
+    files = [pictures[i] for i in (drawn.part if drawn else part)(len(pictures))]
     pixels = np.stack([preprocessing.pixels(open_picture(file)) for file in files])
-    description = _described(len(files), len(found), f"{len(found):,} picture{'s' if len(found) > 1 else ''} of {path}")
+    count = len(pictures)
+    description = _described(len(files), count, f"{count:,} picture{'s' if count > 1 else ''} of {path}")
     seed = drawn.seed if drawn else None
     return PictureSet(_names(files, path), pixels, description, photographs=False, seed=seed)
 

@@ -45,7 +45,7 @@ def preset(name: str, size: tuple[int, int], channels: int = 3, resize: str = CR
     row = PRESETS[name]
     baked = row.color if channels == row.color.channels else row.grey
     if baked is None:
-        choices = ", ".join(known for known, one in PRESETS.items() if one.grey)
+        choices = ", ".join(known for known, entry in PRESETS.items() if entry.grey)
         raise UsageError(f"Preprocessing {name!r} is for color, and the network takes grey. Choices: {choices}.")
     if resize not in RESIZES and not resize.isdecimal():
         raise UsageError(f"resize must be {', '.join(RESIZES)} or a number of pixels, got {resize!r}.")
@@ -94,12 +94,14 @@ def choose(choice: str, size: tuple[int, int], channels: int = 3, resize: str | 
     if resize is not None:
         raise UsageError(f"--resize does not apply to {choice}: a file says itself how pictures are resized.")
     path = Path(choice)
-    found = _read(path, size)
-    if found.size != size:
-        raise UsageError(f"{path}: the network takes pictures of {size}, this preprocessing gives {found.size}.")
-    if found.baked.channels != channels:
-        raise UsageError(f"{path}: the network takes {channels} channels, the order {found.baked.order} gives others.")
-    return found
+    prepared = _read(path, size)
+    if prepared.size != size:
+        raise UsageError(f"{path}: the network takes pictures of {size}, this preprocessing gives {prepared.size}.")
+    if prepared.baked.channels != channels:
+        raise UsageError(
+            f"{path}: the network takes {channels} channels, the order {prepared.baked.order} gives others."
+        )
+    return prepared
 
 
 def _read(path: Path, size: tuple[int, int]) -> Preprocessing:

@@ -86,7 +86,7 @@ class Proof:
     def failures(self) -> list[str]:
         """A sentence for each gate that failed."""
         own = [str(judgment) for judgment in self.judgments if not judgment.passed]
-        return own + [f"{_at(other)}: {failure}" for other in self.others for failure in other.failures]
+        return own + [f"{_at(proof)}: {failure}" for proof in self.others for failure in proof.failures]
 
     @property
     def basis(self) -> str:
@@ -101,7 +101,7 @@ class Proof:
             "verdict": self.verdict,
             "reason": self.reason,
             "runtime": self.runtime,
-            "sets": [_set(one) for one in (self, *self.others)],
+            "sets": [_set(proof) for proof in (self, *self.others)],
         }
 
 
@@ -139,8 +139,8 @@ class Verification:
         return self.golden.passed and (self.proof is None or self.proof.verdict != FAIL)
 
     def __repr__(self) -> str:
-        told = "; ".join(f"{what} {verdict}" for what, verdict, _ in self._rows())
-        return f"<Verification of {self.artifact.manifest.name}: {told}>"
+        verdicts = "; ".join(f"{check} {verdict}" for check, verdict, _ in self._rows())
+        return f"<Verification of {self.artifact.manifest.name}: {verdicts}>"
 
     def _repr_html_(self) -> str:
         return html_table(("check", "verdict", "figures"), self._rows())
@@ -161,11 +161,11 @@ def prove_all(references: Sequence[Reference], runner: Runner, gates: Gates, rep
 
     `own`: of a user's model.
     """
-    sets = [gates.of(len(one.pictures), one.pictures.photographs, own=own) for one in references]
+    sets = [gates.of(len(reference.pictures), reference.pictures.photographs, own=own) for reference in references]
     first, *rest = references
     usual = prove(first, runner, sets[0], reporter)
-    fitting = [gates_of_part(its, len(one.pictures)) for its, one in zip(sets[1:], rest, strict=True)]
-    others = [prove(one, runner, its, reporter) for one, its in zip(rest, fitting, strict=True)]
+    fitting = [gates_of_part(its, len(reference.pictures)) for its, reference in zip(sets[1:], rest, strict=True)]
+    others = [prove(reference, runner, its, reporter) for reference, its in zip(rest, fitting, strict=True)]
     whole = replace(usual, others=tuple(others))
     worst = max((usual, *others), key=lambda proof: (PASS, UNPROVEN, FAIL).index(proof.verdict))
     if worst.verdict == usual.verdict != FAIL:
@@ -267,7 +267,7 @@ def verify(
     with reporter.step("original"):
         subject = _find_subject(artifact, original, custom_objects)
         if isinstance(subject, Subject):
-            found = subject.original()
+            keras_original = subject.original()
             if subject.weights.sha256 != artifact.manifest.weights.sha256:
                 reporter.note(f"warning: {original} is not the file that the artifact records")
     if isinstance(subject, str):
@@ -276,18 +276,18 @@ def verify(
         return Verification(artifact, gold, None, subject)
     with reporter.step("parity"):
         sets = load_pictures(images, subject.preprocessing, subject.other_sizes)
-        references = [refer(found, pictures) for pictures in sets]
+        references = [refer(keras_original, pictures) for pictures in sets]
         proof = prove_all(references, runner, gates, reporter, own=subject.own)
     return Verification(artifact, gold, proof, None)
 
 
-def _find_subject(artifact: Artifact, given: Path | None, custom_objects: str | None) -> Subject | str:
-    """What the manifest says it was made from, from the file `given` or found again; else why not."""
+def _find_subject(artifact: Artifact, path: Path | None, custom_objects: str | None) -> Subject | str:
+    """What the manifest says it was made from, from the file `path` or found again; else why not."""
     if not is_installed("tensorflow"):
         return "TensorFlow is not installed"
     try:
-        return subjects.find_again(artifact.manifest, given, custom_objects)
+        return subjects.find_again(artifact.manifest, path, custom_objects)
     except EdgeSqueezeError as error:
-        if given is not None:
+        if path is not None:
             raise
         return f"its original could not be loaded ({str(error).rstrip('.')}). Give --original FILE"

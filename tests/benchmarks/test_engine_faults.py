@@ -15,7 +15,7 @@ from edge_squeeze.benchmarks.arms import Ask
 from edge_squeeze.doctor import examination
 from edge_squeeze.doctor.installation import Installation
 from edge_squeeze.engines import catalogue
-from edge_squeeze.engines.engine import telling
+from edge_squeeze.engines.engine import engine_errors
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.packages import read_requirements
 from edge_squeeze.reporting import Silent
@@ -112,12 +112,12 @@ class Remembers(Silent):
 def test_an_error_names_no_object_in_memory_but_the_error_behind_it() -> None:
     built_for_another_numpy = SystemError(f"{[].append} returned a result with an exception set")
     built_for_another_numpy.__cause__ = ImportError("numpy.core.multiarray failed to import")
-    with pytest.raises(ConversionError) as raised, telling("It refuses a.tflite"):
+    with pytest.raises(ConversionError) as raised, engine_errors("It refuses a.tflite"):
         raise built_for_another_numpy
     assert str(raised.value) == (
         "It refuses a.tflite: numpy.core.multiarray failed to import. The engine does not work here; `edge-squeeze "
         "doctor` tells why."
     )
-    with pytest.raises(ConversionError) as raised, telling("It refuses a.tflite"):
+    with pytest.raises(ConversionError) as raised, engine_errors("It refuses a.tflite"):
         raise ValueError(f"{[].append} does not take that")
     assert str(raised.value) == "It refuses a.tflite: a function of the engine does not take that"
