@@ -225,7 +225,7 @@ def verify(
 ) -> Verification:
     """What checking an artifact again gave: its golden files, and its parity where the original can be had.
 
-    `.passed` of the result says whether everything that was checked held.
+    `.passed` of the result says whether every check passed.
 
     Args:
         artifact: Folder that `export` left.

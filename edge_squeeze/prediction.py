@@ -1,4 +1,4 @@
-"""Classifies pictures with an artifact, told about it by nothing but its manifest."""
+"""Classifies pictures with an artifact, knowing nothing about it but its manifest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Classification:
-    """The best classes of one picture, best first, and what it took to find them."""
+    """The best classes of one picture, best first, and the time it took."""
 
     predictions: list[Prediction]
     preprocess_ms: float  # decoding included, where the picture was a file
@@ -120,12 +120,12 @@ class Classifier:
                 "Leave it out, or export the network with --input-size any."
             )
         if input_size == ANY:
-            raise UsageError("A picture is shown at one size. Required: a number of pixels, or height and width.")
+            raise UsageError("Cannot classify at any size at once. Required: a number of pixels, or height and width.")
         return manifest.preprocessing_at(input_size)
 
 
 def _find(paths: Sequence[Path]) -> Iterator[tuple[Path, UsageError | None]]:
-    """The picture files at `paths`; a path without any, with the reason, unless it is the only one."""
+    """The picture files at `paths`, and with its error each path without any, unless it is the only one."""
     for path in paths:
         try:
             yield from ((file, None) for file in list_pictures(path))

@@ -1,4 +1,4 @@
-"""What a network's numbers mean: probabilities, logits that a softmax makes such, or classes scored one by one."""
+"""What a network's scores are: probabilities, logits, or independent scores of each class; and the best of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ ROUNDING = 1e-3  # how far probabilities may be from a sum of one: 1,000 float32
 
 
 def content(scores: Scores) -> str:
-    """What `scores` [N,classes] of a float32 network over several pictures are, told by their values."""
+    """What `scores` [N,classes] of a float32 network on several pictures are, judging by their values."""
     if scores.min() < 0 or scores.max() > 1 + ROUNDING:
         return LOGITS
     return PROBABILITIES if np.abs(scores.sum(axis=1) - 1).max() <= ROUNDING else SCORES
 
 
 def comparable(scores: Scores, kind: str) -> Scores:
-    """`scores` [N,classes] on a scale of 0 to 1: logits go through a softmax, the others stay."""
+    """`scores` [N,classes] on a scale of 0 to 1: logits go through a softmax, others stay as they are."""
     if kind != LOGITS:
         return scores
     powers = np.exp(scores.astype(np.float64) - scores.max(axis=-1, keepdims=True))

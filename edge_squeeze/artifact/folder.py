@@ -1,4 +1,4 @@
-"""The folder that an export leaves: read with its hashes checked, written whole or not at all."""
+"""The folder that an export leaves, its files read with their hashes checked."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ class Artifact:
         try:
             path = (self.folder / name).resolve()
             is_file = path.is_file()
-        except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL in it, links in a circle
-            raise UsageError(f"{self.folder / MANIFEST} names no possible file: {name[:60]!r}.") from error
+        except (OSError, ValueError, RuntimeError) as error:  # too long, with a NUL in it, links in a loop
+            raise UsageError(f"{self.folder / MANIFEST} does not name a valid file: {name[:60]!r}.") from error
         if PurePosixPath(name).is_absolute() or not path.is_relative_to(self.folder.resolve()):
             raise UsageError(f"{self.folder / MANIFEST} names a file outside its folder: {name!r}.")
         if not is_file:
-            raise UsageError(f"{self.folder} lacks {name[:60]}, which its {MANIFEST} names.")
+            raise UsageError(f"{self.folder} lacks {name[:60]}, which its {MANIFEST} lists.")
         return path
 
     def labels(self) -> list[str]:
-        """The class names; UsageError if the file has changed, or has not as many as classes."""
+        """The class names; UsageError if the file has changed, or does not have one per class."""
         record = self.manifest.labels
         names = self._checked(record.name, record.sha256).decode("utf-8", "replace").splitlines()
         if len(names) != self.manifest.classes:
@@ -70,7 +70,7 @@ class Artifact:
 
 
 def load(folder: Path) -> Artifact:
-    """The artifact in `folder` (or the folder of the file given); UsageError if it is none."""
+    """The artifact in `folder`, or in the folder of that file; UsageError if there is none."""
     folder = folder.parent if folder.is_file() else folder
     if not folder.is_dir():
         raise UsageError(f"No such artifact: {folder}. Required: a folder written by `edge-squeeze export`.")
@@ -81,9 +81,9 @@ def load(folder: Path) -> Artifact:
 
 
 def find_model(path: Path) -> tuple[Path, Manifest | None]:
-    """The model file at `path`, and the manifest of the artifact that it belongs to, if any.
+    """The model file at `path` (a file, or an artifact's folder), and the manifest of its artifact, if any.
 
-    UsageError if there is neither a file nor an artifact. A file that was changed is no error here.
+    UsageError if there is neither a file nor an artifact. A changed file is not an error here.
     """
     try:
         is_file, is_folder = path.is_file(), path.is_dir()
@@ -96,6 +96,6 @@ def find_model(path: Path) -> tuple[Path, Manifest | None]:
         raise UsageError(f"No such file: {path}. Required: a {suffixes()} file, or an artifact's folder.")
     try:
         manifest = load(path).manifest
-    except UsageError:  # the file lies in no artifact
+    except UsageError:  # the file is not in an artifact
         return path, None
     return path, manifest if manifest.file.name == path.name else None

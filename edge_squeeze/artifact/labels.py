@@ -1,4 +1,4 @@
-"""Class names, one a line, in the order of a network's outputs."""
+"""Class names, one per line, in the order of a network's outputs."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ def default(classes: int) -> list[str]:
 
 
 def load(path: Path | None, classes: int) -> list[str]:
-    """The `classes` names in the file at `path`, or default ones without; UsageError if it has not one a line."""
+    """The names in the file at `path`, by default those of `default`; UsageError unless it has one per class."""
     if path is None:
         return default(classes)
     names = [line.strip() for line in read_text(path, LARGEST_FILE).splitlines()]
     while names and not names[-1]:
         names.pop()
     if len(names) != classes:
-        raise UsageError(f"{path}: required {classes} names, one a line in the order of the outputs, got {len(names)}.")
+        raise UsageError(
+            f"{path}: required {classes} names, one per line in the order of the outputs, got {len(names)}."
+        )
     for number, name in enumerate(names, start=1):
         if not name or not name.isprintable():
-            raise UsageError(f"{path}: line {number} is no name: {name[:40]!r}.")
+            raise UsageError(f"{path}: line {number} is not a name: {name[:40]!r}.")
     return names

@@ -37,7 +37,7 @@ class LabelsFile:
 
 @dataclass(frozen=True)
 class WeightsRecord:
-    """Where the weights came from: enough to find them again, and to know whether they are the same."""
+    """Where the weights came from: enough to find them again and to detect a change."""
 
     kind: str  # imagenet | file | random; for a user's own model: keras_model | saved_model
     source: str
@@ -63,7 +63,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class GoldenScores:
-    """The scores one kernel family gave for the golden picture, and how far another machine's may be from them."""
+    """The scores one kernel family gave for the golden picture, and how far those of another machine may be off."""
 
     file: str
     tolerance: float
@@ -72,7 +72,7 @@ class GoldenScores:
 
 @dataclass(frozen=True)
 class Golden:
-    """Files with which an app or a board proves its preprocessing and its runtime."""
+    """Files that an app or a board checks its preprocessing and its runtime with."""
 
     picture: str  # a PNG, before any preprocessing
     pixels: str  # uint8 RGB [H,W,3], row by row: what preprocessing must make of the picture
@@ -81,7 +81,7 @@ class Golden:
 
 @dataclass(frozen=True)
 class ParityRecord:
-    """What the export's own proof said; the figures are in parity.json."""
+    """The result of the export's own proof; the figures are in parity.json."""
 
     verdict: str  # pass | fail | unproven
     reason: str
@@ -90,7 +90,7 @@ class ParityRecord:
 
 @dataclass(frozen=True)
 class Graph:
-    """What the finished file holds, as read back from it."""
+    """What the finished file contains, as read back from it."""
 
     operators: dict[str, int]
     tensor_types: dict[str, int]
@@ -133,7 +133,7 @@ class Manifest:
         return None in self.input.shape[1:]
 
     def preprocessing_at(self, size: Size) -> Preprocessing:
-        """What pictures of `size` go through where any is taken; UsageError where nothing of them is left to pool."""
+        """The preprocessing at `size`, for a file that takes any; UsageError if that is too small for the network."""
         # Checked here, since engines crash on such pictures, or time a network that computes nothing.
         checked = architecture(self.variant or "", self.classes, size, design=self.design)
         return self.preprocessing.at(checked.input_size)

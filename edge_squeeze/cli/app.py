@@ -62,7 +62,7 @@ app.command(
     epilog=arg.examples("predict out/squeezenet1.1-tflite-float32 PICTURE --top 3"),
 )(predict.predict)
 app.command(
-    short_help="Show what a model file really holds.",
+    short_help="Show what a model file contains.",
     epilog=arg.examples("inspect out/squeezenet1.1-tflite-float32", "inspect FILE.onnx --json"),
 )(inspect.inspect)
 app.command(short_help="Show what this installation can do.", epilog=arg.examples("doctor"))(doctor.doctor)

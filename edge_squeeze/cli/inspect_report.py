@@ -1,4 +1,4 @@
-"""What `edge-squeeze inspect` shows: what is in a model file, and what matters of that."""
+"""What `edge-squeeze inspect` shows: what is in a model file, and what matters most."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge_squeeze.inspection.layers import COMPUTED, HYBRID, Kernel, is_slow_on_
 from edge_squeeze.proof.parity import PASS
 from edge_squeeze.reporting import Column
 
-LARGEST_FILE = 1 << 31  # neither format goes beyond in one file
+LARGEST_FILE = 1 << 31  # neither format allows more in one file
 INDENT = 22
 ENDS = (
     Column("", text=True), Column("name", text=True, cut=True), Column("shape", 1, text=True),
@@ -34,17 +34,15 @@ MOST_ENDS = 12
 
 
 def run(path: Path) -> tuple[str, Inspection, Manifest | None]:
-    """The model file at `path`, what is in it, and the manifest of the artifact that it belongs to, if any.
+    """The model file at `path`, its inspection, and the manifest of the artifact that it belongs to, if any.
 
-    `path` is a .tflite or .onnx file or an artifact's folder. UsageError if it is neither, ConversionError for a
-    damaged file, MissingDependencyError for an .onnx file without protobuf. A changed file is no error here.
+    `path` is a .tflite or .onnx file or an artifact's folder. UsageError if it is neither, or damaged;
+    MissingDependencyError for an .onnx file without protobuf. A changed file is not an error here.
     """
     file, manifest = find_model(path)
     try:
         if (size := file.stat().st_size) > LARGEST_FILE:
-            raise UsageError(
-                f"{file} is too large to look into: required at most {LARGEST_FILE:,} bytes, got {size:,}."
-            )
+            raise UsageError(f"{file} is too large to inspect: required at most {LARGEST_FILE:,} bytes, got {size:,}.")
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error}.") from error
@@ -63,7 +61,7 @@ def run(path: Path) -> tuple[str, Inspection, Manifest | None]:
 def show(
     path_shown: str, inspection: Inspection, manifest: Manifest | None, *, as_json: bool, verbose: bool = False
 ) -> None:
-    """Print what was found in the file, with what its artifact says of it; whole names if `verbose`."""
+    """Print an inspection, with what the file's artifact records; whole names if `verbose`."""
     if as_json:
         print_json(_document(path_shown, inspection, manifest))
         return
@@ -143,7 +141,7 @@ def _count(macs: int) -> str:
 
 
 def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
-    """Names and values of what else the file says, without what goes without saying; lines break behind commas."""
+    """Names and values of everything else in the file, except the obvious; lines break after commas."""
     facts = {"operators": inspection.operators, "tensors": inspection.tensor_types, **inspection.metadata}
     for name, value in facts.items():
         if value and (name, value) != ("subgraphs", 1):
@@ -157,13 +155,13 @@ def _text(value: Any) -> str:
 
 
 def _plain(text: str, longest: int = LONGEST_NAME) -> str:
-    """Text of a file that may be anybody's, without what a terminal would obey."""
+    """Text of an untrusted file, without control characters."""
     cut = text if len(text) <= longest else f"{text[: longest - 3]}..."
     return "".join(character if character.isprintable() else "?" for character in cut)
 
 
 def summary(inspection: Inspection) -> str:
-    """One sentence on what matters, without its full stop."""
+    """One sentence on what matters, without its period."""
     parts = [*_arithmetic(inspection.kernels)]
     if inspection.has_integers:
         floats = _plain(_text(inspection.float_fallbacks), LONGEST_VALUE)
@@ -183,13 +181,13 @@ def _arithmetic(kernels: list[Kernel]) -> Iterator[str]:
         stored = "/".join(dict.fromkeys(kernel.dtype for kernel in group))
         how = "computed, not stored" if stored == COMPUTED else f"stored as {stored}"
         if arithmetic == HYBRID:
-            yield f"{number} have {stored} weights and round float activations anew for each picture"
+            yield f"{number} have {stored} weights and quantize float activations at run time"
         else:
             yield f"{number} compute in {arithmetic}{'' if stored == arithmetic else f' (weights {how})'}"
 
 
 def warnings(inspection: Inspection, manifest: Manifest | None) -> Iterator[str]:
-    """What speaks against using the file, or was left open, each without its full stop."""
+    """Reasons not to use the file, and open questions, each without its period."""
     if manifest is not None and not _is_same(inspection, manifest):
         yield f"the file was changed: {MANIFEST} says sha256 {manifest.file.sha256[:64]}, this has {inspection.sha256}"
     if manifest is not None and manifest.parity.verdict != PASS:
@@ -197,13 +195,13 @@ def warnings(inspection: Inspection, manifest: Manifest | None) -> Iterator[str]
     if inspection.float_fallbacks or inspection.float_islands:
         floats = _text(inspection.float_fallbacks) or "no computing operator"
         yield (
-            f"it is integer only in part: {floats} in float; islands of floats between integers, which numbers are "
-            f"converted for there and back: {inspection.float_islands}"
+            f"only partly integer: {floats} in float; float islands between integers, for which numbers are converted "
+            f"back and forth: {inspection.float_islands}"
         )
     if signed := sum(is_slow_on_x86(kernel) for kernel in inspection.kernels):
         yield (
-            f"{signed} layers between dequantizations take int8: ONNX Runtime leaves most of those in float on x86 "
-            "unless session.qdqisint8allowed is set; with uint8 it computes in int8 there, too"
+            f"{signed} QDQ layers take int8 activations: ONNX Runtime computes most of those in float on x86 unless "
+            "session.qdqisint8allowed is set; with uint8 activations it computes in int8"
         )
     if inspection.custom_operators:
         yield f"a plain runtime lacks {', '.join(inspection.custom_operators)}"

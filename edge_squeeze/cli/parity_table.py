@@ -1,4 +1,4 @@
-"""What `export` and `verify` show of a proof: the columns of their tables, and the JSON of both."""
+"""How `export` and `verify` show a proof: the columns of their tables, and their JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PARITY_COLUMNS = tuple(map(Column, FIGURES, (2, 5, 3, 0)))
 
 
 def proof_as_json(proof: Proof) -> dict[str, Any]:
-    """A proof in the JSON document of a command."""
+    """A proof as part of the JSON document of a command."""
     return {
         "verdict": proof.verdict,
         "reason": proof.reason,

@@ -34,9 +34,9 @@ def predict(
 def _show(
     classifier: Classifier, classifications: Iterable[tuple[Path, Classification | UsageError]], *, as_json: bool
 ) -> None:
-    """Print the classes that were found, picture by picture as they come.
+    """Print the classes of each picture as they come.
 
-    Raises UsageError at the end if there were pictures that could not be read.
+    Raises UsageError at the end if some pictures could not be read.
     """
     from edge_squeeze.cli.console import print_json
     from edge_squeeze.machine import host
@@ -69,7 +69,7 @@ def _print_classifier(classifier: Classifier, *, emulated: bool | None) -> None:
     if emulated:
         print_prose("This processor is emulated: its times say nothing about a real one.")
     if manifest.parity.verdict != PASS:
-        print_prose(f"Do not trust this: parity {manifest.parity.verdict}: {manifest.parity.reason}.")
+        print_prose(f"Do not trust these results: parity {manifest.parity.verdict}: {manifest.parity.reason}.")
 
 
 def _print_classes(file: Path, classification: Classification) -> None:

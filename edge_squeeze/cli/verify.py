@@ -1,4 +1,4 @@
-"""`edge-squeeze verify`: checks an artifact here or on a device, and shows what was found."""
+"""`edge-squeeze verify`: checks an artifact here or on a device, and shows the result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def verify(
     json_: arg.Json = False,
     verbose: arg.Verbose = False,
 ) -> None:
-    """Check an artifact's golden files, and prove it against its original again."""
+    """Check an artifact's golden files, and prove its parity with its original again."""
     from edge_squeeze.cli.console import ConsoleReporter
 
     output.visible(verbose)
@@ -73,7 +73,7 @@ def _on_device(
 
 
 def _show(found: Verification, *, as_json: bool, verbose: bool) -> None:
-    """Print what was found, every figure if `verbose`."""
+    """Print the result, every figure if `verbose`."""
     from edge_squeeze.cli.console import print_json, print_prose
     from edge_squeeze.cli.parity_table import PARITY_COLUMNS, proof_as_json
     from edge_squeeze.cli.tables import print_table
@@ -91,7 +91,7 @@ def _show(found: Verification, *, as_json: bool, verbose: bool) -> None:
     scores = f"scores within {gold.max_abs:.1e}, allowed {gold.tolerance:.1e}"
     print_prose(f"preprocessed pixels {pixels}; {scores}", start="  ")
     if found.proof is None:
-        print_prose(f"Parity: not checked, since {found.without_proof}. The golden files are all that was checked.")
+        print_prose(f"Parity: not checked, because {found.without_proof}. Only the golden files were checked.")
         return
     proof = found.proof
     print_prose(f"Parity: {proof.verdict.upper()}, on {proof.basis}")

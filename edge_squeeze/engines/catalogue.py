@@ -1,4 +1,4 @@
-"""Which engines there are, what each reads, and which of them is taken."""
+"""The engines: what each reads, and which one is used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Opener = Callable[[Model, EngineOptions], Engine]
 
 @dataclass(frozen=True)
 class EngineRow:
-    """An engine: its Python module, the package that brings it, our extra for that (None: by its own name).
+    """An engine: its Python module, the package that provides it, our extra for it (None: install the package).
 
     Which files it runs is in the table of formats.
     """
@@ -33,7 +33,7 @@ class EngineRow:
 
     @property
     def installed(self) -> bool:
-        """Can it be imported? Found out without importing it."""
+        """Whether it can be imported, without importing it."""
         return is_installed(self.module.partition(".")[0])
 
 
@@ -41,14 +41,14 @@ def _tflite(module: str, package: str, extra: str) -> EngineRow:
     return EngineRow(module, package, extra, partial(TFLiteEngine, module, package))
 
 
-# In the order in which they are looked for. Artifacts are proven on these.
+# In order of preference. Artifacts are proven on these.
 RUNTIMES = {
     "litert": _tflite("ai_edge_litert.interpreter", "ai-edge-litert", "litert"),
     "tflite-runtime": _tflite("tflite_runtime.interpreter", "tflite-runtime", "tflite-runtime"),
     "tf.lite": _tflite("tensorflow.lite.python.interpreter", "tensorflow", "export"),
     ONNXRUNTIME: EngineRow("onnxruntime", "onnxruntime", "onnx", OnnxEngine),
 }
-# Only ever timed, beside the ones above.
+# For benchmarks only, in addition to the ones above.
 OTHERS = {
     "openvino": EngineRow("openvino", "openvino", None, OpenVinoEngine),
     "ncnn": EngineRow("ncnn", "ncnn", None, NcnnEngine),
@@ -63,7 +63,7 @@ def formats_of(name: str) -> tuple[str, ...]:
 def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = RUNTIMES) -> str:
     """The engine of `rows` called `name`, or the first that is installed, for files of `format_name`.
 
-    UsageError for one that is unknown or does not read them, MissingDependencyError if it is not installed.
+    UsageError if it is unknown or does not read them, MissingDependencyError if it is not installed.
     """
     if format_name not in FORMATS:
         raise unknown("format", format_name, FORMATS)

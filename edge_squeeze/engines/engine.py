@@ -1,4 +1,4 @@
-"""What every engine offers, and what it is told: the words that a Runner and the benchmark use of all of them."""
+"""What every engine offers and takes: the interface that a Runner and the benchmark use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError
 
 XNNPACK, BUILTIN, ONNXRUNTIME = "xnnpack", "builtin", "onnxruntime"
-LONGEST_MESSAGE = 500  # some engines quote the whole model
+LONGEST_MESSAGE = 500  # some engines print the whole model
 OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]+>")  # how Python writes a function or an object that has no text
 Array = NDArray[Any]
 Arrays = Sequence[Array]
@@ -49,8 +49,8 @@ class Engine(Protocol):
     kernels: str
     inputs: list[Tensor]
     outputs: list[Tensor]
-    operators: int | None  # of the file; None where the engine does not tell
-    delegated: int | None  # those of them that a delegate's kernels took over
+    operators: int | None  # in the file; None if the engine does not report it
+    delegated: int | None  # how many of them a delegate runs
 
     def run(self, arrays: Arrays) -> list[Array]:
         """The outputs for `arrays`, one per input: what an application calls."""
@@ -66,28 +66,28 @@ class Engine(Protocol):
 
 
 @contextmanager
-def engine_errors(what: str) -> Iterator[None]:
-    """Turn whatever an engine raises into a ConversionError: ONNX Runtime's exceptions are of no narrower kind."""
+def engine_errors(failure: str) -> Iterator[None]:
+    """Turn whatever an engine raises into a ConversionError: ONNX Runtime's exceptions have no common base class."""
     try:
         yield
     except EdgeSqueezeError:
         raise
     except Exception as error:
-        raise ConversionError(f"{what}: {_reason(error)}") from error
+        raise ConversionError(f"{failure}: {_reason(error)}") from error
 
 
 def _reason(error: BaseException) -> str:
     """What `error` says, without the names of objects in memory.
 
-    An engine that was built for another NumPy raises a SystemError that names a function of its own alone; the error
-    behind it says what is wrong, which is the installation and not the model.
+    An engine built for another version of NumPy raises a SystemError that only names one of its own functions; the
+    cause of that error says what is wrong with the installation.
     """
     root = error
     while isinstance(root, SystemError) and root.__cause__ is not None:
         root = root.__cause__
     text = OBJECT.sub("a function of the engine", " ".join(str(root).split()))[:LONGEST_MESSAGE] or type(root).__name__
     broken = isinstance(root, ImportError) or root is not error
-    return f"{text}. The engine does not work here; `edge-squeeze doctor` tells why." if broken else text
+    return f"{text}. The engine does not work here. Run `edge-squeeze doctor` to find out why." if broken else text
 
 
 def must_fit(tensor: Tensor, shape: tuple[int, ...]) -> None:
@@ -98,6 +98,6 @@ def must_fit(tensor: Tensor, shape: tuple[int, ...]) -> None:
     if tensor.shape and not fits:
         declared = ",".join("?" if side is None else str(side) for side in tensor.shape)
         raise ConversionError(
-            f"Input {tensor.name} has the shape {declared}. Required: an --input-shape that only fills what is open. "
+            f"Input {tensor.name} has the shape {declared}. Required: an --input-shape that keeps fixed dimensions. "
             f"Got: {','.join(map(str, shape))}."
         )

@@ -1,4 +1,4 @@
-"""Runs .onnx files with ncnn, in float32; pnnx has to turn them into ncnn's own format first."""
+"""Runs .onnx files with ncnn, in float32; pnnx converts them to ncnn's own format first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_squeeze.engines.engine import Array, Arrays, EngineOptions, Model, Ten
 from edge_squeeze.errors import ConversionError, MissingDependencyError
 
 PNNX_TIMEOUT_S = 120
-# ncnn computes in half precision where the CPU can, unless it is told not to: no like for like with float32.
+# ncnn computes in half precision where the CPU can, unless told otherwise: not comparable with float32.
 HALF_PRECISION = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage")
 
 
@@ -21,9 +21,9 @@ def convert(model: Path, folder: Path) -> Path:
     """The .param file that pnnx makes, with its .bin beside it, of the .onnx file `model` in the empty `folder`."""
     spec = importlib.util.find_spec("pnnx")
     if spec is None or spec.origin is None:
-        raise MissingDependencyError("pnnx", None, "turning .onnx files into what ncnn reads")
+        raise MissingDependencyError("pnnx", None, "converting .onnx files for ncnn")
     program, copy = Path(spec.origin).with_name("pnnx"), folder / "model.onnx"
-    copy.write_bytes(model.read_bytes())  # it leaves its files beside its input
+    copy.write_bytes(model.read_bytes())  # it writes its files beside its input
     command = [str(program), str(copy), "fp16=0"]
     try:
         done = subprocess.run(command, capture_output=True, cwd=folder, timeout=PNNX_TIMEOUT_S, check=False)  # noqa: S603
@@ -55,7 +55,7 @@ class NcnnEngine:
         for name in HALF_PRECISION:
             setattr(self._net.opt, name, False)
         if self._net.load_param(str(model)) or self._net.load_model(str(model.with_suffix(".bin"))):
-            raise ConversionError(f"ncnn refuses {model.name}.")
+            raise ConversionError(f"ncnn cannot load {model.name}.")
         self.inputs = [
             Tensor(name, shape, "float32") for name, shape in zip(self._net.input_names(), _all(options), strict=True)
         ]
@@ -84,5 +84,5 @@ class NcnnEngine:
 
 def _all(options: EngineOptions) -> tuple[tuple[int, ...], ...]:
     if not options.shapes:
-        raise ConversionError("ncnn files do not tell the shape of their input, and none was given.")
+        raise ConversionError("ncnn files do not record the shape of their input, and none was given.")
     return options.shapes

@@ -19,7 +19,7 @@ class OnnxEngine:
     delegated: int | None = None
 
     def __init__(self, model: Model, options: EngineOptions) -> None:
-        """Load `model`; ONNX Runtime raises what it likes if it refuses the file."""
+        """Load `model`; ONNX Runtime raises errors of any kind if it cannot."""
         import onnxruntime
 
         self.version = onnxruntime.__version__

@@ -19,7 +19,7 @@ class OpenVinoEngine:
     delegated: int | None = None
 
     def __init__(self, model: Model, options: EngineOptions) -> None:
-        """Read and compile the file at `model`; OpenVINO raises what it likes if it refuses it."""
+        """Read and compile the file at `model`; OpenVINO raises errors of any kind if it cannot."""
         import openvino
 
         self.version = openvino.__version__.split("-")[0]

@@ -24,7 +24,7 @@ DYNAMIC_BATCH = 8  # pictures a time where the file leaves the batch open
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run an artifact: the runtime's name, or None for the first installed; a kernel family, or its default."""
+    """How to run an artifact; `runtime` None is the first one installed, `kernels` None the runtime's default."""
 
     threads: int = 1
     runtime: str | None = None
@@ -86,7 +86,7 @@ def open_runner(model: bytes, format_name: str, options: RunOptions = RunOptions
 
 
 def check_threads(threads: int) -> None:
-    """Raise UsageError for a number of threads that no engine should be given."""
+    """Raise UsageError for a number of threads out of range."""
     if threads not in THREADS:
         raise UsageError(f"threads must be {THREADS.start} to {THREADS.stop - 1}, got {threads}.")
 

@@ -18,7 +18,7 @@ class TFLiteEngine:
     """A loaded .tflite file."""
 
     def __init__(self, module: str, package: str, model: Model, options: EngineOptions) -> None:
-        """Load `model` with the interpreter of `module`; it raises what it likes if it refuses the file."""
+        """Load `model` with the interpreter of `module`; it raises errors of any kind if it cannot."""
         self.version = version_of(package) or "of an unknown version"
         source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
         with captured():  # LiteRT announces its delegate on every load
@@ -39,8 +39,8 @@ class TFLiteEngine:
     def _prepare(self, shapes: tuple[tuple[int, ...], ...]) -> None:
         """Allocate for `shapes`, or those of the file; an input of open sides waits for its first array.
 
-        In the file open sides are 1, of which the first layers may leave nothing: LiteRT refuses that, and
-        tflite-runtime 2.14 does not see it.
+        Open sides are 1 in the file, of which the first layers may leave nothing: LiteRT refuses to allocate for that,
+        and tflite-runtime 2.14 does not notice.
         """
         for tensor, shape in zip(self.inputs, shapes, strict=False):
             must_fit(tensor, shape)
@@ -60,14 +60,14 @@ class TFLiteEngine:
         self._shapes = shapes
 
     def _default_kernels(self, package: str) -> str:
-        """What computes the convolutions where nobody has chosen: any tensor with scales is a quantized network's."""
+        """The kernel family where none was chosen: a network with scales on any tensor is quantized."""
         scales = [tensor["quantization_parameters"]["scales"] for tensor in self._interpreter.get_tensor_details()]
         return default_kernels(package, quantized=any(len(of_tensor) for of_tensor in scales))
 
     def _operators(self) -> tuple[int | None, int | None]:
         """How many operators the file has, and how many of them a delegate took over."""
-        read = getattr(self._interpreter, "_get_ops_details", None)  # not public: without it nobody tells
-        if read is None or self._shapes is None:  # delegates take their share when memory is allocated
+        read = getattr(self._interpreter, "_get_ops_details", None)  # not public, so it may go
+        if read is None or self._shapes is None:  # delegates take operators when memory is allocated
             return None, None
         nodes = read()
         own = [node for node in nodes if node["op_name"] != DELEGATE]
@@ -94,7 +94,7 @@ class TFLiteEngine:
 
 
 def _taken_over(own: list[dict[str, Any]], delegates: list[dict[str, Any]]) -> set[int]:
-    """The positions in `own` of what `delegates` compute: all between the tensors that one takes and gives."""
+    """The positions in `own` of what `delegates` compute: everything between its inputs and its outputs."""
     producers = {int(tensor): at for at, node in enumerate(own) for tensor in node["outputs"]}
     taken: set[int] = set()
     for delegate in delegates:
@@ -112,7 +112,7 @@ def _taken_over(own: list[dict[str, Any]], delegates: list[dict[str, Any]]) -> s
 def default_kernels(package: str, *, quantized: bool) -> str:
     """The kernel family that the interpreter of `package` computes the convolutions of a network with.
 
-    tflite-runtime 2.14 gives XNNPACK no convolution with int8 weights, be the pixels and scores float32 or not.
+    tflite-runtime 2.14 gives XNNPACK no convolution with int8 weights, whatever the dtype of pixels and scores.
     """
     return BUILTIN if quantized and package == "tflite-runtime" else XNNPACK
 

@@ -1,1 +1,1 @@
-"""What a .tflite or .onnx file really holds, read from its bytes without any engine."""
+"""What a .tflite or .onnx file contains, read from its bytes without any engine."""

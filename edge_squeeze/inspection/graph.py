@@ -9,7 +9,7 @@ from typing import Any
 
 Shape = tuple[int | None, ...]  # None: an open dimension
 
-UNKNOWN = "unknown"  # dtype of a tensor whose type the file does not tell
+UNKNOWN = "unknown"  # dtype of a tensor whose type the file does not declare
 # Bits of one number as files store it.
 BITS = {
     "float64": 64, "float32": 32, "float16": 16, "bfloat16": 16,
@@ -38,7 +38,7 @@ class Tensor:
     name: str
     dtype: str = UNKNOWN
     shape: Shape | None = None
-    elements: int | None = None  # how many numbers a constant has; None: no constant
+    elements: int | None = None  # how many numbers a constant has; None: not a constant
     scales: int = 0  # 1: quantized as a whole, more: per channel
     scale: float | None = None
     zero_point: int | None = None
@@ -52,7 +52,7 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     custom: bool = False
-    graph: int = 0  # others than 0 are branches, loop bodies, functions or further signatures
+    graph: int = 0  # 0: the main graph; above: branches, loop bodies, functions and other signatures
 
     @property
     def base(self) -> str:
@@ -85,7 +85,7 @@ class FileGraph:
 
     @cached_property
     def leaving(self) -> frozenset[int]:
-        """The outputs, for looking one up."""
+        """The outputs as a set, for fast lookup."""
         return frozenset(self.outputs)
 
     @cached_property
@@ -116,13 +116,13 @@ class FileGraph:
 
 
 class Allowance:
-    """How much of a file may be gone through: lists that overlap or repeat must not keep a reader busy."""
+    """A budget of list entries to read: lists that overlap or repeat must not keep a reader busy for hours."""
 
     def __init__(self, entries: int = MOST_ENTRIES) -> None:
         self._left = entries
 
     def spend(self, count: int, each: int = 1) -> range:
-        """The positions in a list of `count` entries; ValueError if the file has had its share."""
+        """The positions in a list of `count` entries; ValueError if the budget is spent."""
         self._left -= count * each
         if self._left < 0:
             raise ValueError(f"a list of {count:,} entries is too much for this file")
@@ -130,13 +130,13 @@ class Allowance:
 
 
 def count_numbers(sides: Sequence[int], name: str) -> int:
-    """How many numbers a tensor with these sides has; ValueError for sides that no tensor can have."""
+    """How many numbers a tensor with these dimensions has; ValueError for dimensions that no tensor can have."""
     if len(sides) > HIGHEST_RANK:
         raise ValueError(f"tensor {name[:60]!r} has {len(sides):,} dimensions")
     number = 1
     for side in sides:
         if side < 0:
-            raise ValueError(f"tensor {name[:60]!r} has a side of {side}")
+            raise ValueError(f"tensor {name[:60]!r} has a dimension of {side}")
         number *= side
     if number > MOST_NUMBERS:
         raise ValueError(f"tensor {name[:60]!r} has {number:.1e} numbers")
@@ -144,7 +144,7 @@ def count_numbers(sides: Sequence[int], name: str) -> int:
 
 
 def check_stored(name: str, elements: int, dtype: str, stored: int) -> None:
-    """Raise ValueError if `stored` bytes are not that many numbers of a dtype; a dtype without a size holds any."""
+    """Raise ValueError unless `stored` bytes hold `elements` numbers of `dtype`; a dtype of unknown size fits any."""
     if dtype in BITS and stored != (required := (elements * BITS[dtype] + 7) // 8):
         raise ValueError(f"tensor {name[:60]!r}: its shape requires {required:,} bytes, it has {stored:,}")
 

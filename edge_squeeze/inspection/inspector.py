@@ -1,4 +1,4 @@
-"""What a model file really holds, read from its bytes without any engine and without TensorFlow."""
+"""What a model file contains, read from its bytes without any engine and without TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge_squeeze.inspection.graph import FileGraph, Shape
 from edge_squeeze.inspection.layers import Arithmetic, Kernel
 
 DEFLATE_LEVEL = 9
-DEFLATE_STEP = 1 << 20  # bytes at a time: a file as long again in memory would be too much for a board
+DEFLATE_STEP = 1 << 20  # bytes at a time: a second copy of the file in memory would be too much for a board
 TRANSPOSES = ("TRANSPOSE", "Transpose")
 LONGEST_REASON = 300
 
@@ -90,7 +90,7 @@ def recognize(data: bytes, name: str) -> str:
 def inspect(model: bytes, format_name: str) -> Inspection:
     """What is in the bytes of a .tflite or .onnx file.
 
-    ConversionError if they are not such a file or a damaged one, MissingDependencyError without protobuf for .onnx.
+    ConversionError if they are not such a file, or a damaged one, MissingDependencyError without protobuf for .onnx.
     """
     if format_name not in FORMATS:
         raise unknown("format", format_name, FORMATS)
@@ -98,7 +98,7 @@ def inspect(model: bytes, format_name: str) -> Inspection:
         return _inspection(model, format_name, formats.module(FORMATS[format_name].reader).read(model))
     except (EdgeSqueezeError, ModuleNotFoundError):
         raise
-    except Exception as error:  # both parsers raise whatever a damaged file makes them run into
+    except Exception as error:  # on a damaged file both parsers raise errors of any kind
         reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         raise ConversionError(f"This is not a readable {format_name} file: {reason[:LONGEST_REASON]}.") from error
 

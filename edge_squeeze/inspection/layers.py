@@ -1,4 +1,4 @@
-"""The layers of a graph: what they and the operators around them compute in, what weights are stored as, and how much.
+"""What the operators of a graph compute in, and its layers: how weights are stored, and multiply-accumulates.
 
 A .tflite file says what an operator computes in by the dtypes of its tensors. An .onnx file may write an integer
 operator as a float one between dequantized inputs and a quantized output (QDQ), which an engine replaces by an integer
@@ -19,14 +19,14 @@ HYBRID = "hybrid"  # integer weights; activations are floats between operators, 
 INTEGERS = {"int8": "int8", "uint8": "int8", "int4": "int8", "uint4": "int8", "int16": "int16", "uint16": "int16"}
 QUANTIZE, DEQUANTIZE = ("QUANTIZE", "QuantizeLinear"), ("DEQUANTIZE", "DequantizeLinear")
 DYNAMIC = "DynamicQuantizeLinear"
-CONVERSIONS = {*QUANTIZE, *DEQUANTIZE, DYNAMIC, "CAST", "Cast", "Constant"}  # convert numbers, or hold them
-MOVES = {  # which compute nothing
+CONVERSIONS = {*QUANTIZE, *DEQUANTIZE, DYNAMIC, "CAST", "Cast", "Constant"}  # these convert numbers, or hold them
+MOVES = {  # these compute nothing
     "TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS",
     "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity",
 }  # fmt: skip
 INTEGER_KINDS = ("ConvInteger", "MatMulInteger")
 INTEGER_PREFIXES = ("QLinear", "QGemm")
-CLAMPS = ("Relu", "Clip")  # which rounding to integers can do on the way
+CLAMPS = ("Relu", "Clip")  # an integer kernel does these when it rounds
 # The QDQ operators that ONNX Runtime has integer kernels for -> the first and last + 1 of the inputs that must come
 # from a dequantization. From its qdq_selector_action_transformer.cc.
 QDQ: dict[str, tuple[int, int | None]] = {
@@ -41,13 +41,13 @@ QDQ: dict[str, tuple[int, int | None]] = {
         (0, 1),
     ),
 }  # fmt: skip
-FLOAT_OUTPUT = ("Gemm", "MatMul")  # whose integer kernels can give floats
-COMPUTED = "computed"  # in place of a dtype: the weights are no constant
+FLOAT_OUTPUT = ("Gemm", "MatMul")  # their integer kernels can give floats
+COMPUTED = "computed"  # in place of a dtype: the weights are not a constant
 CONVOLUTION, TRANSPOSED, DENSE = "convolution", "transposed convolution", "dense layer"
 
 
 class Arithmetic:
-    """What the operators of a graph compute in; `floats` are those on float activations, conversions apart."""
+    """What the operators of a graph compute in; `floats` are those on float activations, except for conversions."""
 
     def __init__(self, graph: FileGraph) -> None:
         self.graph = graph
@@ -72,16 +72,16 @@ class Arithmetic:
         return INTEGERS.get(taken, stored if taken == UNKNOWN else taken)
 
     def fallbacks(self) -> dict[str, int]:
-        """Kind -> how many operators compute in floats, moves apart; empty where no operator computes in integers."""
+        """Kind -> how many operators compute in floats, except for moves; empty if no operator computes in integers."""
         computing = [operator.kind for operator in self.floats if operator.kind not in MOVES]
         return dict(Counter(computing)) if self.has_integers else {}
 
     def islands(self) -> int:
         """How many islands of floats an integer graph has.
 
-        An island is a group of float operators, connected by their tensors, that takes from a dequantization of
-        activations and gives to a quantization: numbers are converted to floats and back for it. Float operators at
-        the model's ends, where there is only one conversion, are none, nor is anything in a graph without integers.
+        An island is a group of float operators, connected by their tensors, that reads from a dequantization of
+        activations and feeds a quantization: numbers are converted to floats and back for it. Float operators at the
+        model's ends, where there is only one conversion, do not count, and a graph without integers has no islands.
         """
         count, left = 0, {id(operator): operator for operator in self.floats if self.has_integers}
         while left:
@@ -127,7 +127,7 @@ class Arithmetic:
         )
 
     def _is_quantized(self, index: int, *, clamped: bool = False) -> bool:
-        """Whether a float tensor only goes to quantizations, be it through one of CLAMPS."""
+        """Whether a float tensor only goes to quantizations, directly or through one of CLAMPS."""
         readers = self.graph.read_by.get(index, [])
         return bool(readers) and index not in self.graph.leaving and all(
             reader.base in QUANTIZE
@@ -185,7 +185,7 @@ LAYERS = {
     "QLinearMatMul": Row(0, 3, None, DENSE),
 }
 PRODUCTS = ("BATCH_MATMUL", "MatMul", "MatMulInteger", "QLinearMatMul")  # layers only if one factor is a constant
-SETTINGS = {"Resize": 1, "Upsample": 1}  # where the inputs begin that steer an operator although they are floats
+SETTINGS = {"Resize": 1, "Upsample": 1}  # from this input on, floats configure the operator and are not data
 QUANTIZED = ("int8", "uint8", "int4", "uint4", "int16", "uint16")
 
 
@@ -210,7 +210,7 @@ def kernels(arithmetic: Arithmetic) -> list[Kernel]:
 
 
 def factors(graph: FileGraph, operator: Operator) -> tuple[int, int] | None:
-    """The tensors that a layer multiplies, activations first; None if the operator is no layer."""
+    """The tensors that a layer multiplies, activations first; None if the operator is not a layer."""
     row = LAYERS.get(operator.base)
     if row is None:
         return None
@@ -273,21 +273,21 @@ def _dense_macs(graph: FileGraph, layer: Operator, weights: int, elements: int) 
 
 
 def total_macs(layers: Sequence[Kernel]) -> tuple[int | None, str | None]:
-    """Multiply-accumulates of all layers for one picture, or None and why they cannot be told."""
+    """Multiply-accumulates of all layers for one picture, or None and why they are unknown."""
     if any(kernel.subgraph for kernel in layers):
-        return None, "some layers are in branches, loops or further graphs, which may run more than once or not at all"
+        return None, "some layers are in branches, loops or other subgraphs, which may run several times or never"
     lacking = [kernel.name for kernel in layers if kernel.macs is None]
     if lacking:
-        return None, f"the file gives no static shapes for {len(lacking)} of {len(layers)} layers"
+        return None, f"the file has no static shapes for {len(lacking)} of {len(layers)} layers"
     return sum(kernel.macs or 0 for kernel in layers), None
 
 
 def parameters(graph: FileGraph) -> int:
     """How many numbers the graph has learned.
 
-    All elements of the constants that a layer takes as weights or bias, and of those of more than one float or
-    quantized number that any other operator takes; each constant once. Shapes, axes and other settings, scales and
-    zero points do not count.
+    All elements of the constants that layers use as weights or bias, and of float or quantized constants with more
+    than one element that other operators use; each constant counts once. Shapes, axes, other settings, scales and zero
+    points do not count.
     """
     learned = set()
     for operator in graph.operators:

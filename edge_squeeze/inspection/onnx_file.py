@@ -51,11 +51,11 @@ def recognizes(data: bytes, name: str) -> bool:
 
 
 def read(data: bytes) -> FileGraph:
-    """The graph in `data`; of a damaged file, ValueError or whatever its parser runs into.
+    """The graph in `data`; ValueError, or any error of the parser, for a damaged file.
 
-    The bodies of branches, loops and functions are read once each. Constants kept in other files are taken to have
-    the shapes they are said to have. Where the file gives no shapes for what its operators compute, they are inferred
-    if the `onnx` package happens to be installed.
+    The bodies of branches, loops and functions are read once each. Constants kept in other files are assumed
+    to have the shapes that are declared. Shapes that the file does not declare for the results of its operators are
+    inferred if the `onnx` package happens to be installed.
     """
     graph = _Reader().read(parse(data))
     lacking = {i for i in graph.made_by if graph.tensors[i].shape is None and not graph.made_by[i].graph}
@@ -67,7 +67,7 @@ def read(data: bytes) -> FileGraph:
 
 
 def _infer(model: Any) -> dict[str, Tensor]:
-    """What the `onnx` package finds out about the tensors of `model`, which is changed; nothing if it fails."""
+    """What the `onnx` package infers about the tensors of `model`, which is modified; nothing if it fails."""
     import onnx
 
     for tensor in model.graph.initializer:
@@ -75,7 +75,7 @@ def _infer(model: Any) -> dict[str, Tensor]:
             tensor.ClearField("raw_data")
     try:
         inferred = onnx.shape_inference.infer_shapes(model.SerializeToString()).SerializeToString()
-    except Exception:  # it raises what it likes, and its help was optional
+    except Exception:  # it raises errors of any kind, and its help is optional
         return {}
     values = parse(inferred).graph.value_info
     return {text(value.name): Tensor(text(value.name), *onnx_schema.declared(value)) for value in values}
@@ -158,7 +158,7 @@ class _Reader:
         return operator
 
     def _named(self, names: Any, scope: Scope, known: Any) -> tuple[int, ...]:
-        """The tensors of these names, made up where nothing that is `known` is called so; -1 without a name."""
+        """The tensors of these names, new ones for names that are not `known`; -1 for an empty name."""
         self.allowance.spend(len(names))
         texts = (text(name) for name in names)
         return tuple(-1 if not n else known[n] if n in known else self._add(scope, Tensor(n)) for n in texts)

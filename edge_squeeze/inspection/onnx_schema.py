@@ -13,7 +13,7 @@ from edge_squeeze.errors import MissingDependencyError
 from edge_squeeze.inspection.graph import BITS, UNKNOWN, Shape, check_stored, count_numbers, open_shape
 
 # Message -> its fields as "number name type", a type with * being a list. Texts are declared as bytes, which is the
-# same in the file, so that a damaged text can still be shown. What is not listed is skipped by the parser, but kept.
+# same in the file, so that a damaged text can still be shown. The parser keeps fields that are not listed, unread.
 MESSAGES = {
     "Model": (
         "1 ir_version int64", "2 producer_name bytes", "3 producer_version bytes", "4 domain bytes",
@@ -85,7 +85,7 @@ def model_class() -> Any:
     try:
         from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
     except ImportError as error:
-        raise MissingDependencyError("protobuf", "onnx", "looking into an .onnx file") from error
+        raise MissingDependencyError("protobuf", "onnx", "inspecting an .onnx file") from error
     file = descriptor_pb2.FileDescriptorProto(name=f"{PACKAGE}.proto", package=PACKAGE)
     for name, fields in MESSAGES.items():
         message = file.message_type.add(name=name)

@@ -1,4 +1,4 @@
-"""Reads the graph out of a .tflite file's bytes, believing no length in it."""
+"""Reads the graph out of a .tflite file's bytes, trusting none of the lengths in it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LONGEST_TEXT = 64
 
 
 def recognizes(data: bytes, name: str = "") -> bool:
-    """Whether `data`, whatever its file is called, says that it is a .tflite file."""
+    """Whether `data` has the identifier of a .tflite file, whatever the file is called."""
     return FORMATS["tflite"].fits(data, name)
 
 
 def read(data: bytes) -> FileGraph:
-    """The graph in `data`; of a damaged file, ValueError or whatever its parser runs into."""
+    """The graph in `data`; ValueError, or any error of the parser, for a damaged file."""
     if not recognizes(data):
         raise ValueError("bytes 4 to 8 are not TFL3")
     return _Reader(data).read()
@@ -50,7 +50,7 @@ class _Reader:
         self.dtypes = {code: name.lower() for code, name in _names(tflite.TensorType).items()}
         self.builtin = _names(tflite.BuiltinOperator)
         self.allowance = Allowance()
-        self.buffers: list[int] = []  # the bytes that each holds
+        self.buffers: list[int] = []  # size of each in bytes
         self.tensors: list[Tensor] = []
         self.operators: list[Operator] = []
 
@@ -73,7 +73,7 @@ class _Reader:
         return [int(number) for number in array] if length else []
 
     def _text(self, text: bytes | None) -> str:
-        """A string of the file; one that many tables share must not be copied for ever."""
+        """A string of the file; one that many tables share must not be copied forever."""
         self.text_left -= len(text or b"")
         if self.text_left < 0:
             raise ValueError("it has more text than bytes")
@@ -113,7 +113,7 @@ class _Reader:
         indices, count = self._numbers(length, array), len(self.tensors) - first
         for index in indices:
             if not -1 <= index < count:
-                raise ValueError(f"an operator names tensor {index:,} of {count:,}")
+                raise ValueError(f"an operator refers to tensor {index:,} of {count:,}")
         return tuple(index if index < 0 else first + index for index in indices)
 
     def _tensor(self, tensor: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pictures from files, from folders, and the photographs that come with scikit-image."""
+"""Pictures from files, folders and lists, and the photographs that come with scikit-image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KNOWN = "a whole JPEG, PNG, WebP, BMP, GIF or TIFF file"
 LONGEST_PATH = 4096  # of Linux
 MOST_CHECKED = 200  # a fifth of a second on a slow disk
 MOST_PIXELS = 128_000_000  # phones take 108 million; the worst kind of picture takes 13 bytes of memory for each
-Part = Callable[[int], Sequence[int]]  # of so many pictures, the numbers of those that are wanted
+Part = Callable[[int], Sequence[int]]  # number of pictures -> indices of those to use
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
     "chelsea": "chelsea.png",
@@ -37,13 +37,13 @@ WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 
 @dataclass(frozen=True)
 class PictureSet:
-    """Pictures made ready for a network, and where they came from."""
+    """Pictures that are preprocessed for a network, and where they came from."""
 
     names: tuple[str, ...]
     pixels: Pixels  # [N,H,W,3] raw RGB
     description: str
-    photographs: bool  # crops of built-in photographs, not pictures of the user's
-    seed: int | None = None  # with which they were drawn from more
+    photographs: bool  # whether they are crops of the built-in photographs, not the user's pictures
+    seed: int | None = None  # of the draw, if they were drawn from a larger set
 
     def __len__(self) -> int:
         return len(self.names)
@@ -61,26 +61,26 @@ class PictureSet:
 
     @property
     def sampled(self) -> bool:
-        """Whether they are some of more pictures of the user's."""
+        """Whether they were drawn from a larger set of the user's pictures."""
         return self.seed is not None and not self.photographs
 
 
 @dataclass(frozen=True)
 class Sample:
-    """How many pictures of a long list to take at most, and the seed that they are drawn with."""
+    """How many pictures of a long list to use at most, and the seed to draw them with."""
 
     most: int
     seed: int
 
     def part(self, count: int) -> list[int]:
-        """Which of `count` pictures are taken."""
+        """The indices of the pictures to use, out of `count`."""
         return sorted(np.random.default_rng(self.seed).choice(count, self.most, replace=False).tolist())
 
 
 def open_picture(path: Path) -> Image.Image:
-    """The picture as it is meant to be seen, in RGB: EXIF rotation applied, transparent parts on white.
+    """The picture as it should be displayed, in RGB: EXIF rotation applied, transparent parts on white.
 
-    UsageError if `path` is missing, is no picture, is truncated, or would unpack to an absurd size.
+    UsageError if `path` is missing, not a picture, truncated, or would unpack to an absurd size.
     """
     try:
         with warnings.catch_warnings():
@@ -99,14 +99,14 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:
-    """`picture` as it is meant to be seen, in RGB: EXIF rotation applied, transparent parts on white.
+    """`picture` as it should be displayed, in RGB: EXIF rotation applied, transparent parts on white.
 
-    ValueError for pictures whose numbers have no agreed range (32-bit integers and floats).
+    ValueError for pictures whose values have no standard range (32-bit integers and floats).
     """
     if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else it would only be copied
         picture = ImageOps.exif_transpose(picture)
     if picture.mode in ("I", "F"):
-        raise ValueError(f"its values are of mode {picture.mode}, whose range is not known")
+        raise ValueError(f"its mode is {picture.mode}, whose range of values is unknown")
     if picture.mode.startswith("I;16"):  # PIL's own conversion clips it to white
         return Image.fromarray(_to_8_bits(np.asarray(picture))).convert("RGB")
     if picture.mode in WITH_ALPHA or "transparency" in picture.info:
@@ -118,7 +118,7 @@ def as_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(values: NDArray[np.uint16]) -> Pixels:
-    """`values` [H,W] from 0..65535 to 0..255, rounded; row by row, for memory's sake."""
+    """`values` [H,W] from 0..65535 to 0..255, rounded; row by row, to save memory."""
     rounded = np.empty(values.shape, np.uint8)
     for row, wide in zip(rounded, values, strict=True):
         row[:] = (wide.astype(np.uint32) + 128) // 257
@@ -126,9 +126,9 @@ def _to_8_bits(values: NDArray[np.uint16]) -> Pixels:
 
 
 def list_pictures(path: Path) -> list[Path]:
-    """The picture files at `path`: itself, those that a list names, or all below a folder, sorted.
+    """The picture files at `path`: the file itself, those that a list names, or all below a folder, sorted.
 
-    A list is a .txt file with a path a line, seen from where the list is. UsageError if there are none.
+    A list is a .txt file with one path per line, relative to its own folder. UsageError if there are no pictures.
     """
     if path.is_file():
         return [path.parent / name for name in listed(path)] if is_list(path) else [path]
@@ -142,9 +142,9 @@ def list_pictures(path: Path) -> list[Path]:
 
 
 def check(path: Path) -> None:
-    """Raise UsageError if there are no pictures at `path`, or some of the first are missing or no pictures.
+    """Raise UsageError if there are no pictures at `path`, or some of the first are missing or unreadable.
 
-    It reads their first bytes alone, to find out in a moment what would else be told after a model was loaded.
+    It only reads their first bytes, so that errors come at once and not after a model was loaded.
     """
     for file in list_pictures(path)[:MOST_CHECKED]:
         with warnings.catch_warnings():
@@ -152,7 +152,7 @@ def check(path: Path) -> None:
             try:
                 Image.open(file).close()
             except Exception:
-                open_picture(file)  # which raises our own error, and says why
+                open_picture(file)  # raises our own error with the reason
 
 
 def is_list(path: Path) -> bool:
@@ -161,23 +161,27 @@ def is_list(path: Path) -> bool:
 
 
 def listed(path: Path) -> list[str]:
-    """The lines of the list at `path`, empty ones left out; UsageError if none is left, or one is no possible path."""
+    """The non-empty lines of the list at `path`; UsageError if there are none, or one cannot be a path."""
     lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
     names = [line for line in lines if line]
     if not names:
-        raise UsageError(f"{path} lists no pictures. Required: a path a line, seen from the folder of the list.")
+        raise UsageError(f"{path} lists no pictures. Required: one path per line, relative to the folder of the list.")
     for number, line in enumerate(lines, start=1):
         if "\0" in line or len(line) > LONGEST_PATH:
-            raise UsageError(f"{path}: line {number} is no path of a picture: {line[:40]!r}.")
+            raise UsageError(f"{path}: line {number} is not the path of a picture: {line[:40]!r}.")
     return names
 
 
 def load_folder(
     path: Path, preprocessing: Preprocessing, part: Part = range, sample: Sample | None = None
 ) -> PictureSet:
-    """The pictures at `path` that `part` takes, or `sample` of a long list, preprocessed.
+    """The pictures at `path`, preprocessed; UsageError names the first that cannot be read.
 
-    UsageError names the first that cannot be read.
+    Args:
+        path: A picture, a folder of pictures, or a list of them.
+        preprocessing: What each picture goes through.
+        part: Chooses which pictures to use; by default all.
+        sample: How to draw from a long list instead.
     """
     pictures = list_pictures(path)
     drawn = sample if sample and is_list(path) and len(pictures) > sample.most else None
@@ -194,13 +198,13 @@ def _described(taken: int, count: int, description: str) -> str:
 
 
 def _names(files: list[Path], path: Path) -> tuple[str, ...]:
-    """What to call each of `files`, found at `path`: where it is, seen from the folder or the list."""
+    """What to call each of `files`: its path relative to the folder or the list at `path`."""
     folder = path if path.is_dir() else path.parent
     return tuple(str(file.relative_to(folder) if file.is_relative_to(folder) else file) for file in files)
 
 
 def photograph(name: str) -> Image.Image:
-    """One of PHOTOGRAPHS, found as a data file of scikit-image without importing it."""
+    """One of PHOTOGRAPHS, read from the data files of scikit-image without importing it."""
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependencyError("scikit-image", "export", "the built-in photographs")
@@ -210,9 +214,14 @@ def photograph(name: str) -> Image.Image:
 def photograph_crops(
     per_photograph: int, size: tuple[int, int], seed: int, smallest: float = 0.5, part: Part = range
 ) -> PictureSet:
-    """Seeded crops of PHOTOGRAPHS, half of them mirrored, resized to `size` (height, width); those that `part` takes.
+    """Seeded crops of PHOTOGRAPHS, half of them mirrored.
 
-    Each has `smallest` to 1 times the sides of the largest crop that fits.
+    Args:
+        per_photograph: How many crops to make of each photograph.
+        size: Height and width of the crops in pixels.
+        seed: Seed of the draw.
+        smallest: Shortest sides, as a fraction of those of the largest crop that fits.
+        part: Chooses which crops to use; by default all.
     """
     rng = np.random.default_rng(seed)
     names, crops = [], []

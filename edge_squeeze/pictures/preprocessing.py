@@ -1,4 +1,4 @@
-"""The one home of how a picture becomes what a network sees: as a value, as pixels, and as the network's own input."""
+"""How a picture becomes what a network sees: as a value, as pixels, and as the network's own input."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ORDERS = {
 }
 CROP, STRETCH = RESIZES = ("crop", "stretch")
 LARGEST_SIDE = 8192
-MAX_RESIZED_PIXELS = 50_000_000  # a 1 x 100,000 picture would otherwise be blown up to gigabytes
+MAX_RESIZED_PIXELS = 50_000_000  # a 1 x 100,000 picture would otherwise grow to gigabytes
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """What an artifact does to raw RGB pixels by itself: reorder to `order`, then (channel - mean) * scale."""
+    """What an artifact itself does to raw RGB pixels: reorder to `order`, then (channel - mean) * scale."""
 
     order: str = "rgb"  # rgb | bgr | grey
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)  # one for each channel of `order`
@@ -34,7 +34,9 @@ class Normalization:
         if self.order not in ORDERS:
             raise UsageError(f"order must be one of {', '.join(ORDERS)}, got {self.order!r}.")
         if not len(self.mean) == len(self.scale) == self.channels:
-            raise UsageError(f"{self.order} wants {self.channels} of mean and scale, got {self.mean} and {self.scale}.")
+            raise UsageError(
+                f"{self.order} needs {self.channels} values of mean and scale, got {self.mean} and {self.scale}."
+            )
         if not np.isfinite([*self.mean, *self.scale]).all() or 0 in self.scale:
             raise UsageError(f"mean and scale must be finite, and scale not 0, got {self.mean} and {self.scale}.")
 
@@ -54,7 +56,7 @@ class Preprocessing:
     """Resize, crop the center, pad; then the normalization, which artifacts have baked in.
 
     `resize` crop: the short side becomes `short_side`, the long side (long * short_side + short // 2) // short, and the
-    crop starts at (size - crop) // 2. stretch: both sides become those of `crop`, whatever their ratio was.
+    crop starts at (size - crop) // 2. stretch: both sides become those of `crop`, whatever the aspect ratio.
     """
 
     short_side: int
@@ -95,7 +97,7 @@ class Preprocessing:
         return replace(self, short_side=short_side, crop=crop, pad=(top, bottom, left, right))
 
     def pixels(self, picture: Image.Image) -> Pixels:
-        """The pixels [H,W,3] uint8 of an RGB `picture`, resized, cropped and padded; UsageError if it is a thread."""
+        """The pixels [H,W,3] uint8 of an RGB `picture`, resized, cropped and padded; UsageError if it is too narrow."""
         height, width = self.crop
         resized = _resize(picture, (width, height) if self.resize == STRETCH else self._resized(picture.size))
         left, top = (resized.width - width) // 2, (resized.height - height) // 2
@@ -103,7 +105,7 @@ class Preprocessing:
         return self._padded(cropped)
 
     def normalize(self, pixels: Pixels) -> NDArray[np.float32]:
-        """What the original, with nothing baked in, must be given for raw RGB `pixels` [N,H,W,3]: [N,H,W,C] float32."""
+        """The input of the original, which has nothing baked in, for raw RGB `pixels` [N,H,W,3]: [N,H,W,C] float32."""
         channels = pixels.astype(np.float32) @ np.array(ORDERS[self.baked.order], np.float32)
         mean, scale = np.array(self.baked.mean, np.float32), np.array(self.baked.scale, np.float32)
         normalized: NDArray[np.float32] = (channels - mean) * scale
@@ -132,7 +134,7 @@ class Preprocessing:
 def _resize(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """`picture` at `size` (width, height): along the rows, rounded to 8 bits, then along the columns.
 
-    In two calls, because which goes first differs between versions of Pillow, and with it the last bit.
+    In two calls, because the order differs between versions of Pillow, and with it the last bit.
     """
     if size[0] * picture.height > MAX_RESIZED_PIXELS:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Which preprocessing a network was trained with: that of published weights, common presets, or a file's."""
+"""The preprocessing a network was trained with: that of published weights, a common preset, or a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LARGEST_FILE = 1 << 20
 
 @dataclass(frozen=True)
 class Preset:
-    """A common way to scale pixels, in color and, where there is such a thing, in grey."""
+    """A common way to scale pixels, in color and, if there is one, in grayscale."""
 
     color: Normalization
     grey: Normalization | None = None
@@ -46,7 +46,9 @@ def preset(name: str, size: tuple[int, int], channels: int = 3, resize: str = CR
     baked = row.color if channels == row.color.channels else row.grey
     if baked is None:
         choices = ", ".join(known for known, entry in PRESETS.items() if entry.grey)
-        raise UsageError(f"Preprocessing {name!r} is for color, and the network takes grey. Choices: {choices}.")
+        raise UsageError(
+            f"Preprocessing {name!r} is for color pictures, but the network takes grayscale. Choices: {choices}."
+        )
     if resize not in RESIZES and not resize.isdecimal():
         raise UsageError(f"resize must be {', '.join(RESIZES)} or a number of pixels, got {resize!r}.")
     rule, short_side = (resize, max(size)) if resize in RESIZES else (CROP, int(resize))
@@ -63,13 +65,13 @@ def squeezenet_caffe(size: tuple[int, int]) -> Preprocessing:
 
 @dataclass(frozen=True)
 class Convention:
-    """What the weights of one origin want: a size where none is asked for, and a preprocessing for every size."""
+    """What the weights of one origin need: a default size, and the preprocessing for each size."""
 
     input_size: int
     preprocessing: Callable[[tuple[int, int]], Preprocessing]
 
 
-# Origin of a SqueezeNet's weights (weight_files.py tells it) -> what they were trained with.
+# Origin of a SqueezeNet's weights (see weight_files) -> what they were trained with.
 CONVENTIONS = {
     "caffe": Convention(227, squeezenet_caffe),
     "torchvision": Convention(224, lambda size: preset("torch", size, resize=str(round(max(size) * 256 / 224)))),
@@ -79,35 +81,34 @@ CONVENTIONS = {
 def check_choice(choice: str) -> None:
     """Raise UsageError if `choice` is neither one of PRESETS nor a file."""
     if choice not in PRESETS and not Path(choice).is_file():
-        raise UsageError(f"{unknown('preprocessing', choice, PRESETS)} Or give a file: there is none called {choice}.")
+        raise UsageError(f"{unknown('preprocessing', choice, PRESETS)} Or give a file: {choice} does not exist.")
 
 
 def choose(choice: str, size: tuple[int, int], channels: int = 3, resize: str | None = None) -> Preprocessing:
     """The preprocessing that `choice` names: one of PRESETS, or a JSON file; UsageError if it does not fit the network.
 
-    A file holds what `preprocessing` in model.json holds; `short_side` and `crop` default to the network's size.
-    `resize` is that of `preset`, and only for those.
+    A file has the content of `preprocessing` in model.json; `short_side` and `crop` default to the network's size.
+    `resize` is as in `preset`, and only applies to presets.
     """
     check_choice(choice)
     if choice in PRESETS:
         return preset(choice, size, channels, resize or CROP)
     if resize is not None:
-        raise UsageError(f"--resize does not apply to {choice}: a file says itself how pictures are resized.")
+        raise UsageError(f"--resize does not apply to {choice}: the file specifies how pictures are resized.")
     path = Path(choice)
     prepared = _read(path, size)
     if prepared.size != size:
         raise UsageError(f"{path}: the network takes pictures of {size}, this preprocessing gives {prepared.size}.")
     if prepared.baked.channels != channels:
-        raise UsageError(
-            f"{path}: the network takes {channels} channels, the order {prepared.baked.order} gives others."
-        )
+        order = f"the order {prepared.baked.order} has {prepared.baked.channels}"
+        raise UsageError(f"{path}: the network takes {channels} channels, {order}.")
     return prepared
 
 
 def _read(path: Path, size: tuple[int, int]) -> Preprocessing:
     content = read_json(path, LARGEST_FILE)
     if not isinstance(content, dict):
-        raise UsageError(f"{path} must hold an object of {', '.join(_keys(Preprocessing))}.")
+        raise UsageError(f"{path} must contain an object of {', '.join(_keys(Preprocessing))}.")
     _check_keys(content, Preprocessing, ("baked",), str(path))
     _check_keys(content["baked"], Normalization, _keys(Normalization), f"{path}: baked")
     content = {"short_side": max(size), "crop": list(size), **content}
@@ -121,9 +122,9 @@ def _keys(kind: type) -> tuple[str, ...]:
 
 
 def _check_keys(content: Any, kind: type, required: Iterable[str], where: str) -> None:
-    """Raise UsageError for a key that `kind` has not, or one of `required` that is missing.
+    """Raise UsageError for a key that `kind` does not have, or one of `required` that is missing.
 
-    A file that a person wrote: what is misspelt would silently be left at its default.
+    People write these files: a misspelled key would silently be left at its default.
     """
     if not isinstance(content, dict):
         raise UsageError(f"{where} must be an object of {', '.join(_keys(kind))}.")

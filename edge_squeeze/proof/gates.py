@@ -1,7 +1,7 @@
-"""How far a file may be from its original: a row of gates for each kind of arithmetic, with the reason of each.
+"""How far a file may be from its original: gates for each kind of arithmetic, each with its reason.
 
-Figures in the reasons were measured on SqueezeNet 1.0 and 1.1 with their ImageNet weights, and where it was the worst
-on a MobileNetV2 (docs/parity.md).
+Figures in the reasons were measured on SqueezeNet 1.0 and 1.1 with their ImageNet weights, and on a MobileNetV2 where
+that was the worst (docs/parity.md).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Gate:
     reason: str
 
     def holds(self, value: float) -> bool:
-        """Is `value` on the right side? NaN never is."""
+        """Whether `value` is within the limit; NaN never is."""
         return value >= self.limit if self.at_least else value <= self.limit
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ def at_most(metric: str, limit: float, reason: str) -> Gate:
 
 @dataclass(frozen=True)
 class Judgment:
-    """One gate held against a measured figure; for a failed one, the picture that is worst by it."""
+    """One gate applied to a measured figure; for a failed one, the worst picture."""
 
     gate: Gate
     value: float
@@ -59,7 +59,13 @@ class Judgment:
 
 
 def judge(parity: Parity, gates: Sequence[Gate], names: Sequence[str]) -> list[Judgment]:
-    """Each of `gates` held against `parity`, the pictures being called `names` [N]."""
+    """Each of `gates` applied to `parity`.
+
+    Args:
+        parity: The measured figures.
+        gates: The limits.
+        names: Names of the pictures [N].
+    """
     judgments = []
     for gate in gates:
         value = float(getattr(parity, gate.metric))
@@ -81,13 +87,13 @@ COUNTED = "top1_agreement"  # the figure that is a count of pictures
 
 
 def gates_of_part(gates: Sequence[Gate], count: int) -> list[Gate]:
-    """`gates` for a part of the pictures, `count` of them: agreement may be as low as chance makes it in so few."""
+    """`gates` for only `count` of the pictures: agreement may be as low as chance allows for so few."""
     return [_of_part(gate, count) if gate.metric == COUNTED else gate for gate in gates]
 
 
 def _of_part(gate: Gate, count: int) -> Gate:
     fewest = next(k for k in range(count + 1) if k / count >= gate.limit or wilson(k, count)[1] >= gate.limit)
-    chance = f"{fewest} of {count} pictures can come of {gate.limit:g} (Wilson's 95 % interval)"
+    chance = f"{fewest} of {count} pictures is within chance of {gate.limit:g} (Wilson's 95 % interval)"
     return replace(gate, limit=fewest / count, reason=f"{gate.reason}; {chance}")
 
 
@@ -121,7 +127,7 @@ HALF_WEIGHTS = (
 
 HALF_WEIGHTS_SMOKE = (
     HALF_WEIGHTS[0],
-    at_least("top1_agreement", 0.95, "one near tie among few pictures is no defect; the other gate sees those"),
+    at_least("top1_agreement", 0.95, "one near tie among few pictures is not a defect; the other gate catches defects"),
 )
 
 FLOAT_GOLDEN = Tolerance(
@@ -137,13 +143,19 @@ FLOAT16_GOLDEN = Tolerance(
 class Gates:
     """What a file must reach that computes in one kind of arithmetic."""
 
-    smoke: tuple[Gate, ...]  # on built-in crops, or on too few pictures to say more
-    full: tuple[Gate, ...]  # on ENOUGH_PICTURES of the user's
+    smoke: tuple[Gate, ...]  # on built-in crops, or on fewer than ENOUGH_PICTURES
+    full: tuple[Gate, ...]  # on at least ENOUGH_PICTURES of the user's
     golden: Tolerance
-    own: tuple[Gate, ...] | None = None  # for a model of the user's, where they differ
+    own: tuple[Gate, ...] | None = None  # for a user's own model, if they differ
 
     def of(self, pictures: int, photographs: bool, *, own: bool) -> tuple[Gate, ...]:  # noqa: FBT001 - one of a pair
-        """The gates for so many pictures, `photographs` being crops of the built-in ones; `own`: a user's model."""
+        """The gates that apply.
+
+        Args:
+            pictures: How many pictures there are.
+            photographs: Whether they are crops of the built-in photographs.
+            own: Whether the model is the user's own.
+        """
         if own and self.own is not None:
             return self.own
         return self.smoke if photographs or pictures < ENOUGH_PICTURES else self.full

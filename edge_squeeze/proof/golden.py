@@ -23,7 +23,7 @@ PHOTOGRAPH = "chelsea"  # CC0
 
 @dataclass(frozen=True)
 class GoldenCheck:
-    """What re-checking an artifact's golden files gave."""
+    """The result of re-checking an artifact's golden files."""
 
     runtime: str
     kernels: str
@@ -33,7 +33,7 @@ class GoldenCheck:
 
     @property
     def passed(self) -> bool:
-        """Pixels equal to the byte and scores within the tolerance (NaN is not)."""
+        """Whether pixels are equal to the byte and scores within the tolerance; NaN is not."""
         return self.pixels_equal and self.max_abs <= self.tolerance
 
 
@@ -42,7 +42,12 @@ def make(
 ) -> tuple[Golden, dict[str, bytes]]:
     """The manifest's entry for golden files, and the files: relative path -> bytes.
 
-    `tolerance` is for scores from 0 to 1; `span` is how far the highest score may be from the lowest, where more.
+    Args:
+        model: The bytes of the model file.
+        format_name: "tflite" or "onnx".
+        preprocessing: What the golden picture goes through.
+        tolerance: For scores from 0 to 1.
+        span: How far the highest score can be from the lowest; above 1, the tolerance grows with it.
     """
     picture = photograph(PHOTOGRAPH)
     encoded = io.BytesIO()

@@ -1,4 +1,4 @@
-"""How far an artifact's scores are from the original's: plain functions measure, gates (data) judge."""
+"""How far an artifact's scores are from the original's, in figures; gates judge them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from edge_squeeze.scores import Scores, top_k
 
-PSNR_CEILING_DB = 200.0  # what identical scores are said to have
+PSNR_CEILING_DB = 200.0  # reported for identical scores
 SMALLEST_PROBABILITY = 1e-12  # keeps the logarithm finite where a quantized score is 0
-ENOUGH_PICTURES = 100  # from here on a user's own pictures are judged by the full gates
+ENOUGH_PICTURES = 100  # of the user's own, for the full gates to apply
 PASS, FAIL, UNPROVEN = "pass", "fail", "unproven"
 FIGURES = ("max|d|", "PSNR", "cosine", "same top-1 (95 %)")
 
 
 @dataclass(frozen=True)
 class Parity:
-    """Figures over a set of pictures, and per picture [N] the ones a worst case is picked from."""
+    """Figures over a set of pictures, and those per picture [N] that the worst picture is picked by."""
 
     pictures: int
     max_abs: float
@@ -41,7 +41,7 @@ class Parity:
         return f"<Parity on {self.pictures} pictures: {figures}>"
 
     def cells(self) -> tuple[str, str, str, str]:
-        """The FIGURES in words."""
+        """The FIGURES as text."""
         low, high = (100 * bound for bound in self.top1_interval)
         agreement = f"{self.top1_agreement:.1%} ({low:.0f}-{high:.0f})"
         return f"{self.max_abs:.1e}", f"{self.psnr_db:.0f} dB", f"{self.cosine:.5f}", agreement
@@ -85,7 +85,7 @@ def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def kl_divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Kullback-Leibler divergence of `q` from `p`, row by row [N], in nats; both are made to sum to one."""
+    """Kullback-Leibler divergence of `q` from `p`, row by row [N], in nats; both are normalized to sum to one."""
     p, q = (np.maximum(x, SMALLEST_PROBABILITY) for x in (p, q))
     p, q = (x / x.sum(axis=1, keepdims=True) for x in (p, q))
     divergence: NDArray[np.float64] = (p * np.log(p / q)).sum(axis=1)
@@ -128,5 +128,5 @@ def to_dict(parity: Parity, names: Sequence[str]) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """`value`, or None where JSON has no word for it."""
+    """`value`, or None if JSON cannot express it."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

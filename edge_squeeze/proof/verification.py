@@ -1,4 +1,4 @@
-"""Proof that an artifact computes what its original computes, on real pictures; or at least its golden files."""
+"""Proves that an artifact computes what its original computes, on real pictures and on its golden files."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from edge_squeeze.reporting import Reporter, html_table
 from edge_squeeze.scores import Scores, comparable, content
 
 CROPS_PER_PHOTOGRAPH = 8
-SEED = 3  # calibration crops have another
-PART = 4  # one picture in so many: three more sizes then take about as long as the usual one does alone
-FEWEST = 8  # pictures, where there are as many
-CHUNK = 4  # pictures between two moves of the progress bar
+SEED = 3  # calibration crops use another one
+PART = 4  # use one picture in four at other sizes: three more sizes then take about as long as the usual one
+FEWEST = 8  # but at least this many, if there are as many
+CHUNK = 4  # pictures between updates of the progress bar
 UNTRAINED = "untrained weights"
-ALL_HELD = "every gate held"
-SMOKE_TEST = "every gate held, but it is a smoke test: give --images DIR with 100 pictures of yours for more"
+ALL_PASSED = "all gates passed"
+SMOKE_TEST = "all gates passed, but this is only a smoke test: give --images DIR with 100 of your own pictures"
 ONE_PICTURE = "one picture proves nothing: give several, of different classes"
 CONSTANT = "the original gives the same scores for every picture, so there is nothing to compare"
 ALIKE = (
-    "the original answers so alike for all pictures that the gates would hold even if each had another's scores; give "
-    "--images DIR with pictures of several classes that the network knows"
+    "the original's scores are so alike for all pictures that the gates would pass even with the scores of the wrong "
+    "pictures; give --images DIR with pictures of several classes that the network knows"
 )
-SMALLEST_SPREAD = 1e-3  # of a class' probability over the pictures; 0.97 for real weights on the built-in crops
+SMALLEST_SPREAD = 1e-3  # of a class's probability over the pictures; 0.97 for real weights on the built-in crops
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,20 @@ class Reference:
     original: Original
     pictures: PictureSet
     scores: Scores
-    content: str  # what the original gives: probabilities | logits | scores
-    span: float  # its highest less its lowest score, as it gives them
+    content: str  # of the original's scores: probabilities | logits | scores
+    span: float  # the original's highest minus its lowest score, before any softmax
 
     @property
     def is_constant(self) -> bool:
-        """Whether the original answers the same whatever it sees."""
+        """Whether the original gives the same scores for every picture."""
         return bool(np.ptp(self.scores, axis=0).max() < SMALLEST_SPREAD)
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the original itself says of the pictures: nonsense here tells of wrong preprocessing; parity cannot."""
+    """The original's own predictions: nonsense here reveals wrong preprocessing, which parity cannot."""
 
-    classes: int  # how many different ones are its best
+    classes: int  # how many different classes came first
     mean_top_score: float
 
 
@@ -90,7 +90,7 @@ class Proof:
 
     @property
     def basis(self) -> str:
-        """What it was made on, in words."""
+        """The pictures that it is based on, in words."""
         sizes = " and ".join(map(_at, self.others))
         return self.pictures.description + (f", {len(self.others[0].pictures)} of them also {sizes}" if sizes else "")
 
@@ -106,7 +106,7 @@ class Proof:
 
 
 def _set(proof: Proof) -> dict[str, Any]:
-    """What parity.json says of one set of pictures."""
+    """The entry of parity.json for one set of pictures."""
     return {
         "pictures": proof.pictures.description,
         "photographs": proof.pictures.photographs,
@@ -126,16 +126,16 @@ def _at(proof: Proof) -> str:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found: always the golden check, and the proof where the original could be had."""
+    """The result of `verify`: always the golden check, and the proof if the original is available."""
 
     artifact: Artifact
     golden: GoldenCheck
     proof: Proof | None
-    without_proof: str | None  # why there is none
+    without_proof: str | None  # why there is no proof
 
     @property
     def passed(self) -> bool:
-        """Whether everything that was checked held."""
+        """Whether every check passed."""
         return self.golden.passed and (self.proof is None or self.proof.verdict != FAIL)
 
     def __repr__(self) -> str:
@@ -146,7 +146,7 @@ class Verification:
         return html_table(("check", "verdict", "figures"), self._rows())
 
     def _rows(self) -> list[tuple[str, str, str]]:
-        """What was checked, the verdict, and what it rests on."""
+        """What was checked, the verdict, and the figures it is based on."""
         gold = self.golden
         pixels = "pixels equal" if gold.pixels_equal else "pixels DIFFERENT"
         golden_ = f"{pixels}; scores within {gold.max_abs:.1e}, allowed {gold.tolerance:.1e}"
@@ -157,9 +157,14 @@ class Verification:
 
 
 def prove_all(references: Sequence[Reference], runner: Runner, gates: Gates, reporter: Reporter, *, own: bool) -> Proof:
-    """The proof at the size of the first of `references`, with those at the other sizes; the worst verdict counts.
+    """The proof at the usual size, with those at other sizes; the worst verdict counts.
 
-    `own`: of a user's model.
+    Args:
+        references: The original's scores at each size, the usual size first.
+        runner: The artifact's model, loaded.
+        gates: What a file of this format and precision must reach.
+        reporter: Shows the progress.
+        own: Whether the model is the user's own.
     """
     sets = [gates.of(len(reference.pictures), reference.pictures.photographs, own=own) for reference in references]
     first, *rest = references
@@ -175,12 +180,17 @@ def prove_all(references: Sequence[Reference], runner: Runner, gates: Gates, rep
 
 
 def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter: Reporter) -> Proof:
-    """Run the artifact on the reference's pictures and judge how far its scores are from the original's."""
+    """The proof on the pictures of one reference: how far the artifact's scores are from the original's, judged.
+
+    Raises ConversionError if they have another shape.
+    """
     pixels = reference.pictures.pixels
     chunks = reporter.track(range(0, len(pixels), CHUNK), "prove")
     raw = np.concatenate([runner.run(pixels[i : i + CHUNK]) for i in chunks])
     if raw.shape != reference.scores.shape:
-        raise ConversionError(f"The file gives scores {list(raw.shape)}, its original {list(reference.scores.shape)}.")
+        raise ConversionError(
+            f"The file's scores have the shape {list(raw.shape)}, those of its original {list(reference.scores.shape)}."
+        )
     figures = parity.compare(reference.scores, comparable(raw, reference.content))
     judgments = judge(figures, gates, reference.pictures.names)
     verdict, reason = _verdict(reference, judgments, gates)
@@ -192,7 +202,13 @@ def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter:
 def load_pictures(
     images: Path | None, preprocessing: Preprocessing, other_sizes: Sequence[Sides] = ()
 ) -> list[PictureSet]:
-    """The user's pictures, or crops of the built-in photographs; then some of them at each of `other_sizes`."""
+    """The pictures to prove a file on: all of them at the usual size, then some at each of `other_sizes`.
+
+    Args:
+        images: The user's pictures; None for crops of the built-in photographs.
+        preprocessing: What pictures go through, at the usual size.
+        other_sizes: Further (height, width) in pixels, for a file that takes any size.
+    """
     usual = _load_pictures(images, preprocessing, range)
     return [usual, *(_load_pictures(images, preprocessing.at(size), part) for size in other_sizes)]
 
@@ -204,18 +220,18 @@ def _load_pictures(images: Path | None, preprocessing: Preprocessing, taken: Par
 
 
 def part(count: int) -> Sequence[int]:
-    """Which of `count` pictures are shown at the other sizes, spread over all of them."""
+    """The indices of the pictures, out of `count`, to use at other sizes, spread evenly."""
     shown = max(count // PART, min(count, FEWEST))
     return [i * count // shown for i in range(shown)]
 
 
 def refer(original: Original, pictures: PictureSet) -> Reference:
-    """The reference that `original` is on `pictures`; UsageError if its weights give scores that are no numbers."""
+    """The scores of `original` on `pictures`; UsageError if some are not finite."""
     scores = original.run(pictures.pixels)
     finite = np.isfinite(scores).all(axis=1)
     if not finite.all():
         name = pictures.names[int(finite.argmin())]
-        raise UsageError(f"The original's scores of {name} are not finite numbers: its weights are broken.")
+        raise UsageError(f"The original's scores for {name} are not finite numbers: its weights are corrupt.")
     kind = original.content or content(scores)
     return Reference(original, pictures, comparable(scores, kind), kind, float(np.ptp(scores)))
 
@@ -230,17 +246,17 @@ def _verdict(reference: Reference, judgments: Sequence[Judgment], gates: Sequenc
     failures = [str(judgment) for judgment in judgments if not judgment.passed]
     if failures:
         return FAIL, "; ".join(failures)
-    if _would_hold_for_others(reference, gates):
+    if _would_pass_shuffled(reference, gates):
         return UNPROVEN, ALIKE
     few = reference.pictures.photographs or len(reference.pictures) < ENOUGH_PICTURES
-    return PASS, SMOKE_TEST if few else ALL_HELD
+    return PASS, SMOKE_TEST if few else ALL_PASSED
 
 
-def _would_hold_for_others(reference: Reference, gates: Sequence[Gate]) -> bool:
-    """Whether the gates would hold for a file that answers for the wrong picture: then they prove nothing.
+def _would_pass_shuffled(reference: Reference, gates: Sequence[Gate]) -> bool:
+    """Whether the gates would pass a file that gives the scores of the wrong pictures: then they prove nothing.
 
-    Each picture's scores are held against those of the picture half the set away: crops of one photograph are
-    neighbors.
+    Each picture's scores are compared with those of the picture half the set away, since neighbors are crops of one
+    photograph.
     """
     shuffled = np.roll(reference.scores, len(reference.scores) // 2, axis=0)
     figures = parity.compare(reference.scores, shuffled)
@@ -255,9 +271,18 @@ def verify(
     options: RunOptions,
     reporter: Reporter,
 ) -> Verification:
-    """Check the golden files of `artifact`, and its parity with its original if that can be had.
+    """Check the golden files of `artifact`, and its parity with its original if that is available.
 
-    Raises UsageError for an artifact, picture or `original` that cannot be used.
+    Args:
+        artifact: The artifact to verify.
+        images: The user's pictures to prove parity on; None for crops of the built-in photographs.
+        original: The file of the original; None to look where the artifact records it.
+        custom_objects: Python file of custom layers, for a Keras model of the user's.
+        options: How to run the artifact.
+        reporter: Shows the progress.
+
+    Raises:
+        UsageError: The artifact, a picture or `original` cannot be used.
     """
     gates = gate_table.find(artifact.manifest.format, artifact.manifest.precision)
     with reporter.step("golden files"):
@@ -272,7 +297,7 @@ def verify(
                 reporter.note(f"warning: {original} is not the file that the artifact records")
     if isinstance(subject, str):
         if images is not None:
-            raise UsageError(f"--images cannot be judged: {subject}.")
+            raise UsageError(f"--images cannot be used: {subject}.")
         return Verification(artifact, gold, None, subject)
     with reporter.step("parity"):
         sets = load_pictures(images, subject.preprocessing, subject.other_sizes)
@@ -282,7 +307,7 @@ def verify(
 
 
 def _find_subject(artifact: Artifact, path: Path | None, custom_objects: str | None) -> Subject | str:
-    """What the manifest says it was made from, from the file `path` or found again; else why not."""
+    """What the artifact was made from, at `path` or where its manifest records it; the reason if unavailable."""
     if not is_installed("tensorflow"):
         return "TensorFlow is not installed"
     try:

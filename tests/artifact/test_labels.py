@@ -21,9 +21,9 @@ def test_without_a_file_1000_classes_are_imagenets() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"a\nb\n", "required 3 names, one a line in the order of the outputs, got 2"),
-        (b"a\n\nc\n", "line 2 is no name: ''"),
-        (b"a\nb\x1b[31m\nc\n", "line 2 is no name"),
+        (b"a\nb\n", "required 3 names, one per line in the order of the outputs, got 2"),
+        (b"a\n\nc\n", "line 2 is not a name: ''"),
+        (b"a\nb\x1b[31m\nc\n", "line 2 is not a name"),
         (b"\xff\xfea\0", "cannot be read as text"),
     ],
 )

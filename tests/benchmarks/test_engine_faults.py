@@ -115,8 +115,8 @@ def test_an_error_names_no_object_in_memory_but_the_error_behind_it() -> None:
     with pytest.raises(ConversionError) as raised, engine_errors("It refuses a.tflite"):
         raise built_for_another_numpy
     assert str(raised.value) == (
-        "It refuses a.tflite: numpy.core.multiarray failed to import. The engine does not work here; `edge-squeeze "
-        "doctor` tells why."
+        "It refuses a.tflite: numpy.core.multiarray failed to import. The engine does not work here. Run "
+        "`edge-squeeze doctor` to find out why."
     )
     with pytest.raises(ConversionError) as raised, engine_errors("It refuses a.tflite"):
         raise ValueError(f"{[].append} does not take that")

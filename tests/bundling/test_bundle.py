@@ -158,12 +158,12 @@ def test_a_copy_that_is_not_what_the_index_says_is_told(tmp_path: Path, target: 
         ({"golden__picture": "golden/../golden/picture.png"}, "required a plain path"),
         ({"golden__picture": "golden//picture.png"}, "required a plain path"),
         ({"labels__name": "./labels.txt"}, "required a plain path"),
-        ({"golden__pixels": "a\0b"}, "names no possible file"),
-        ({"golden__pixels": "a" * 5000}, "names no possible file|lacks"),
+        ({"golden__pixels": "a\0b"}, "does not name a valid file"),
+        ({"golden__pixels": "a" * 5000}, "does not name a valid file|lacks"),
         ({"golden__pixels": "golden"}, "lacks golden"),
         ({"golden__pixels": ""}, "lacks"),
         ({"golden__pixels": "link"}, "names a file outside its folder"),
-        ({"golden__pixels": "circle"}, "names no possible file|lacks circle"),  # as of Python 3.13 the latter
+        ({"golden__pixels": "circle"}, "does not name a valid file|lacks circle"),  # as of Python 3.13 the latter
         ({"golden__scores": {}}, "names no golden scores"),
         ({"name": ""}, "name must be printable text"),
         ({"name": "\x1b[2J"}, "name must be printable text"),

@@ -234,7 +234,7 @@ def test_untrained_artifacts_say_so_when_they_predict(command_line: CommandLine,
     (folder,) = (tmp_path / "out").iterdir()
     assert folder.name == "squeezenet1.1-tflite-float32-random-classes-10-input-size-64"
     done = command_line("predict", folder, "coffee.png")
-    assert "Do not trust this: parity unproven: untrained weights" in done.stdout
+    assert "Do not trust these results: parity unproven: untrained weights" in done.stdout
 
 
 def test_a_narrow_terminal_keeps_the_columns_that_matter_and_names_the_others(command_line: CommandLine) -> None:

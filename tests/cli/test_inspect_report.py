@@ -36,7 +36,7 @@ def made(**changes: Any) -> Inspection:
     [
         ({}, "1 of 1 convolutions and dense layers compute in int8; no float fallbacks; no Flex or custom operators"),
         ({"kernels": [INT8, FLOAT]}, "1 of 2 convolutions and dense layers compute in int8; 1 of 2"),
-        ({"kernels": [HYBRID]}, "have int8 weights and round float activations anew for each picture"),
+        ({"kernels": [HYBRID]}, "have int8 weights and quantize float activations at run time"),
         ({"kernels": [dataclasses.replace(FLOAT, dtype="float16")]}, "in float32 (weights stored as float16)"),
         ({"kernels": [dataclasses.replace(FLOAT, dtype="computed")]}, "in float32 (weights computed, not stored)"),
         ({"kernels": []}, "no convolutions or dense layers"),
@@ -58,8 +58,8 @@ def test_float_files_say_nothing_of_fallbacks() -> None:
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({"float_fallbacks": {"FLOOR": 2}, "float_islands": 2}, "only in part: FLOOR 2 in float"),
-        ({"float_islands": 1}, "for there and back: 1"),
+        ({"float_fallbacks": {"FLOOR": 2}, "float_islands": 2}, "only partly integer: FLOOR 2 in float"),
+        ({"float_islands": 1}, "back and forth: 1"),
         ({"custom_operators": ["FlexErf"]}, "a plain runtime lacks FlexErf"),
         ({"elsewhere": ["w.bin"]}, "which were not opened: w.bin"),
         ({"macs": None, "macs_unknown": "no shapes"}, "multiply-accumulates are unknown: no shapes"),

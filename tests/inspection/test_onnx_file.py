@@ -165,10 +165,10 @@ def test_ends_that_are_quantized_have_scale_and_zero_point() -> None:
     ("damage", "message"),
     [
         (lambda g: g.initializer[0].dims.__setitem__(0, 5), "requires 540 bytes, it has 432"),
-        (lambda g: g.initializer[0].dims.__setitem__(0, -4), "a side of -4"),
+        (lambda g: g.initializer[0].dims.__setitem__(0, -4), "a dimension of -4"),
         (lambda g: g.initializer[0].dims.__setitem__(0, 2**62), "numbers"),
         (lambda g: g.initializer[0].dims.extend([1] * 99), "103 dimensions"),
-        (lambda g: g.input[0].type.tensor_type.shape.dim[0].__setattr__("dim_value", -5), "a side of -5"),
+        (lambda g: g.input[0].type.tensor_type.shape.dim[0].__setattr__("dim_value", -5), "a dimension of -5"),
         (lambda g: g.node.__delitem__(slice(None)), "no graph with operators"),
     ],
 )

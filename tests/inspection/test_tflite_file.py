@@ -149,13 +149,13 @@ def test_a_file_made_by_hand_is_read() -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ({"shape": [-2, 3]}, "a side of -2"),
+        ({"shape": [-2, 3]}, "a dimension of -2"),
         ({"shape": [1] * 65}, "65 dimensions"),
         ({"weights": [2, 4]}, "requires 8 bytes, it has 6"),
-        ({"weights": [2, -3]}, "a side of -3"),
+        ({"weights": [2, -3]}, "a dimension of -3"),
         ({"weights": [2**31 - 1] * 3}, "numbers"),
-        ({"indices": [0, 3]}, "names tensor 3 of 3"),
-        ({"indices": [0, -2]}, "names tensor -2"),
+        ({"indices": [0, 3]}, "refers to tensor 3 of 3"),
+        ({"indices": [0, -2]}, "refers to tensor -2"),
         ({"quantized": float("nan")}, "the scale nan"),
         ({"quantized": float("inf")}, "the scale inf"),
     ],

@@ -115,7 +115,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_values_without_an_agreed_range_are_refused(tmp_path: Path, mode: str) -> None:
     Image.new(mode, (8, 8), 1).save(tmp_path / "picture.tiff")
-    with pytest.raises(UsageError, match="whose range is not known"):
+    with pytest.raises(UsageError, match="whose range of values is unknown"):
         loading.open_picture(tmp_path / "picture.tiff")
 
 
@@ -180,9 +180,9 @@ def test_a_list_names_pictures_from_where_it_is_in_its_own_order(pictures: Path,
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (("",), "lists no pictures. Required: a path a line"),
-        (("0.png", "a\0b.png"), "line 2 is no path of a picture"),
-        (("x" * 5_000,), "line 1 is no path of a picture"),
+        (("",), "lists no pictures. Required: one path per line"),
+        (("0.png", "a\0b.png"), "line 2 is not the path of a picture"),
+        (("x" * 5_000,), "line 1 is not the path of a picture"),
         (("missing.png",), "No such picture: .*missing.png"),
         (("list.txt",), "list.txt is not a picture"),
         (("",), "lists no pictures"),

@@ -54,7 +54,7 @@ def test_how_pictures_are_resized_is_told_apart_from_the_preset() -> None:
 
 @pytest.mark.parametrize("name", ["caffe", "torch"])
 def test_there_is_no_grey_for_means_of_colors(name: str) -> None:
-    with pytest.raises(UsageError, match=r"the network takes grey\. Choices: tf, unit, raw"):
+    with pytest.raises(UsageError, match=r"the network takes grayscale\. Choices: tf, unit, raw"):
         preset(name, (8, 8), 1)
 
 
@@ -71,12 +71,12 @@ def test_a_file_says_the_rest(tmp_path: Path) -> None:
     ("content", "channels", "message"),
     [
         ({"crop": [4, 4], "baked": RGB}, 3, r"takes pictures of \(8, 8\), this preprocessing gives \(4, 4\)"),
-        ({"baked": {"order": "grey", "mean": [0], "scale": [1]}}, 3, "takes 3 channels, the order grey gives others"),
-        ({"baked": RGB}, 1, "takes 1 channels, the order rgb gives others"),
-        ({"baked": {**RGB, "mean": [0, 0]}}, 3, "rgb wants 3 of mean and scale"),
+        ({"baked": {"order": "grey", "mean": [0], "scale": [1]}}, 3, "takes 3 channels, the order grey has 1"),
+        ({"baked": RGB}, 1, "takes 1 channels, the order rgb has 3"),
+        ({"baked": {**RGB, "mean": [0, 0]}}, 3, "rgb needs 3 values of mean and scale"),
         ({"baked": {**RGB, "scale": [0, 1, 1]}}, 3, "scale not 0"),
         ({"short_side": "large", "baked": RGB}, 3, "short_side must be int"),
-        ([], 3, "must hold an object of short_side, crop"),
+        ([], 3, "must contain an object of short_side, crop"),
         ({}, 3, "lacks baked"),
         ({"baked": {"order": "rgb", "mean": [0, 0, 0]}}, 3, "baked lacks scale"),
         ({"baked": {**RGB, "std": [1, 1, 1]}}, 3, "baked: Unknown key: 'std'"),
@@ -92,5 +92,5 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, content: object, ch
 
 
 def test_what_is_neither_preset_nor_file_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"Did you mean torch\?.* Or give a file: there is none called tortch"):
+    with pytest.raises(UsageError, match=r"Did you mean torch\?.* Or give a file: tortch does not exist"):
         choose("tortch", (8, 8))

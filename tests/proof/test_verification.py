@@ -103,7 +103,7 @@ def test_where_the_weights_are_gone_only_the_golden_files_are_checked(copy: Path
     assert found.proof is None
     assert "No such weights file: gone.net" in str(found.without_proof)
     assert "Give --original FILE" in str(found.without_proof)
-    with pytest.raises(UsageError, match=r"--images cannot be judged: .* Give --original FILE"):
+    with pytest.raises(UsageError, match=r"--images cannot be used: .* Give --original FILE"):
         edge_squeeze.verify(copy, images=copy / "golden")
 
 
