@@ -227,7 +227,7 @@ def test_gates_that_would_hold_for_the_wrong_pictures_prove_nothing(variety: flo
     judgments = gates_.judge(parity.compare(scores, scores), gates, pictures.names)
     found, reason = verification._verdict(reference, judgments, gates)
     assert found == verdict
-    assert ("even if each had another's scores" in reason) == (verdict == "unproven")
+    assert ("even with the scores of the wrong pictures" in reason) == (verdict == "unproven")
 
 
 GATES = [at_most("max_abs", 1e-5, ""), at_least("top1_agreement", 1.0, "")]
