@@ -120,7 +120,7 @@ class Classifier:
                 "Leave it out, or export the network with --input-size any."
             )
         if input_size == ANY:
-            raise UsageError("Cannot classify at any size at once. Required: a number of pixels, or height and width.")
+            raise UsageError("--input-size any is for export; predict needs one size. Required: a number of pixels, or HEIGHTxWIDTH.")
         return manifest.preprocessing_at(input_size)
 
 
