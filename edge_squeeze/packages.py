@@ -7,7 +7,6 @@ import importlib.machinery
 import importlib.metadata
 import importlib.util
 import platform
-import re
 import shlex
 import shutil
 import sys
@@ -21,12 +20,11 @@ from edge_squeeze.machine import host as machines
 from edge_squeeze.machine.host import MUSL, Machine
 
 NAME = "edge-squeeze"
-LINE = re.compile(r"\s*([\w.-]+)\s*(?:\[([^]]*)\])?\s*\(?([^;()]*)\)?\s*(?:;(.*))?")
-EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
 SYSTEMS = {"Darwin": "macOS", "Windows": "Windows"}  # as people call them
 EXPORTING_MACHINES = ("x86_64", "aarch64")
 SYSTEM_PACKAGES = "an environment made with `python3 -m venv --system-site-packages` sees it"
 MODULES = {"PIL": "pillow"}  # of packages that have another name
+PARSER = "packaging"  # reads requirements, also the one for itself
 
 
 def version_of(package: str) -> str | None:
@@ -91,10 +89,10 @@ def no_wheels(package: str, machine: Machine) -> str | None:
         return f"{package} has no wheels for {machine.machine}, only for {' and '.join(wheels.machines)}.{instead}"
     if machine.libc == MUSL and not wheels.musl:
         return f"{package} has no wheels for musl, only for glibc (Debian, Ubuntu)."
-    newest, here = wheels.newest_python, release(machine.python)[:2]
-    if newest is not None and here > newest:
+    newest, (major, minor) = wheels.newest_python, map(int, machine.python.split(".")[:2])
+    if newest is not None and (major, minor) > newest:
         number = ".".join(map(str, newest))
-        return f"{package} has no wheels for Python {'.'.join(map(str, here))}: use Python {number} at the newest."
+        return f"{package} has no wheels for Python {major}.{minor}: use Python {number} at the newest."
     return None
 
 
@@ -123,7 +121,7 @@ def missing_of_base(module: str | None, machine: Machine | None = None) -> Missi
     """The error that a package which every installation has is not there; None if `module` belongs to none."""
     top = (module or "").partition(".")[0]
     package = MODULES.get(top, top)
-    if package not in [one.package for one in own_requirements() if one.extra is None]:
+    if package != PARSER and not any(row.package == package and row.extra is None for row in own_requirements()):
         return None
     instead = no_wheels(package, machine or machines.read()) or f"Run: {install('')}"
     return MissingDependencyError(package, None, "every command", instead)
@@ -149,17 +147,22 @@ def read_requirements(lines: Iterable[str]) -> list[Requirement]:
 
     An extra that includes another one of this package (`edge-squeeze[other]; extra == "one"`) has its packages, too.
     """
-    found, included = [], []
-    for line in lines:
-        if not (match := LINE.fullmatch(line)):
-            continue
-        extra = EXTRA.search(match[4] or "")
-        if match[1].lower() == NAME:
-            included += [(extra and extra[1], name.strip()) for name in (match[2] or "").split(",")]
+    from packaging.requirements import Requirement as Line  # takes longer to load than most commands need
+    from packaging.utils import canonicalize_name
+
+    direct, inclusions = [], []
+    for line in map(Line, lines):
+        extra = str(line.marker).partition('extra == "')[2].partition('"')[0] or None
+        if canonicalize_name(line.name) == NAME:
+            inclusions += [(extra, included) for included in sorted(line.extras)]
         else:
-            found.append(Requirement(match[1].lower(), match[3].strip(), extra and extra[1]))
-    taken = [dataclasses.replace(one, extra=into) for into, name in included for one in found if one.extra == name]
-    return found + taken
+            direct.append(Requirement(canonicalize_name(line.name), str(line.specifier), extra))
+    return direct + [
+        dataclasses.replace(requirement, extra=extra)
+        for extra, included in inclusions
+        for requirement in direct
+        if requirement.extra == included
+    ]
 
 
 def own_requirements() -> list[Requirement]:
@@ -168,12 +171,6 @@ def own_requirements() -> list[Requirement]:
         return read_requirements(importlib.metadata.requires(NAME) or [])
     except importlib.metadata.PackageNotFoundError:
         return []
-
-
-def release(version: str) -> tuple[int, ...]:
-    """The leading numbers of `version`: (2, 21, 0) for 2.21.0rc1; () if it starts with none."""
-    match = re.match(r"\d+(\.\d+)*", version)
-    return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
 def folder_of(module: str) -> Path | None:

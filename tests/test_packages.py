@@ -45,6 +45,7 @@ def test_an_engine_that_was_asked_for_and_cannot_be_had_is_told_as_that() -> Non
     [
         ("numpy", PC, f"numpy{MISSING}every command. Run: pip install edge-squeeze"),
         ("PIL.Image", PC, f"pillow{MISSING}every command. Run: pip install edge-squeeze"),
+        ("packaging.version", PC, f"packaging{MISSING}every command. Run: pip install edge-squeeze"),
         ("numpy", PI_32, "numpy has no wheels for armv7l"),
         ("numpy", MUSL, "Run: pip install edge-squeeze"),
         ("edge_squeeze.nonsense", PC, None),  # a defect of ours
@@ -63,6 +64,7 @@ def test_a_package_that_everything_needs_is_told_with_the_way_to_it(
     ("module", "package", "arguments"),
     [
         ("numpy", "numpy", ("doctor",)),
+        ("packaging", "packaging", ("doctor",)),
         ("numpy", "numpy", ("verify", "out")),
         ("PIL", "pillow", ("predict", "out", "cat.jpg")),
         ("tflite", "tflite", ("inspect", "model.tflite")),

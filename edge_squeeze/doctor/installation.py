@@ -9,38 +9,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_squeeze.packages import Requirement, folder_of, release, version_of
+from edge_squeeze.packages import Requirement, folder_of, version_of
 from edge_squeeze.process.systems import ended_by
 
 OK, MISSING, TOO_OLD, TOO_NEW = "ok", "missing", "too old", "too new"
 LOAD_TIMEOUT_S = 60  # TensorFlow takes 4 s on an idle x86 core, far more on a board's memory card
 LONGEST_REASON = 200
-SPECIFIER = re.compile(r"\s*(>=|<=|==|~=|>|<)\s*(\S+)\s*")
 RAISED = re.compile(r"[\w.]*(Error|Exception|Exit)\b")
-# How a version may compare with the one that stands behind the operator.
-ADMITTED = {">=": (0, 1), ">": (1,), "==": (0,), "<=": (-1, 0), "<": (-1,), "~=": (0, 1)}
 
 
 def judge(version: str, specifiers: str) -> str:
     """OK, TOO_OLD or TOO_NEW: whether `version` fits `specifiers`, as in ">=2.21,<2.22".
 
-    Only the numbers of the release are compared: a pre-release counts as its release, local parts are not looked
-    at, "~=" only asks for the minimum, and "!=", "===" and wildcards are not understood and hold.
+    A pre-release counts as its release. A version that PEP 440 does not know fits no specifier, and counts as too old.
     """
-    for specifier in specifiers.split(","):
-        match = SPECIFIER.fullmatch(specifier)
-        if match is None or match[2].endswith("*"):
-            continue
-        order = _compare(release(version), release(match[2]))
-        if order not in ADMITTED[match[1]]:
-            return TOO_OLD if order < 0 or match[1] == ">" else TOO_NEW
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        release = Version(Version(version).base_version)
+    except InvalidVersion:
+        return TOO_OLD if specifiers else OK
+    for specifier in SpecifierSet(specifiers):
+        if not specifier.contains(release):
+            bound = Version(specifier.version.removesuffix(".*"))
+            return TOO_OLD if release < bound or specifier.operator in (">", "!=") else TOO_NEW
     return OK
-
-
-def _compare(one: tuple[int, ...], other: tuple[int, ...]) -> int:
-    length = max(len(one), len(other))
-    left, right = (numbers + (0,) * (length - len(numbers)) for numbers in (one, other))
-    return (left > right) - (left < right)
 
 
 def why_not_loadable(module: str) -> str | None:

@@ -25,6 +25,7 @@ TFLITE_RUNTIME = {
     "pillow": "13",
     "typer": "0.28.0",
     "rich": "15",
+    "packaging": "26.3",
     "tflite": "2.18",
     "tflite-runtime": "2.14",
 }

@@ -62,10 +62,15 @@ def test_the_own_requirements_are_those_of_the_package() -> None:
         ("2.0", ">2", TOO_OLD),
         ("2.1", "<=2.0", TOO_NEW),
         ("1.4", "~=1.3", OK),
+        ("2.0", "~=1.3", TOO_NEW),
         ("1.0", "", OK),
-        ("1.0", "==2.*", OK),  # not understood
-        ("1.0", "!=1.0", OK),
+        ("1.0", "==2.*", TOO_OLD),
+        ("2.7", "==2.*", OK),
+        ("3.0", "==2.*", TOO_NEW),
+        ("1.0", "!=1.0", TOO_OLD),
+        ("1.1", "!=1.0", OK),
         ("unknown", ">=1", TOO_OLD),
+        ("unknown", "", OK),
     ],
 )
 def test_versions_are_compared_by_their_numbers(version: str, specifiers: str, expected: str) -> None:

@@ -15,7 +15,7 @@ from edge_squeeze.converters.targets import all_targets
 pytestmark = pytest.mark.slow
 
 OLDEST = {"numpy": "1.24.2", "pillow": "9.4.0"}  # Debian 12's, and the oldest that are let in
-PACKAGES = ("tflite-runtime==2.14.0", "numpy<2", "pillow", "typer", "rich", "tflite")
+PACKAGES = ("tflite-runtime==2.14.0", "numpy<2", "pillow", "typer", "rich", "tflite", "packaging")
 # What computes the convolutions: this engine's XNNPACK takes none with int8 weights.
 KERNELS = {"float32": "xnnpack", "float16": "xnnpack", "dynamic": "builtin", "int8": "builtin"}
 

@@ -19,7 +19,7 @@ PI4, PI5, PI2 = "cortex-a72", "cortex-a76", "cortex-a7"  # the second alone has 
 # What tflite-runtime's extra brings to 32 bits. By name: uv does not see Debian's NumPy and Pillow, which it needs too.
 ON_32_BITS = (
     "tflite-runtime", "typer", "rich", "tflite", "flatbuffers", "shellingham", "annotated-doc", "pygments",
-    "markdown-it-py", "mdurl",
+    "markdown-it-py", "mdurl", "packaging",
 )  # fmt: skip
 
 

@@ -67,6 +67,7 @@ ALLOWED = {
     "ndf": set(),
     "skimage": set(),
     "sklearn": {"edge_squeeze/training/collection.py"},
+    "packaging": {"edge_squeeze/packages.py", "edge_squeeze/doctor/*"},
     "rich": {"edge_squeeze/cli/*"},
     "typer": {"edge_squeeze/cli/*"},
 }  # fmt: skip

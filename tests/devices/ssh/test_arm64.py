@@ -112,7 +112,7 @@ def python_with_tflite_runtime(shared: Path) -> Path:
         folder = shared / "here"
         if not folder.exists():
             folder.mkdir()
-            packages = ("tflite-runtime", "numpy", "pillow", "typer", "rich", "tflite")
+            packages = ("tflite-runtime", "numpy", "pillow", "typer", "rich", "tflite", "packaging")
             install_here(folder, packages, EXTRAS["tflite-runtime"].pins)
     return folder / "venv" / "bin" / "python"
 
