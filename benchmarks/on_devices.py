@@ -14,11 +14,10 @@ from typing import Any
 from edge_squeeze.benchmarks import arms, replaying, request
 from edge_squeeze.benchmarks.result import Result
 from edge_squeeze.benchmarks.stored import LARGEST
-from edge_squeeze.devices import running
+from edge_squeeze.devices import session
 from edge_squeeze.devices.address import LOCAL, Address
 from edge_squeeze.devices.job import Job
-from edge_squeeze.devices.running import Attempt
-from edge_squeeze.devices.ssh.session import Outcome, Tell
+from edge_squeeze.devices.session import Attempt, Outcome, Tell
 from edge_squeeze.errors import DeviceError, EdgeSqueezeError, UsageError, unknown
 from edge_squeeze.files.reading import read_json
 from edge_squeeze.formats import FORMATS
@@ -50,7 +49,7 @@ def measure(
     """
     _check(files, options, setup=setup)
     job = Job(["benchmark", *arguments(options), "--json", "--", *files], list(files), options["runtime"])
-    return [_measured(one, job, options) for one in running.run(addresses, job, tell, setup=setup)]
+    return [_measured(one, job, options) for one in session.run(addresses, job, tell, setup=setup)]
 
 
 def _check(files: Sequence[Path], options: Mapping[str, Any], *, setup: bool) -> None:

@@ -54,7 +54,7 @@ def _on_device(
     """The exit code of `verify` on the device `address`, once what it prints there is printed here."""
     from edge_squeeze.artifact import folder as artifacts
     from edge_squeeze.cli.console import print_json, print_prose, whole
-    from edge_squeeze.devices import running
+    from edge_squeeze.devices import session
     from edge_squeeze.devices.job import Job
 
     if custom_objects is not None:
@@ -63,7 +63,7 @@ def _on_device(
     options = {"--images": images, "--original": original, "--runtime": runtime, "--threads": str(threads)}
     words = [word for name, value in options.items() if value is not None for word in (name, value)]
     argv = ["verify", *words, *(["--json"] if as_json else []), "--", artifact]
-    outcome = running.run_alone(address, Job(argv, [artifact], runtime), exits.tell, setup=setup)
+    outcome = session.run_alone(address, Job(argv, [artifact], runtime), exits.tell, setup=setup)
     said = outcome.output.decode("utf-8", "replace")
     if as_json:
         print_json({"device": address.text, "artifact": str(artifact), **json.loads(said)})

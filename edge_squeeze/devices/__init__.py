@@ -1,1 +1,1 @@
-"""Commands run on other machines over ssh: what goes there, what runs there, and what can go wrong."""
+"""Commands run on other machines over ssh: what is sent, what runs there, and what can go wrong."""

@@ -1,4 +1,4 @@
-"""What `--device` says: this machine, or a board that ssh reaches."""
+"""The devices that `--device` names: this machine, or a board that ssh reaches."""
 
 from __future__ import annotations
 
@@ -29,36 +29,39 @@ class Address:
 
     @property
     def slug(self) -> str:
-        """The device in the name of a file."""
+        """The device as part of a file name."""
         return re.sub(r"[^A-Za-z0-9.]+", "-", self.text.removeprefix("ssh:")).strip("-.")
 
 
 def parse(text: str) -> Address:
-    """The device that `text` means; UsageError if it is none."""
+    """The device that `text` names; UsageError if it names none."""
     if text == LOCAL:
         return Address(LOCAL)
-    found = SSH.fullmatch(text)
-    port = int(found["port"]) if found and found["port"] else None
-    if found is None or (port is not None and not 0 < port <= HIGHEST_PORT):
+    match = SSH.fullmatch(text)
+    port = int(match["port"]) if match and match["port"] else None
+    if match is None or (port is not None and not 0 < port <= HIGHEST_PORT):
         raise UsageError(
-            f"--device {text!r} is no device. Required: local, or ssh:[USER@]HOST[:PORT] as in ssh:pi@192.168.1.20 or "
-            "ssh:pi@[fe80::1]:2222, where HOST may be one of ~/.ssh/config."
+            f"--device {text!r} is not a device. Required: local, or ssh:[USER@]HOST[:PORT] as in ssh:pi@192.168.1.20 "
+            "or ssh:pi@[fe80::1]:2222, where HOST may be an alias of ~/.ssh/config."
         )
-    return Address(text, found["ipv6"] or found["host"], found["user"], port)
+    return Address(text, match["ipv6"] or match["host"], match["user"], port)
 
 
 def elsewhere(texts: Sequence[str] | None, *, setup: bool = False, most: int | None = None) -> list[Address]:
-    """The devices that `texts` mean, none where that is this machine alone.
+    """The devices that `texts` name; none if that is this machine alone.
 
-    UsageError for more than `most`, for one that is named twice, and where there is a `setup` but no board.
+    UsageError for more than `most`, for one that is given twice, and for a `setup` without a board.
     """
-    found = [parse(text) for text in texts or []]
-    if most is not None and len(found) > most:
-        raise UsageError(f"Required: at most {most} --device. Got: {', '.join(one.text for one in found)}.")
-    slugs = [one.slug for one in found]
-    for one in found:
-        if slugs.count(one.slug) > 1:
-            raise UsageError(f"--device {one.text} is named twice. Required: each device once.")
-    if setup and not any(one.host for one in found):
-        raise UsageError("--setup makes an environment on a board. Required with it: --device ssh:[USER@]HOST[:PORT].")
-    return [] if slugs == [LOCAL] and found[0].host is None else found
+    addresses = [parse(text) for text in texts or []]
+    if most is not None and len(addresses) > most:
+        received = ", ".join(address.text for address in addresses)
+        raise UsageError(f"Required: at most {most} --device. Got: {received}.")
+    slugs = [address.slug for address in addresses]
+    for address in addresses:
+        if slugs.count(address.slug) > 1:
+            raise UsageError(f"--device {address.text} is given twice. Required: each device once.")
+    if setup and not any(address.host for address in addresses):
+        raise UsageError(
+            "--setup creates an environment on a board. Required with it: --device ssh:[USER@]HOST[:PORT]."
+        )
+    return [] if slugs == [LOCAL] and addresses[0].host is None else addresses

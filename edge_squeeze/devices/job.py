@@ -1,4 +1,4 @@
-"""What goes to a board: the files that a command names, at names of their own there."""
+"""What is sent to a board: the files that a command names, under names of their own there."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ USUAL = "litert+onnx"
 
 @dataclass(frozen=True)
 class Job:
-    """A command of edge-squeeze: its words, those that are paths as such.
+    """A command of edge-squeeze; those of its words that are paths are `Path`s.
 
-    `models` are those among them to be run, by the engine `runtime`, or several with commas between them.
+    `models` are the files to run, by the engine `runtime`, or by several separated with commas.
     """
 
     argv: Sequence[str | Path]
@@ -34,11 +34,11 @@ class Job:
 
     @property
     def words(self) -> list[str]:
-        """The command as a board is to run it, below the folder that receives the files."""
+        """The command as a board is to run it, in the folder that receives the files."""
         return [self.names[word] if isinstance(word, Path) else word for word in self.argv]
 
     def as_here(self, text: str) -> str:
-        """`text` that a board said, with the names that its files have here."""
+        """`text` from a board, with the names that the files have here."""
         text = re.sub(r"(?:^/.*|/\S*)/run-[^/\s]+/files/", "", text)
         for path, name in sorted(self.names.items(), key=lambda item: -len(item[1])):
             if name != str(path):
@@ -47,14 +47,14 @@ class Job:
 
     @property
     def extras(self) -> list[str]:
-        """The extras of ours that bring the engines for `models`, joined by +: the needed ones, and more with them."""
-        asked = [name.strip() for name in (self.runtime or "").split(",")]
-        needed = "+".join(sorted({extra for path in self.models for extra in _extras(path, asked)}))
+        """Our extras with the engines for `models`, joined by +: only the needed ones first, then more."""
+        requested = [name.strip() for name in (self.runtime or "").split(",")]
+        needed = "+".join(sorted({extra for path in self.models for extra in _extras(path, requested)}))
         return [needed] if set(needed.split("+")) - set(USUAL.split("+")) else list(dict.fromkeys([needed, USUAL]))
 
 
 def plain_name(path: Path) -> str:
-    """The name of `path` on a board: relative, whatever it is here."""
+    """The name of `path` on a board, always relative."""
     parts = [part for part in path.parts if part not in (path.anchor, "..")]
     return str(PurePosixPath(*parts)) if parts else path.resolve().name or "files"
 
@@ -70,26 +70,26 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def _extras(model: Path, asked: Sequence[str]) -> Sequence[str]:
-    """Those that are asked for by name, else the first."""
+def _extras(model: Path, requested: Sequence[str]) -> Sequence[str]:
+    """The extras for `model` that are `requested` by name, else the first."""
     file, _ = find_model(model)
     able = list(FORMATS[of_name(file.name)].extras)
-    return [extra for extra in able if extra in asked] or able[:1]
+    return [extra for extra in able if extra in requested] or able[:1]
 
 
 def files_of(path: Path) -> Iterator[tuple[Path, PurePosixPath]]:
-    """The files that `path` stands for, each with where it lies from there.
+    """The files that `path` stands for, each with its place relative to `path`.
 
-    All of an artifact, also where a file in it is meant; one file; a list and its pictures; the pictures of a folder.
-    UsageError without any.
+    All files of an artifact, even if `path` is one of them; a single file; a list and its pictures; the pictures of a
+    folder. UsageError if there are none.
     """
     folder = path if path.is_dir() else path.parent
-    if (folder / MANIFEST).is_file() and (path.is_dir() or _belongs(path)):
+    if (folder / MANIFEST).is_file() and (path.is_dir() or find_model(path)[1] is not None):
         up = PurePosixPath() if path.is_dir() else PurePosixPath("..")
-        inside = [one for one in sorted(folder.rglob("*")) if one.is_file() and not one.is_symlink()]
-        yield from ((one, up / one.relative_to(folder).as_posix()) for one in inside)
+        files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.is_symlink()]
+        yield from ((file, up / file.relative_to(folder).as_posix()) for file in files)
     elif path.is_dir():
-        yield from ((one, PurePosixPath(one.relative_to(path).as_posix())) for one in list_pictures(path))
+        yield from ((picture, PurePosixPath(picture.relative_to(path).as_posix())) for picture in list_pictures(path))
     elif path.is_file():
         yield path, PurePosixPath()
         names = listed(path) if is_list(path) else []
@@ -98,12 +98,8 @@ def files_of(path: Path) -> Iterator[tuple[Path, PurePosixPath]]:
         raise UsageError(f"No such file or folder: {path}.")
 
 
-def _belongs(path: Path) -> bool:
-    return find_model(path)[1] is not None
-
-
 def pack(job: Job, file: IO[bytes]) -> int:
-    """Write a tar archive of the files of `job` to `file`; the number of its bytes comes back. UsageError as above."""
+    """Write a tar archive of the files of `job` to `file`; return its size in bytes. UsageError as in `files_of`."""
     packed: set[str] = set()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path, name in job.names.items():
@@ -119,7 +115,9 @@ def _resolved(path: PurePosixPath) -> str:
     parts: list[str] = []
     for part in path.parts:
         if part == path.anchor or (part == ".." and not parts):
-            raise UsageError(f"{path} cannot be sent to a board: it lies outside. Give the folder of the pictures.")
+            raise UsageError(
+                f"{path} cannot be sent to a board: it is outside the folder. Pass the folder of the pictures instead."
+            )
         if part == "..":
             parts.pop()
         else:

@@ -9,7 +9,7 @@ import pytest
 
 from edge_squeeze.devices import address
 from edge_squeeze.devices.address import Address
-from edge_squeeze.devices.ssh.connection import ssh_command
+from edge_squeeze.devices.connection import ssh_command
 from edge_squeeze.errors import UsageError
 
 
@@ -53,7 +53,7 @@ def test_more_devices_than_a_command_can_take_are_refused(texts: list[str]) -> N
 
 @pytest.mark.parametrize("texts", [["ssh:pi", "ssh:pi"], ["local", "local"], ["ssh:a.b@c", "ssh:a.b-c"]])
 def test_a_device_that_is_named_twice_is_refused(texts: list[str]) -> None:
-    with pytest.raises(UsageError, match="named twice"):
+    with pytest.raises(UsageError, match="given twice"):
         address.elsewhere(texts)
 
 

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 from small_artifacts import make, tree
 
-from edge_squeeze.devices import job as jobs
+from edge_squeeze.devices import job as jobs, wheel
 from edge_squeeze.devices.job import Job, plain_name
-from edge_squeeze.devices.ssh import wheel
 from edge_squeeze.errors import UsageError
 
 TFLITE = b"\x1c\0\0\0TFL3"
@@ -143,7 +142,7 @@ def test_an_installed_package_gives_the_same_wheel_as_the_checkout(tmp_path: Pat
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(tmp_path / "x")]
     subprocess.run([*command, str(tmp_path / packed_here.name)], check=True, capture_output=True)
     code = (
-        "import hashlib, edge_squeeze; from edge_squeeze.devices.ssh import wheel; "
+        "import hashlib, edge_squeeze; from edge_squeeze.devices import wheel; "
         "print(edge_squeeze.__file__, hashlib.sha256(wheel.pack().data).hexdigest())"
     )
     done = subprocess.run(

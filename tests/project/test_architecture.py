@@ -73,7 +73,7 @@ ALLOWED = {
 }  # fmt: skip
 # Programs of their own, whose output is read by another process.
 PROGRAMS = {
-    "edge_squeeze/devices/ssh/agent.py", "edge_squeeze/devices/ssh/agent_link.py",
+    "edge_squeeze/devices/agent.py",
     "edge_squeeze/weight_files/hdf5_layers.py", "benchmarks/launches/launch.py",
 }  # fmt: skip
 CAPTURES = "edge_squeeze/process/output.py"  # it redirects what others print

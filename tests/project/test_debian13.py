@@ -27,7 +27,7 @@ ENTER = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chr
 # files. Left out is what takes long and is the same everywhere, as statistics on made-up numbers.
 TESTS = (
     "android_demo artifact bundling cli converters/formats converters/rewrites doctor engines files machine pictures "
-    "process project weight_files benchmarks/launches devices/ssh/test_agent.py models/test_keras_file.py "
+    "process project weight_files benchmarks/launches devices/test_agent.py models/test_keras_file.py "
     "models/test_weights.py test_packages.py test_prediction.py"
 )
 FEWEST_TESTS = 500  # less would prove little

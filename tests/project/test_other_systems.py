@@ -21,7 +21,7 @@ from places import ROOT
 from typer.main import get_command
 
 from edge_squeeze.cli import app as cli
-from edge_squeeze.devices.ssh import wheel
+from edge_squeeze.devices import wheel
 from edge_squeeze.process import systems
 
 HERE = ROOT / "tests" / "helpers"
@@ -256,7 +256,7 @@ def test_a_windows_desk_reaches_boards_but_not_itself_beside_them(home: Path) ->
     )
     assert done.returncode == 6, done.stderr
     assert "Traceback" not in done.stderr
-    assert "--device local beside other devices requires locks and process groups" in done.stdout + done.stderr
+    assert "--device local together with other devices requires file locks" in done.stdout + done.stderr
     (arm,) = json.loads((home / "r-board.json").read_text("utf-8"))["arms"]
     assert arm["launches"][0]["affinity"] is not None  # the board is Linux
 

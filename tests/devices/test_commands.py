@@ -15,7 +15,7 @@ import pytest
 from boards import fake_ssh, left, own_environment, path_with, processes, wait_until
 
 import edge_squeeze
-from edge_squeeze.devices.ssh import wheel
+from edge_squeeze.devices import wheel
 
 RUN = 'echo "Welcome to the board"; exec sh -c "$command"'
 BENCHMARK = ("--profile", "quick", "--launches", "3", "--threads", "1")
@@ -123,7 +123,7 @@ def test_devices_have_tables_of_their_own_where_one_is_too_wide_and_one_that_fai
         assert table[4].startswith("squeezenet1.1-onnx-float32-")
         for figures in table[3:6:2]:
             assert re.match(r" +(\w+ +)?1 +[\d.]+ +[\d.]+-[\d.]+ ", figures)
-    assert "ssh:gone: it answers, but no ssh server listens there" in done.stdout
+    assert "ssh:gone: it is reachable, but no ssh server is listening" in done.stdout
     assert done.stdout.endswith(f"\nSaved: {tmp_path}/r-pi4.json\nSaved: {tmp_path}/r-local.json\n")
     assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("Saved: ")) <= 100
     assert {path.name for path in tmp_path.glob("r*.json")} == {"r-pi4.json", "r-local.json"}
@@ -164,15 +164,15 @@ def test_an_artifact_is_verified_on_a_board(desk: Desk, artifacts: Path) -> None
         (("benchmark", "nowhere", "--device", "ssh:b"), 2, "Error: No such file: nowhere"),
         (("benchmark", "--device", "ssh:b"), 2, "Error: Nothing to measure"),
         (("benchmark", "t", "--profile", "slow", "--device", "ssh:b"), 2, "Error: Unknown profile"),
-        (("benchmark", "t", "--device", "ssh:-x"), 2, "is no device"),
-        (("benchmark", "t", "--device", "ssh:b", "--device", "ssh:b"), 2, "named twice"),
-        (("benchmark", "t", "--setup"), 2, "--setup makes an environment on a board. Required with it: --device"),
-        (("verify", "t", "--device", "local", "--setup"), 2, "Required with it: --device ssh:"),
+        (("benchmark", "t", "--device", "ssh:-x"), 2, "is not a device"),
+        (("benchmark", "t", "--device", "ssh:b", "--device", "ssh:b"), 2, "given twice"),
+        (("benchmark", "t", "--setup"), 2, "--setup creates an environment on a board. Pass --device"),
+        (("verify", "t", "--device", "local", "--setup"), 2, "Pass --device ssh:"),
         (("benchmark", "t", "--out", "r.txt", "--device", "ssh:b"), 2, "--out must end in"),
         (("benchmark", "--replay", "r.json", "--device", "ssh:b"), 2, "Leave --device ssh:b out"),
         (("verify", "t", "--device", "ssh:b", "--custom-objects", "x.py"), 2, "is not taken to another machine"),
         (("verify", "t", "--device", "ssh:b", "--device", "local"), 2, "at most 1 --device"),
-        (("verify", "t", "--device", ""), 2, "is no device"),
+        (("verify", "t", "--device", ""), 2, "is not a device"),
         (("benchmark", "t", "--runtime", "lightrt", "--device", "ssh:b"), 2, "Error: Unknown runtime"),
         (("benchmark", "t", "--runtime", "openvino", "--setup", "--device", "ssh:b"), 2, "cannot bring openvino"),
         (("benchmark", "t", "--fail-on-regression", "--device", "ssh:b"), 2, "Required: at least two"),
@@ -194,10 +194,10 @@ def test_a_mistake_ends_as_it_does_here(desk: Desk, arguments: tuple[str, ...], 
         ("exit 127", "ssh could not run a command there"),
         ('PATH=/nowhere; exec /bin/sh -c "$command"', "no Python 3.11 or newer. Required: python3"),
         ("echo 'This account is not available.'; exit 1", "This account is not available."),
-        ('export XDG_CACHE_HOME=/proc; exec sh -c "$command"', "Make it, once, with --setup. Run: "),
+        ('export XDG_CACHE_HOME=/proc; exec sh -c "$command"', "Create it once with --setup. Run: "),
         (
             'export XDG_CACHE_HOME=%s; dd bs=1 count=30000 status=none | sh -c "$command"; exit 255',
-            "connection was cut",
+            "connection was lost",
         ),
     ],
 )

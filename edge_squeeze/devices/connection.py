@@ -1,4 +1,4 @@
-"""A program on a device, started over ssh, that is talked with; and what ssh said where that failed."""
+"""A connection to the agent on a device, started over ssh, and what ssh said if that failed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from edge_squeeze.devices import agent, errors
 from edge_squeeze.devices.address import Address
-from edge_squeeze.devices.ssh import agent, agent_link, agent_work, errors
 from edge_squeeze.errors import DeviceError
-from edge_squeeze.process import systems
+from edge_squeeze.process.systems import ended_by
 
 HEARTBEAT_S = 15
 GREETING_S = 90  # for a slow device to start Python
@@ -26,29 +26,28 @@ PATIENCE_S = 20  # for a device to clear up
 LAST_LINES = 20
 CUT_CODES = (255, "SIGTERM", "SIGKILL")  # of ssh itself
 CHUNK = 1 << 20
-# No prompt can be answered here, and a connection that is dead is to be noticed within a minute.
+# No prompt can be answered, and a dead connection is to be noticed within a minute.
 OPTIONS = {
-    "BatchMode": "yes", "ConnectTimeout": "15", "ServerAliveInterval": "15", "ServerAliveCountMax": "4",
-    "ControlMaster": "no", "ClearAllForwardings": "yes", "LogLevel": "INFO",
-}  # fmt: skip
-NO_WINDOWS = {"SSH_ASKPASS_REQUIRE": "never"}  # that ask: jump hosts know nothing of BatchMode
+    "BatchMode": "yes",
+    "ConnectTimeout": "15",
+    "ServerAliveInterval": "15",
+    "ServerAliveCountMax": "4",
+    "ControlMaster": "no",
+    "ClearAllForwardings": "yes",
+    "LogLevel": "INFO",
+}
+NO_WINDOWS = {"SSH_ASKPASS_REQUIRE": "never"}  # that ask for a password: BatchMode does not reach jump hosts
 PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
-START = "import sys; exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"  # no character means anything to sh
+START = "import sys; exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"  # without quotes, $ and \\ for sh
 FIND = (
     'for p in {pythons}; do if "$p" -c "import sys; sys.exit(sys.version_info < (3, 11))" </dev/null >/dev/null 2>&1; '
     'then exec "$p" -I -c "{start}"; fi; done; '
     'echo {missing} $(for p in python3 python; do "$p" -V </dev/null 2>&1; done)'
 )
-LOADER = """import sys, types
-for name, text in {modules!r}:
-    module = sys.modules[name] = types.ModuleType(name)
-    exec(compile(text, name, "exec"), module.__dict__)
-module.main()
-"""
 
 
 def ssh_command(address: Address) -> list[str]:
-    """The command that starts a Python on the board, which runs what it is sent."""
+    """The command that starts a Python on the board, which runs the program that it is sent."""
     options = [word for name, value in OPTIONS.items() for word in ("-o", f"{name}={value}")]
     port = [] if address.port is None else ["-p", str(address.port)]
     user = [] if address.user is None else ["-l", address.user]
@@ -58,15 +57,14 @@ def ssh_command(address: Address) -> list[str]:
 
 
 def program() -> bytes:
-    """The text of what runs on the device."""
-    modules = [(one.__name__, Path(str(one.__file__)).read_text("utf-8")) for one in (agent_link, agent_work, agent)]
-    return LOADER.format(modules=modules).encode()
+    """The source of the agent, with the call that starts it."""
+    return Path(agent.__file__).read_bytes() + b"\n\nmain()\n"
 
 
 class Connection:
-    """A program that runs on the device `address` as long as this is open.
+    """An agent that runs on the device `address` while this is open.
 
-    Closed or cut, the program ends what it has started there and clears up.
+    When this is closed or cut, the agent ends what it has started and cleans up.
     """
 
     def __init__(self, address: Address) -> None:
@@ -76,19 +74,23 @@ class Connection:
         local = [sys.executable, "-I", "-c", START]
         if address.host is None and importlib.util.find_spec("fcntl") is None:
             raise DeviceError(
-                "--device local beside other devices requires locks and process groups as Linux and macOS have them, "
-                "which this system lacks. Measure this machine in a command of its own, without --device."
+                "--device local together with other devices requires file locks and process groups, which this system "
+                "lacks (Linux and macOS have them). Measure this machine in a separate command, without --device."
             )
         try:
-            # A session or group of its own: Ctrl-C is for us, and what runs there is to end in good order.
+            # A session or group of its own: Ctrl-C is for us, and the command on the device is to end in good order.
             self._process = subprocess.Popen(  # noqa: S603 - the user's own ssh
-                local if address.host is None else ssh_command(address), env=os.environ | NO_WINDOWS,
-                start_new_session=True, creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            )  # fmt: skip
+                local if address.host is None else ssh_command(address),
+                env=os.environ | NO_WINDOWS,
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
         except FileNotFoundError as error:
             raise DeviceError(
-                f"{address.text} is reached with the program ssh, which is not installed here. Debian: "
+                f"{address.text} requires the program ssh, which is not installed here. On Debian: "
                 "`apt install openssh-client`."
             ) from error
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -104,7 +106,7 @@ class Connection:
 
     def _write(self, *parts: bytes, file: IO[bytes] | None = None) -> None:
         assert self._process.stdin
-        with self._writing, contextlib.suppress(OSError, ValueError):  # a broken connection is told by what comes back
+        with self._writing, contextlib.suppress(OSError, ValueError):  # a broken connection shows in what comes back
             for part in parts:
                 self._process.stdin.write(part)
             while file is not None and (part := file.read(CHUNK)):
@@ -116,9 +118,9 @@ class Connection:
         self._write(json.dumps(message).encode() + b"\n", file=file)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """What the program says, until it ends."""
+        """The events that the agent sends, until it ends."""
         assert self._process.stdout
-        mark = agent_link.MARK.encode()
+        mark = agent.MARK.encode()
         for line in self._process.stdout:
             if line.startswith(mark):
                 if not self._greeted.is_set():
@@ -135,26 +137,26 @@ class Connection:
             self._process.kill()
 
     def _live(self) -> None:
-        """Give signs of life, between messages alone."""
+        """Send signs of life, but not in the middle of a message."""
         while not self._done.wait(HEARTBEAT_S):
             self._write(b"\n")
 
     def lost(self) -> DeviceError:
-        """Why the program ended before it said that it was done."""
+        """The error for an agent that ended before it said that it was done."""
         self.close()
         self._listener.join(1)
-        said = "\n".join([*self._errors] or self._noise)
+        printed = "\n".join([*self._errors] or self._noise)
         if self._greeted.is_set():
             code = self._process.returncode
-            known = errors.CUT_OFF if (systems.ended_by(code) or code) in CUT_CODES else errors.UNFORESEEN
-            return errors.refused(self._address, "while it worked", said, known)
+            refusal = errors.CUT_OFF if (ended_by(code) or code) in CUT_CODES else errors.UNFORESEEN
+            return errors.refused(self._address, "while running the command", printed, refusal)
         for line in self._noise:
             if line.startswith(errors.NO_PYTHON):
                 return errors.no_python(self._address, line.removeprefix(errors.NO_PYTHON))
-        return errors.connection(self._address, errors.shown_command(self._address), said)
+        return errors.connection(self._address, errors.shown_command(self._address), printed)
 
     def hang_up(self) -> None:
-        """Have the program end what it does; it may still say so. May be called from another thread."""
+        """Ask the agent to end what it does; it may still answer. May be called from another thread."""
         if self._done.is_set():
             return
         self._done.set()
@@ -175,7 +177,7 @@ class Connection:
             self._process.kill()
 
     def close(self) -> None:
-        """End the program, after what it does to clear up."""
+        """End the agent, once it has cleaned up."""
         self.hang_up()
         for _ in self.events():
             pass

@@ -1,4 +1,4 @@
-"""The running edge-squeeze as a wheel, for boards; made alike from a checkout and an installed package, off line."""
+"""The running edge-squeeze as a wheel for boards, made offline from a checkout or an installed package alike."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from edge_squeeze.errors import DeviceError
 from edge_squeeze.files import documentation
 from edge_squeeze.version import __version__
 
-# In a checkout the last two lie elsewhere than in the first.
+# In a checkout the last two are not inside the first.
 PACKAGES = ("edge_squeeze", "edge_squeeze.benchmarks", "edge_squeeze.converters")
 SUFFIXES = (".py", ".txt", ".typed")
-LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same content is to give the same bytes
+LONG_AGO = (1980, 1, 1, 0, 0, 0)  # so that the same content gives the same bytes
 ABOUT = "Wheel-Version: 1.0\nGenerator: edge-squeeze\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
@@ -33,7 +33,7 @@ class Wheel:
 
     @property
     def stem(self) -> str:
-        """What environments are called that this wheel is installed in."""
+        """The beginning of the names of environments with this wheel."""
         return f"{__version__}-{hashlib.sha256(self.data).hexdigest()[:12]}"
 
 
@@ -63,18 +63,22 @@ def _sources() -> Iterator[tuple[str, bytes]]:
 
 
 def _metadata() -> str:
-    """What pip needs to know: the version and the packages of each extra."""
+    """The fields that pip needs: the version, and the packages of each extra."""
     try:
-        found = importlib.metadata.distribution("edge-squeeze")
+        distribution = importlib.metadata.distribution("edge-squeeze")
     except importlib.metadata.PackageNotFoundError:
         raise DeviceError(
-            "This edge-squeeze was never installed, so that nothing says which packages a board needs. Run, "
-            "in its checkout, `pip install -e .`"
+            "edge-squeeze is not installed as a package, so the packages that a board needs are unknown. Run "
+            "`pip install -e .` in its checkout."
         ) from None
-    lines = (found.read_text("METADATA") or found.read_text("PKG-INFO") or "").partition("\n\n")[0].splitlines()
-    kept = ("Metadata-Version:", "Name:", "Requires-Python:", "Requires-Dist:", "Provides-Extra:")
-    own = [line for line in lines if line.startswith(kept)]
-    return "\n".join([*own[:2], f"Version: {__version__}", *own[2:]]) + "\n"
+    lines = (
+        (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or "")
+        .partition("\n\n")[0]
+        .splitlines()
+    )
+    fields = ("Metadata-Version:", "Name:", "Requires-Python:", "Requires-Dist:", "Provides-Extra:")
+    metadata = [line for line in lines if line.startswith(fields)]
+    return "\n".join([*metadata[:2], f"Version: {__version__}", *metadata[2:]]) + "\n"
 
 
 def _digest(data: bytes) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from edge_squeeze.devices import errors
 from edge_squeeze.devices.address import parse
-from edge_squeeze.devices.ssh import errors
 
 BOARD = parse("ssh:pi@board:2222")
 UNKNOWN_KEY = """No ED25519 host key is known for [board]:2222 and you have requested strict checking.
@@ -24,15 +24,15 @@ ABOUT = {"python": "3.11.2", "machine": "armv7l", "libc": "glibc 2.36"}
     ("said", "what", "remedy"),
     [
         ("ssh: Could not resolve hostname board: Name or service not known", "cannot be resolved", "Check the name"),
-        ("ssh: connect to host board port 2222: Connection refused", "no ssh server listens", "Enable ssh"),
-        ("ssh: connect to host board port 2222: Connection timed out", "does not answer", "Is it on"),
+        ("ssh: connect to host board port 2222: Connection refused", "no ssh server is listening", "Enable ssh"),
+        ("ssh: connect to host board port 2222: Connection timed out", "does not answer", "it is switched on"),
         ("Connection timed out during banner exchange", "does not answer", "ssh -p 2222 -l pi board"),
-        ("ssh: connect to host board port 22: No route to host", "does not answer", "Is it on"),
+        ("ssh: connect to host board port 22: No route to host", "does not answer", "it is switched on"),
         (UNKNOWN_KEY, "host key is not known here", "Run `ssh -p 2222 -l pi board` once by hand"),
-        (CHANGED_KEY, "not the one that is known", "ssh-keygen -R '[board]:2222'"),
+        (CHANGED_KEY, "host key has changed", "ssh-keygen -R '[board]:2222'"),
         ("pi@board: Permission denied (publickey,password).", "refused the keys", "ssh-copy-id pi@board"),
         ("Received disconnect from 10.0.0.2: Too many authentication failures", "refused the keys", "ssh-add"),
-        ("/home/me/.ssh/config: line 3: Bad configuration option: prot", "its own configuration", "Fix it"),
+        ("/home/me/.ssh/config: line 3: Bad configuration option: prot", "its own configuration", "Fix what"),
         ("kex_exchange_identification: Connection closed by remote host", "could not run a command", "by hand"),
     ],
 )  # fmt: skip
@@ -50,15 +50,15 @@ def test_a_connection_that_fails_is_told(said: str, what: str, remedy: str) -> N
     ("step", "said", "what", "remedy"),
     [
         ("venv", "The virtual environment was not created successfully because ensurepip is not\navailable.",
-         "no venv or no pip", "sudo apt install python3-venv"),
-        ("venv", "/usr/bin/python3: No module named venv", "no venv or no pip", "sudo apt install python3-venv"),
+         "lacks venv or pip", "sudo apt install python3-venv"),
+        ("venv", "/usr/bin/python3: No module named venv", "lacks venv or pip", "sudo apt install python3-venv"),
         ("pip", NO_WHEEL, "no packages for its processor", "64-bit"),
         ("pip", "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
          "its disk is full", "250 MB"),
         ("disk", "[Errno 28] No space left on device: '/home/pi/.cache'", "its disk is full", "XDG_CACHE_HOME"),
-        ("system", "[Errno 30] Read-only file system: '/mnt/x'", "cache folder cannot be written", "XDG_CACHE_HOME"),
-        ("pip", NO_INDEX, "reaches no package index", "internet"),
-        ("pip", "Segmentation fault", "a step of it failed", "may tell why"),
+        ("system", "[Errno 30] Read-only file system: '/mnt/x'", "cache folder is not writable", "XDG_CACHE_HOME"),
+        ("pip", NO_INDEX, "cannot reach a package index", "internet"),
+        ("pip", "Segmentation fault", "the setup failed", "may say why"),
     ],
 )  # fmt: skip
 def test_a_setup_that_fails_is_told(step: str, said: str, what: str, remedy: str) -> None:

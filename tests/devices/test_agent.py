@@ -16,15 +16,14 @@ from typing import IO, Any
 import pytest
 from boards import wait_until
 
-from edge_squeeze.devices.ssh import agent, agent_link, agent_work
-from edge_squeeze.devices.ssh.agent_link import CutError, Life
-from edge_squeeze.devices.ssh.agent_work import Lines, own_folder, supervise
-from edge_squeeze.devices.ssh.connection import program
+from edge_squeeze.devices import agent
+from edge_squeeze.devices.agent import CutError, Life, Lines, own_folder, supervise
+from edge_squeeze.devices.connection import program
 
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in agent_link.ENDING}
+    before = {number: signal.getsignal(number) for number in agent.ENDING}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -34,8 +33,7 @@ def signals() -> Iterator[None]:
 def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[bytes]]:
     """The desk's end of what the program reads."""
     reading, writing = os.pipe()
-    for module in (agent_link, agent_work):
-        monkeypatch.setattr(module, "STDIN", reading)
+    monkeypatch.setattr(agent, "STDIN", reading)
     with os.fdopen(writing, "wb", buffering=0) as file:
         yield file
     os.close(reading)
@@ -77,14 +75,14 @@ def test_only_plain_files_below_the_folder_are_unpacked(
 ) -> None:
     data = archive(name, **changes)
     desk.write(data)
-    with pytest.raises(ValueError, match="is no plain file below the folder"):
+    with pytest.raises(ValueError, match="is not a regular file inside the folder"):
         agent.unpack({"bytes": len(data)}, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_signs_of_life_are_no_messages(desk: IO[bytes]) -> None:
     desk.write(b'\n\n\n{"argv": []}\n')
-    assert agent_link.receive() == {"argv": []}
+    assert agent.receive() == {"argv": []}
 
 
 @pytest.mark.parametrize("sent", [b"", b"{", b"\n"])
@@ -92,12 +90,12 @@ def test_a_desk_that_hangs_up_is_noticed(desk: IO[bytes], sent: bytes) -> None:
     desk.write(sent)
     desk.close()
     with pytest.raises(CutError):
-        agent_link.receive()
+        agent.receive()
 
 
 def test_a_desk_that_falls_silent_is_noticed(desk: IO[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(agent_link.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(agent.time, "monotonic", lambda: now[0])
     life = Life()
     for at, heard in ((100.0, True), (219.0, False)):
         now[0] = at

@@ -1,1 +1,0 @@
-"""Boards that are reached by ssh."""
