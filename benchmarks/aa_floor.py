@@ -13,8 +13,7 @@ from edge_squeeze.benchmarks.journal import folder
 from edge_squeeze.benchmarks.launches.records import as_json
 from edge_squeeze.benchmarks.result import Comparison, save
 from edge_squeeze.errors import UsageError
-from edge_squeeze.files.decoding import decode
-from edge_squeeze.files.reading import read_json
+from edge_squeeze.files.reading import decode, read_json
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,8 @@ from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.launches.records import Launch, as_json
 from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.errors import UsageError
-from edge_squeeze.files import cache
-from edge_squeeze.files.decoding import decode
-from edge_squeeze.files.reading import read_text
+from edge_squeeze.files import atomic, cache
+from edge_squeeze.files.reading import decode, read_text
 from edge_squeeze.version import __version__
 
 FOLDER = "benchmarks"
@@ -104,16 +103,9 @@ def _forget_old(path: Path) -> None:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    """Hold the file for this process; UsageError if another one does.
-
-    Windows has no fcntl and locks that keep readers out, too: there nothing keeps a second session from starting.
-    """
+    """Hold the file for this process; UsageError if another one does."""
     try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        atomic.lock(descriptor, wait=False)
     except OSError as error:
         raise UsageError(
             f"The same benchmark of equal files is running already, and holds {path}. Wait for it, end it, or set "

@@ -12,8 +12,7 @@ from edge_squeeze.benchmarks.launches.records import MEMORY, InputSet, Launch
 from edge_squeeze.benchmarks.profiles import Profile
 from edge_squeeze.benchmarks.result import SCHEMA, SEVERAL
 from edge_squeeze.errors import UsageError
-from edge_squeeze.files.decoding import decode
-from edge_squeeze.files.reading import read_json
+from edge_squeeze.files.reading import decode, read_json
 from edge_squeeze.machine.device import Device, Power, Processor, System
 
 LARGEST = 1 << 30

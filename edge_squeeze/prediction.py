@@ -120,7 +120,9 @@ class Classifier:
                 "Leave it out, or export the network with --input-size any."
             )
         if input_size == ANY:
-            raise UsageError("--input-size any is for export; predict needs one size. Required: a number of pixels, or HEIGHTxWIDTH.")
+            raise UsageError(
+                "--input-size any is for export; predict needs one size. Required: a number of pixels, or HEIGHTxWIDTH."
+            )
         return manifest.preprocessing_at(input_size)
 
 

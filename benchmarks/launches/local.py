@@ -13,10 +13,10 @@ from edge_squeeze.benchmarks.launches.launch import ERROR
 from edge_squeeze.benchmarks.launches.records import Launch, Task, as_json
 from edge_squeeze.benchmarks.machine import telemetry
 from edge_squeeze.errors import ConversionError
-from edge_squeeze.files.decoding import decode
+from edge_squeeze.files.reading import decode
 from edge_squeeze.machine import device as devices
 from edge_squeeze.machine.device import Device
-from edge_squeeze.process.systems import ended_by
+from edge_squeeze.process.supervision import ended_by
 
 LAUNCH = "edge_squeeze.benchmarks.launches.launch"
 GRACE_S = 300  # beyond what a launch may measure: to load a large model and run it once

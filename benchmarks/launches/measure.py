@@ -24,7 +24,7 @@ from edge_squeeze.benchmarks.launches.sampling import clock, invoke_only, paced,
 from edge_squeeze.benchmarks.machine.telemetry import Telemetry
 from edge_squeeze.engines.catalogue import OTHERS, RUNTIMES
 from edge_squeeze.engines.engine import Array, Engine, EngineOptions, Tensor, engine_errors
-from edge_squeeze.process.memory import memory_limited
+from edge_squeeze.process.supervision import memory_limited
 
 NUMBERS = "fiub"  # kinds of dtypes that are numbers
 MEMORY_RUNS = 10

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_squeeze.machine.cores import ROOT, cpu_folder, cpu_groups, number, text
+from edge_squeeze.machine.cores import ROOT, control_groups, cpu_folder, number, text
 
 # Bits of get_throttled; 16 bits higher: the same has happened (raspberrypi.com, documentation/computers/os.html).
 PI_FLAGS = {0x1: "under-voltage", 0x2: "frequency capped", 0x4: "throttled", 0x8: "soft temperature limit"}
@@ -88,7 +88,8 @@ class Telemetry:
         self._sensors = _sensors(root)
         self._cooling = _cooling(root)
         self._throttles = sorted(root.glob(THROTTLE_COUNTS))
-        self._quotas = [file for group in cpu_groups(root) if NR_THROTTLED.search(text(file := group / "cpu.stat"))]
+        files = [group / "cpu.stat" for group in control_groups("cpu", root)]
+        self._quotas = [file for file in files if NR_THROTTLED.search(text(file))]
         self._pi_file = next((file for file in root.glob(PI_FILE) if pi_flags(text(file))), None)
         self._pi_program = None if self._pi_file else _pi_program(root)
 

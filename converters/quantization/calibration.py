@@ -12,8 +12,7 @@ import numpy as np
 
 from edge_squeeze.converters.formats.to_tflite import measure_ranges
 from edge_squeeze.errors import UsageError
-from edge_squeeze.files.decoding import decode
-from edge_squeeze.files.reading import read_json
+from edge_squeeze.files.reading import decode, read_json
 from edge_squeeze.models.source import Subject
 from edge_squeeze.networks.design import AS_IS, Design
 from edge_squeeze.pictures.loading import PictureSet, Sample, check as check_pictures, load_folder, photograph_crops

@@ -17,7 +17,7 @@ MANIFEST, LABELS, PARITY, CALIBRATION = "model.json", "labels.txt", "parity.json
 
 
 # Other tools have a model.json, too.
-EXPORTED = Kind("artifact", MANIFEST, frozenset({"schema_version", "variant", "precision", "golden"}))
+EXPORTED = Kind("an artifact", MANIFEST, frozenset({"schema_version", "variant", "precision", "golden"}))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_squeeze.errors import UsageError
-from edge_squeeze.files.decoding import decode
+from edge_squeeze.files.reading import decode
 from edge_squeeze.networks.architecture import Size, architecture
 from edge_squeeze.networks.design import AS_IS, Design
 from edge_squeeze.pictures.preprocessing import Preprocessing

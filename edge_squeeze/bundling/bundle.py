@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from edge_squeeze.artifact.folder import MANIFEST, Artifact
 from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.bundling import contents, index as indexes
 from edge_squeeze.bundling.index import INDEX, Entry, Index
-from edge_squeeze.bundling.replacement import Replacement
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.files import atomic
 from edge_squeeze.proof.parity import PASS
@@ -75,7 +73,7 @@ def add(paths: Sequence[Path], folder: Path, *, force: bool = False) -> list[Bun
     try:
         with _os_errors(f"Cannot write {folder}", WRITABLE):
             folder.mkdir(parents=True, exist_ok=True)
-            with _locked(folder):
+            with atomic.locked(folder):
                 return _copy(sources, folder)
     finally:
         atomic.remove_empty(created)  # if nothing was copied
@@ -99,7 +97,7 @@ def remove(names: Sequence[str], folder: Path) -> list[Entry]:
     with _os_errors(f"Cannot change {folder}", WRITABLE):
         if not indexes.read(folder).artifacts:
             raise UsageError(f"No artifact is bundled in {folder}, so there is nothing to remove.")
-        with _locked(folder):
+        with atomic.locked(folder):
             return _remove(names, folder)
 
 
@@ -139,7 +137,7 @@ def _copy(sources: Sequence[Artifact], folder: Path) -> list[Bundled]:
     places = _places(sources, index, folder)
     for artifact, place in zip(sources, places, strict=True):
         _check_free(artifact, place, listed=artifact.manifest.name in listed)
-    with Replacement(folder / INDEX) as replacement:
+    with atomic.Replacement(folder / INDEX) as replacement:
         for artifact, place in zip(sources, places, strict=True):
             files, name = contents.read(artifact), artifact.manifest.name
             replacement.prepare(place, files)
@@ -182,7 +180,7 @@ def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
 def _remove(names: Sequence[str], folder: Path) -> list[Entry]:
     index = indexes.read(folder)
     removed = [_find(index, name) for name in dict.fromkeys(names)]
-    with Replacement(folder / INDEX) as replacement:
+    with atomic.Replacement(folder / INDEX) as replacement:
         replacement.take_away([folder / entry.folder for entry in removed], index.without(removed).to_json())
     return removed
 
@@ -215,23 +213,3 @@ def _os_errors(failure: str, remedy: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(f"{failure}: {error}. Nothing was changed. {remedy}.") from error
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Have other commands that change `folder` wait: otherwise, the last of two to write the index would win.
-
-    Windows has no fcntl and no locks on folders: there, no command waits.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # not every network disk has locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -10,8 +10,7 @@ from typing import Any
 
 from edge_squeeze.bundling import contents
 from edge_squeeze.errors import UsageError
-from edge_squeeze.files.decoding import decode
-from edge_squeeze.files.reading import read_json
+from edge_squeeze.files.reading import decode, read_json
 
 INDEX = "index.json"
 SCHEMA_VERSION = 1

@@ -61,7 +61,5 @@ def elsewhere(texts: Sequence[str] | None, *, setup: bool = False, most: int | N
         if slugs.count(address.slug) > 1:
             raise UsageError(f"--device {address.text} is given twice. Required: each device once.")
     if setup and not any(address.host for address in addresses):
-        raise UsageError(
-            "--setup creates an environment on a board. Required with it: --device ssh:[USER@]HOST[:PORT]."
-        )
+        raise UsageError("--setup creates an environment on a board. Pass --device ssh:[USER@]HOST[:PORT] as well.")
     return [] if slugs == [LOCAL] and addresses[0].host is None else addresses

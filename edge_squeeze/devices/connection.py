@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import shlex
@@ -18,7 +17,8 @@ from typing import IO, Any
 from edge_squeeze.devices import agent, errors
 from edge_squeeze.devices.address import Address
 from edge_squeeze.errors import DeviceError
-from edge_squeeze.process.systems import ended_by
+from edge_squeeze.files import atomic
+from edge_squeeze.process.supervision import ended_by
 
 HEARTBEAT_S = 15
 GREETING_S = 90  # for a slow device to start Python
@@ -72,7 +72,7 @@ class Connection:
         self._writing, self._done, self._greeted = threading.Lock(), threading.Event(), threading.Event()
         self._noise: deque[str] = deque(maxlen=LAST_LINES)
         local = [sys.executable, "-I", "-c", START]
-        if address.host is None and importlib.util.find_spec("fcntl") is None:
+        if address.host is None and not atomic.has_locks():
             raise DeviceError(
                 "--device local together with other devices requires file locks and process groups, which this system "
                 "lacks (Linux and macOS have them). Measure this machine in a separate command, without --device."

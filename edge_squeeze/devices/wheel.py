@@ -71,11 +71,8 @@ def _metadata() -> str:
             "edge-squeeze is not installed as a package, so the packages that a board needs are unknown. Run "
             "`pip install -e .` in its checkout."
         ) from None
-    lines = (
-        (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or "")
-        .partition("\n\n")[0]
-        .splitlines()
-    )
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    lines = text.partition("\n\n")[0].splitlines()
     fields = ("Metadata-Version:", "Name:", "Requires-Python:", "Requires-Dist:", "Provides-Extra:")
     metadata = [line for line in lines if line.startswith(fields)]
     return "\n".join([*metadata[:2], f"Version: {__version__}", *metadata[2:]]) + "\n"

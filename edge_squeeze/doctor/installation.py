@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_squeeze.packages import Requirement, folder_of, version_of
-from edge_squeeze.process.systems import ended_by
+from edge_squeeze.process.supervision import ended_by
 
 OK, MISSING, TOO_OLD, TOO_NEW = "ok", "missing", "too old", "too new"
 LOAD_TIMEOUT_S = 60  # TensorFlow takes 4 s on an idle x86 core, far more on a board's memory card

@@ -11,7 +11,7 @@ import numpy as np
 from edge_squeeze.engines.catalogue import RUNTIMES, choose
 from edge_squeeze.engines.engine import Array, Engine, EngineOptions, Tensor, engine_errors
 from edge_squeeze.errors import UsageError
-from edge_squeeze.process.memory import memory_limited
+from edge_squeeze.process.supervision import memory_limited
 from edge_squeeze.scores import Scores
 
 if TYPE_CHECKING:  # a launch of a benchmark converts pixels, too, and must not load Pillow before it measures memory

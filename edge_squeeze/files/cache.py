@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 from edge_squeeze.errors import UsageError
+from edge_squeeze.files import atomic
 
 TIMEOUT_S = 30
 LARGEST_DOWNLOAD = 100 << 20
@@ -34,7 +34,7 @@ def cached(url: str, sha256: str) -> Path:
     if (digest := _digest(data)) != sha256:
         raise UsageError(f"{url} gave another file than expected: required sha256 {sha256}, got {digest}.")
     try:
-        _store(path, data)
+        atomic.write_file(path, data)
     except OSError as error:
         raise UsageError(f"The cache {path.parent} cannot be written ({error}). Set EDGE_SQUEEZE_CACHE.") from error
     return path
@@ -56,15 +56,3 @@ def _fetch(url: str) -> bytes:
     if len(data) > LARGEST_DOWNLOAD:
         raise UsageError(f"{url} gave more than {LARGEST_DOWNLOAD >> 20} MB.")
     return data
-
-
-def _store(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -1,4 +1,4 @@
-"""Where the documentation is: beside the packages in a checkout, inside edge_squeeze where it is installed."""
+"""The place of the documentation: beside the packages in a checkout, inside edge_squeeze once installed."""
 
 from __future__ import annotations
 

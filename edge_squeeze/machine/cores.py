@@ -14,11 +14,11 @@ from edge_squeeze.errors import UsageError, unknown
 ROOT = Path("/")
 POLICIES = ("big", "prime", "little", "all")
 MOST_THREADS = 4  # as in most published results
-# Clocks of favored cores and of cores from different bins differ by a few percent and are one cluster still.
+# Clocks of favored cores and of cores from different bins differ by a few percent, within one cluster.
 ALIKE = 0.9
 # Groups of a hybrid Intel processor: folders of /sys/devices (Linux' arch/x86/events/intel/core.c).
 HYBRID = ("cpu_core", "cpu_atom", "cpu_lowpower")
-# Cores made for low power: the order where nothing tells a speed. Numbers as in doctor.machine, and A510 and A520.
+# Cores made for low power: the order where nothing tells a speed. Numbers as in host.ARM_PARTS, and A510 and A520.
 SLOW = {"cpu_atom", "cpu_lowpower", "0xd03", "0xd04", "0xd05", "0xc07", "0xd46", "0xd80"}
 
 
@@ -47,7 +47,7 @@ def text(path: Path) -> str:
 
 
 def number(path: Path) -> int | None:
-    """The whole number, zero or more, that is in the file."""
+    """The number in the file, a whole one of at least zero; None for anything else."""
     content = text(path).strip()
     return int(content) if re.fullmatch("[0-9]{1,18}", content) else None
 
@@ -124,8 +124,8 @@ def _groups(cores: Sequence[Cluster]) -> list[list[Cluster]]:
 
 def _speeds(cores: Sequence[Cluster]) -> dict[Cluster, int]:
     """Capacities if they tell cores apart, else clocks if those do (all capacities are 1024 without a device tree)."""
-    for told in ({core: core.capacity for core in cores}, {core: core.max_khz for core in cores}):
-        known = {core: value for core, value in told.items() if value is not None}
+    for speeds in ({core: core.capacity for core in cores}, {core: core.max_khz for core in cores}):
+        known = {core: speed for core, speed in speeds.items() if speed is not None}
         if len(known) == len(cores) and len(set(known.values())) > 1:
             return known
     return dict.fromkeys(cores, 0)
@@ -144,7 +144,7 @@ def select(policy: str, clusters: Sequence[Cluster]) -> tuple[int, ...]:
     """The cpus to run on, in order.
 
     `policy` is big (the fastest cluster), prime (its fastest core), little (the slowest cluster), all, or a list of
-    cpus such as 0,2-3. UsageError if it is none of them, or names cpus that are in no cluster.
+    cpus such as 0,2-3. UsageError for anything else, and for cpus that are in no cluster.
     """
     everything = tuple(sorted(cpu for cluster in clusters for cpu in cluster.cpus))
     named = {
@@ -175,20 +175,20 @@ def cpu_ranges(cpus: Sequence[int]) -> str:
     return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(sorted(starts), sorted(ends), strict=True))
 
 
-def cpu_groups(root: Path = ROOT) -> Iterator[Path]:
-    """The folders of the control groups that limit this process' cores: its own, and those above it."""
+def control_groups(controller: str, root: Path = ROOT) -> Iterator[Path]:
+    """The folders of the control groups that limit this process' cpu or memory: its own, and those above it."""
     for line in text(root / "proc/self/cgroup").splitlines():
         controllers, _, path = line.partition(":")[2].partition(":")
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        top = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        top = root / "sys/fs/cgroup" / (controller if controllers else "")
         folder = top / path.lstrip("/")
         yield from (group for group in (folder, *folder.parents) if group.is_relative_to(top))
 
 
 def quota(root: Path = ROOT) -> float | None:
     """How many cores' time the control groups grant; None if they do not limit it."""
-    limits = (_limit(group) for group in cpu_groups(root))
+    limits = (_limit(group) for group in control_groups("cpu", root))
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -199,7 +199,7 @@ def _limit(group: Path) -> float | None:
 
 
 def usable(cpus: Sequence[int], root: Path = ROOT) -> int:
-    """How many of `cpus` can be busy at once within the quota: one at least."""
+    """How many of `cpus` can be busy at once within the quota: at least one."""
     granted = quota(root)
     return max(1, len(cpus) if granted is None else min(len(cpus), math.floor(granted)))
 
@@ -214,5 +214,5 @@ def physical_cores(cpus: Sequence[int], root: Path = ROOT) -> tuple[int, ...]:
 
 
 def default_threads(cpus: Sequence[int], root: Path = ROOT) -> int:
-    """How many threads to use on `cpus`: one for each physical core within the quota, four at most."""
+    """How many threads to use on `cpus`: one for each physical core within the quota, at most four."""
     return min(MOST_THREADS, usable(physical_cores(cpus, root), root))

@@ -1,4 +1,4 @@
-"""What a benchmark ran on: the machine, its processor and its power."""
+"""The device that a benchmark ran on: the machine, its processor and its power."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge_squeeze.machine.cores import ROOT, Cluster, cpu_folder, number, text
 ID_DIGITS = 12
 SERIALS = ("sys/class/dmi/id/product_serial", "proc/device-tree/serial-number")
 IDENTITIES = ("etc/machine-id", *SERIALS, "proc/sys/kernel/hostname")
-# What is there where nobody filled it in.
+# Placeholders that nobody replaced.
 BLANK = re.compile(
     r"(?i)|0+|uninitialized|none|unknown|default string|not (specified|applicable)|(to be filled by )?o\.?e\.?m\.?"
     r"|system (manufacturer|product name|serial number)"
@@ -28,7 +28,7 @@ GROUPS = {  # in the paths of control groups: what made them
     r"/libpod-[0-9a-f]{12}": "podman",
     r"/lxc(\.payload)?[./]": "lxc",
 }
-# In vendor and product, device tree or the kernel's release: whose machine it is. The first that fits counts.
+# Marks of hypervisors in vendor and product, device tree or the kernel's release. The first match counts.
 HYPERVISORS = {
     "microsoft-standard": "wsl",
     "microsoft corporation virtual machine": "hyper-v",
@@ -37,7 +37,7 @@ HYPERVISORS = {
     "hvm domu": "xen",
     **{name: name for name in ("vmware", "virtualbox", "parallels", "apple virtualization", "kvm", "qemu")},
 }
-UNNAMED = "unnamed"  # a hypervisor that the processor tells of and nothing names
+UNNAMED = "unnamed"  # a hypervisor that the processor reports and nothing names
 FULL_PCT = 100
 # By a battery's state (Linux' Documentation/ABI/testing/sysfs-class-power); the first that one of them has counts.
 SOURCES = {"Discharging": "battery", "Charging": "mains", "Full": "mains", "Not charging": "mains"}
@@ -45,10 +45,10 @@ SOURCES = {"Discharging": "battery", "Charging": "mains", "Full": "mains", "Not 
 
 @dataclass(frozen=True)
 class System:
-    """The machine; `kind` is container, vm, linux, mac or windows, or what Python calls the system.
+    """The machine; `kind` is container, vm, linux, mac or windows, or Python's name of the system.
 
-    `id_hash` tells machines apart without naming them. `container` and `hypervisor` are None if nothing tells of one.
-    `emulated`: the processor is not of the kind that Python was built for.
+    `id_hash` distinguishes machines without naming them. `container` and `hypervisor` are None if nothing indicates
+    one. `emulated`: the processor is not of the kind that Python was built for.
     """
 
     id_hash: str | None
@@ -99,7 +99,7 @@ class Power:
 
 @dataclass(frozen=True)
 class Device:
-    """What a benchmark ran on; None for what the machine does not tell."""
+    """The device that a benchmark ran on; None for what the machine does not report."""
 
     device: System
     cpu: Processor
@@ -107,13 +107,13 @@ class Device:
 
     @property
     def name(self) -> str:
-        """What people call it, with the name of its processor where that is known."""
+        """The model, with the name of its processor if that is known."""
         model, processor = self.device.model, self.cpu.name
         return f"{model} ({processor})" if model and processor else model or processor or "unknown device"
 
 
 def describe(root: Path = ROOT) -> Device:
-    """The machine that the files below `root` tell of."""
+    """The device that the files below `root` describe."""
     processor = describe_processor(root)
     return Device(describe_system(processor, root), processor, describe_power(root))
 
@@ -146,13 +146,13 @@ def describe_processor(root: Path = ROOT) -> Processor:
     system = root / "sys/devices/system/cpu"
     cpus = cores.cpu_list(text(system / "online")) or cores.allowed()
     clocks = [cpu_folder(cpu, root) / "cpufreq" for cpu in cpus]
-    told = host.cpu(text(root / "proc/cpuinfo"), len(cpus))
+    cpu = host.cpu(text(root / "proc/cpuinfo"), len(cpus))
     no_turbo = _flag(system / "intel_pstate/no_turbo")
     return Processor(
         arch=host.architecture(platform.machine(), sixty_four=sys.maxsize > 2**32),
-        name=told.name,
+        name=cpu.name,
         clusters=[_cores(cluster, root) for cluster in cores.clusters(root, cpus)],
-        features=told.features,
+        features=cpu.features,
         governor=list(dict.fromkeys(name for clock in clocks if (name := _line(clock / "scaling_governor")))),
         driver=next((name for clock in clocks if (name := _line(clock / "scaling_driver"))), None),
         boost=_flag(system / "cpufreq/boost") if no_turbo is None else not no_turbo,
@@ -168,14 +168,15 @@ def _cores(cluster: Cluster, root: Path) -> Cores:
 
 
 def describe_power(root: Path = ROOT) -> Power:
-    """What the power supplies tell; those of a mouse or a pen do not count."""
-    supplies = [one for one in sorted(root.glob("sys/class/power_supply/*")) if _line(one / "scope") != "Device"]
-    batteries = [one for one in supplies if _line(one / "type") == "Battery"]
-    plugs = [number(one / "online") for one in supplies if (_line(one / "type") or "").startswith(("Mains", "USB"))]
-    states = [_line(one / "status") for one in batteries]
-    percents = [number(one / "capacity") for one in batteries]
+    """The power that the supplies report; those of a mouse or a pen do not count."""
+    folders = sorted(root.glob("sys/class/power_supply/*"))
+    types = {folder: _line(folder / "type") or "" for folder in folders if _line(folder / "scope") != "Device"}
+    batteries = [folder for folder, kind in types.items() if kind == "Battery"]
+    plugs = [number(folder / "online") for folder, kind in types.items() if kind.startswith(("Mains", "USB"))]
+    states = [_line(battery / "status") for battery in batteries]
+    percents = [number(battery / "capacity") for battery in batteries]
     source = next((source for state, source in SOURCES.items() if state in states), None)
-    percent = next((one for one in percents if one is not None and one <= FULL_PCT), None)
+    percent = next((value for value in percents if value is not None and value <= FULL_PCT), None)
     return Power("mains" if any(plugs) else source or ("battery" if batteries and 0 in plugs else None), percent)
 
 
@@ -189,35 +190,35 @@ def board(root: Path = ROOT) -> tuple[str | None, str | None, str | None]:
 
 
 def container_of(root: Path = ROOT) -> str | None:
-    """What keeps this process in a container."""
-    told = re.search(r"(?:^|\0)container=([^\0]+)", text(root / "proc/1/environ"))
+    """The software that keeps this process in a container; None if nothing indicates one."""
+    variable = re.search(r"(?:^|\0)container=([^\0]+)", text(root / "proc/1/environ"))
     groups = text(root / "proc/1/cgroup") + text(root / "proc/self/cgroup")
-    found = [told[1]] if told else []
-    found += [name for mark, name in MARKS.items() if any(root.glob(mark))]
-    found += [name for pattern, name in GROUPS.items() if re.search(pattern, groups)]
-    return next(iter(found), None)
+    names = [variable[1]] if variable else []
+    names += [name for mark, name in MARKS.items() if any(root.glob(mark))]
+    names += [name for pattern, name in GROUPS.items() if re.search(pattern, groups)]
+    return next(iter(names), None)
 
 
 def hypervisor_of(cpuinfo: str, root: Path = ROOT) -> str | None:
-    """Whose virtual machine this is."""
+    """The hypervisor of this virtual machine; None if nothing indicates one."""
     flags = re.search(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)
-    told = _line(root / "sys/hypervisor/type")
-    if told or (flags and "hypervisor" not in flags[1].split()):
-        return told
+    declared = _line(root / "sys/hypervisor/type")
+    if declared or (flags and "hypervisor" not in flags[1].split()):
+        return declared
     dmi = root / "sys/class/dmi/id"
     files = (dmi / "sys_vendor", dmi / "product_name", root / "proc/sys/kernel/osrelease")
     names = " ".join([*map(text, files), *_compatible(root)]).lower().replace("\n", "")
-    found = next((name for mark, name in HYPERVISORS.items() if mark in names), None)
-    return found or (UNNAMED if flags else None)
+    name = next((name for mark, name in HYPERVISORS.items() if mark in names), None)
+    return name or (UNNAMED if flags else None)
 
 
 def id_hash(cpu_name: str | None, mem_bytes: int | None, root: Path = ROOT) -> str | None:
-    """What tells this machine from others, 12 hexadecimal digits; None if nothing identifies it.
+    """A hash of 12 hexadecimal digits that identifies this machine; None if it has no identity.
 
-    Memory counts by its magnitude: how much of it the kernel keeps to itself differs from boot to boot.
+    Memory counts by its magnitude: how much of it the kernel reserves differs from boot to boot.
     """
-    told = (_line(root / name) for name in IDENTITIES)
-    identity = next(filter(None, told), _elsewhere(platform.node()))
+    identities = (_line(root / name) for name in IDENTITIES)
+    identity = next(filter(None, identities), _elsewhere(platform.node()))
     whole = f"{identity}\n{cpu_name}\n{(mem_bytes or 0).bit_length()}"
     return hashlib.sha256(whole.encode()).hexdigest()[:ID_DIGITS] if identity else None
 
@@ -226,9 +227,9 @@ def _compatible(root: Path) -> list[str]:
     return [name for name in text(root / "proc/device-tree/compatible").split("\0") if name.strip()]
 
 
-def _elsewhere(told: str) -> str | None:
-    """What Python tells of a system that has no /proc."""
-    return (told or None) if platform.system() != "Linux" else None
+def _elsewhere(text_of_python: str) -> str | None:
+    """What Python says of a system without /proc."""
+    return (text_of_python or None) if platform.system() != "Linux" else None
 
 
 def _line(path: Path) -> str | None:

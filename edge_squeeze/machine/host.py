@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_squeeze.files import cache
+from edge_squeeze.machine.cores import ROOT, allowed, control_groups, number, text
 
-CGROUPS = Path("/sys/fs/cgroup")
 MUSL = "musl"
 # Those that decide how fast networks run: vectors of 256 bits, products of int8, products of half precision.
 FEATURES = ("avx2", "avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm", "sve", "asimdhp", "fphp")
@@ -41,7 +41,7 @@ ARM_PARTS = {
 
 @dataclass(frozen=True)
 class Cpu:
-    """The processor; `features` and `dot_product` (those of them for int8) are None where nothing tells them."""
+    """The processor; `features` and `dot_product` (those of them for int8) are None if unknown."""
 
     name: str | None
     usable_cores: int
@@ -51,7 +51,7 @@ class Cpu:
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory that can still be taken; `limited` by a cgroup (a container) rather than by what there is."""
+    """Memory that is still free; `limited` if a control group (a container) sets the bound."""
 
     free_bytes: int
     limited: bool
@@ -59,7 +59,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Disk:
-    """Room where `folder` is or will be; `holds` says what it is for."""
+    """Free space where `folder` is or will be; `holds` says what the folder is for."""
 
     holds: str
     folder: str
@@ -83,15 +83,14 @@ class Machine:
 
 def read() -> Machine:
     """The machine that this runs on."""
-    limits = cgroup_limits(_text("/proc/self/cgroup"), CGROUPS)
     return Machine(
         python=platform.python_version(),
         executable=sys.executable,
         system=platform.system(),
         machine=architecture(platform.machine(), sixty_four=sys.maxsize > 2**32),
         libc=libc(_glibc(), sysconfig.get_config_var("SOABI") or ""),
-        cpu=cpu(_text("/proc/cpuinfo"), _usable_cores()),
-        memory=memory(_text("/proc/meminfo"), limits),
+        cpu=cpu(text(ROOT / "proc/cpuinfo"), len(allowed())),
+        memory=memory(text(ROOT / "proc/meminfo"), memory_limits()),
         disks=list(disks()),
         emulated=emulated(),
     )
@@ -102,16 +101,16 @@ def architecture(kernel: str, *, sixty_four: bool) -> str:
     return "armv7l" if kernel in ("aarch64", "armv8l") and not sixty_four else kernel
 
 
-def emulated(root: Path = Path("/"), arch: str | None = None) -> bool | None:
-    """Whether a Python for `arch` (default: this one) runs on another kind of processor, as files below `root` tell.
+def emulated(root: Path = ROOT, arch: str | None = None) -> bool | None:
+    """Whether a Python for `arch` (default: this one) runs on another kind of processor, by the files below `root`.
 
-    Newer QEMUs make up a /proc/cpuinfo that fits; what the kernel tells of itself below /proc/sys stays as it is.
+    Newer QEMUs make up a matching /proc/cpuinfo, but not what the kernel says of itself below /proc/sys.
     """
-    kernel = _family(_text(root / "proc/sys/kernel/arch").strip())  # Linux 6.1 and later
+    kernel = _family(text(root / "proc/sys/kernel/arch").strip())  # Linux 6.1 and later
     if not kernel and (root / "proc/sys/kernel/bootloader_type").exists():  # on x86 alone
         kernel = "x86"
-    told = {kernel, _family_of(_text(root / "proc/cpuinfo"))} - {""}
-    return told != {_family(arch or platform.machine())} if told else None
+    families = {kernel, _family_of(text(root / "proc/cpuinfo"))} - {""}
+    return families != {_family(arch or platform.machine())} if families else None
 
 
 def _family(arch: str) -> str:
@@ -126,7 +125,7 @@ def _family_of(cpuinfo: str) -> str:
 
 
 def libc(glibc: str | None, soabi: str) -> str | None:
-    """What the system says of glibc ("glibc 2.36"), else MUSL if Python was built for that, else None."""
+    """The `glibc` that the system reports ("glibc 2.36"), else MUSL if Python was built for it, else None."""
     return glibc or (MUSL if soabi.endswith(MUSL) else None)
 
 
@@ -151,7 +150,7 @@ def _cpu_name(fields: list[tuple[str, str]]) -> str | None:
 
 
 def memory(meminfo: str, limits: Iterable[int]) -> Memory | None:
-    """What the text of /proc/meminfo says is available, or the lowest of `limits` in bytes if that is less."""
+    """The available memory in the text of /proc/meminfo, or the lowest of `limits` in bytes if that is less."""
     match = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.MULTILINE)
     if match is None:
         return None
@@ -160,30 +159,20 @@ def memory(meminfo: str, limits: Iterable[int]) -> Memory | None:
     return Memory(min(available, lowest), lowest < available)
 
 
-def cgroup_limits(cgroup: str, root: Path) -> Iterator[int]:
-    """The memory limits in bytes of the groups that the text of /proc/self/cgroup names, and of those above them."""
-    for line in cgroup.splitlines():
-        controllers, _, path = line.partition(":")[2].partition(":")
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        top, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
-        folder = top / path.lstrip("/")
-        for group in (folder, *folder.parents):
-            if group.is_relative_to(top) and (text := _text(group / name).strip()).isdecimal():
-                yield int(text)
+def memory_limits(root: Path = ROOT) -> list[int]:
+    """The memory limits in bytes of the control groups that this process is in."""
+    files = ("memory.max", "memory.limit_in_bytes")  # of version 2 and 1
+    limits = [number(group / name) for group in control_groups("memory", root) for name in files]
+    return [limit for limit in limits if limit is not None]
 
 
 def disks() -> Iterator[Disk]:
-    """The room in the current folder and in the cache."""
+    """The free space in the current folder and in the cache."""
     for holds, find in (("here", Path.cwd), ("in the cache", cache.cache_folder)):
         with contextlib.suppress(OSError, RuntimeError):  # a folder that was deleted, a user without a home
             folder = find().absolute()
-            there = next(path for path in (folder, *folder.parents) if path.exists())
-            yield Disk(holds, str(folder), shutil.disk_usage(there).free)
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            existing = next(path for path in (folder, *folder.parents) if path.exists())
+            yield Disk(holds, str(folder), shutil.disk_usage(existing).free)
 
 
 def _glibc() -> str | None:
@@ -191,10 +180,3 @@ def _glibc() -> str | None:
         return os.confstr("CS_GNU_LIBC_VERSION")
     except (AttributeError, ValueError, OSError):  # not there on Windows, an unknown name elsewhere
         return None
-
-
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text("utf-8", "replace")
-    except OSError:
-        return ""

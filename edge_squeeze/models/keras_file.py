@@ -16,8 +16,8 @@ from edge_squeeze.errors import EdgeSqueezeError, UsageError
 from edge_squeeze.models import saved_model
 from edge_squeeze.models.original import all_layers, load_tensorflow, require_tensorflow
 from edge_squeeze.models.saved_model import refused
-from edge_squeeze.process.memory import memory_limited
 from edge_squeeze.process.output import captured
+from edge_squeeze.process.supervision import memory_limited
 from edge_squeeze.weight_files import keras_config
 
 SUFFIXES = (".keras", ".h5", ".hdf5")

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_squeeze.errors import UsageError, unknown
-from edge_squeeze.files.decoding import decode
-from edge_squeeze.files.reading import read_json
+from edge_squeeze.files.reading import decode, read_json
 from edge_squeeze.pictures.preprocessing import CROP, RESIZES, STRETCH, Normalization, Preprocessing
 
 LARGEST_FILE = 1 << 20

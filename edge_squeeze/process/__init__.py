@@ -1,1 +1,1 @@
-"""The process: captured output, limited memory, a supervised child, and what systems lack."""
+"""Processes: captured output, limited memory, a supervised child, and what systems lack."""

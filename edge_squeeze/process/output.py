@@ -1,4 +1,4 @@
-"""Keeps what converters and engines print, from Python or from C++, off the terminal until somebody wants it."""
+"""Keeps the output of converters and engines, from Python or from C++, off the terminal until it is needed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def captured() -> Iterator[Chatter]:
 
 @contextmanager
 def converting(what: str) -> Iterator[None]:
-    """`captured`, with whatever a converter raises turned into a ConversionError that keeps what it printed.
+    """`captured`, with whatever a converter raises turned into a ConversionError that keeps its output.
 
     Converters raise exceptions of every kind; `what` names the step, as in "TensorFlow could not convert it".
     """

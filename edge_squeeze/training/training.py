@@ -32,7 +32,7 @@ LISTS = {"train": "train.txt", "validation": "validation.txt", "test": "test.txt
 # Option of `export` -> the file that it takes.
 EXPORTED = {"weights": WEIGHTS, "labels": LABELS, "calibration": LISTS["train"], "images": LISTS["test"]}
 KIND = atomic.Kind(
-    "folder of `edge-squeeze train`", RECORD, frozenset({"schema_version", "variant", "split", "epochs", "test"})
+    "a folder of `edge-squeeze train`", RECORD, frozenset({"schema_version", "variant", "split", "epochs", "test"})
 )
 TOOLS = ("edge-squeeze", "tensorflow", "keras", "numpy", "pillow", "scikit-learn")
 RECORDED_OPTIONS = ("epochs", "batch_size", "learning_rate", "seed")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze.errors import UsageError
-from edge_squeeze.files.decoding import decode
+from edge_squeeze.files.reading import decode
 from edge_squeeze.networks.design import Network
 from edge_squeeze.pictures.preprocessing import Preprocessing
 from edge_squeeze.weight_files.archives import Archive

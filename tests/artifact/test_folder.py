@@ -44,7 +44,7 @@ def test_a_folder_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
     for theirs in ({"precious.txt": b"mine"}, {"model.json": b'{"format": "layers-model"}', "notes": b"mine"}):
         for name, data in theirs.items():
             (tmp_path / name).write_bytes(data)
-        with pytest.raises(UsageError, match="is no artifact, so it will not be replaced"):
+        with pytest.raises(UsageError, match="is not an artifact, so it will not be replaced"):
             atomic.write(tmp_path, NEW, EXPORTED)
         assert theirs.items() <= content(tmp_path).items()
 

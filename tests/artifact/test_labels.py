@@ -34,9 +34,9 @@ def test_other_files_are_refused(tmp_path: Path, data: bytes, message: str) -> N
 
 
 def test_missing_and_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="is missing, or is no file"):
+    with pytest.raises(UsageError, match="is missing, or is not a file"):
         labels.load(tmp_path / "missing.txt", 3)
-    with pytest.raises(UsageError, match="is missing, or is no file"):
+    with pytest.raises(UsageError, match="is missing, or is not a file"):
         labels.load(tmp_path, 3)
     (tmp_path / "labels.txt").write_bytes(b"a\n" * 100)
     monkeypatch.setattr(labels, "LARGEST_FILE", 50)

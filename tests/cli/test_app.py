@@ -106,7 +106,7 @@ def test_a_folder_of_the_users_is_not_overwritten(command_line: CommandLine, tmp
     precious = tmp_path / "out" / "squeezenet1.1-tflite-float32" / "notes.txt"
     precious.parent.mkdir(parents=True)
     precious.write_text("mine")
-    check_error(command_line("export"), 2, "is no artifact, so it will not be replaced")
+    check_error(command_line("export"), 2, "is not an artifact, so it will not be replaced")
     assert precious.read_text() == "mine"
 
 

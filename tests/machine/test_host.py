@@ -173,10 +173,8 @@ def test_a_lower_limit_of_a_container_is_what_counts(limits: list[int], expected
 def test_memory_limits_are_those_of_the_group_and_all_above(
     tmp_path: Path, cgroup: str, files: dict[str, str], expected: list[int]
 ) -> None:
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(content)
-    assert list(host.cgroup_limits(cgroup, tmp_path)) == expected
+    groups = {f"sys/fs/cgroup/{name}": content for name, content in files.items()}
+    assert host.memory_limits(fake(tmp_path, {"proc/self/cgroup": cgroup, **groups})) == expected
 
 
 def test_a_folder_that_is_not_there_yet_has_the_room_of_the_one_above(

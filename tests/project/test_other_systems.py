@@ -22,7 +22,7 @@ from typer.main import get_command
 
 from edge_squeeze.cli import app as cli
 from edge_squeeze.devices import wheel
-from edge_squeeze.process import systems
+from edge_squeeze.process import supervision
 
 HERE = ROOT / "tests" / "helpers"
 WINDOWS, MACOS = "windows", "macos"
@@ -299,21 +299,21 @@ def test_windows_is_asked_for_a_process_without_a_signal(
     monkeypatch.setattr(os, "kill", None)
     monkeypatch.setattr(ctypes, "WinDLL", Kernel, raising=False)
     monkeypatch.setattr(ctypes, "get_last_error", lambda: error, raising=False)
-    assert systems.process_runs(pid) is runs
+    assert supervision.process_runs(pid) is runs
 
 
 def test_without_a_way_to_ask_a_process_is_taken_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signal, "CTRL_C_EVENT", 0, raising=False)
     monkeypatch.setattr(os, "kill", None)
-    assert systems.process_runs(4)
+    assert supervision.process_runs(4)
 
 
 def test_processes_are_asked_for_here() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
-    assert systems.process_runs(ended.pid)
+    assert supervision.process_runs(ended.pid)
     ended.wait()
-    assert not systems.process_runs(ended.pid)
-    assert not systems.process_runs(10**20)
+    assert not supervision.process_runs(ended.pid)
+    assert not supervision.process_runs(10**20)
 
 
 @pytest.mark.parametrize(("code", "name"), [
@@ -321,4 +321,4 @@ def test_processes_are_asked_for_here() -> None:
     (0xC000001D, "SIGILL"),
 ])  # fmt: skip
 def test_what_ended_a_process_has_a_name(code: int, name: str | None) -> None:
-    assert systems.ended_by(code) == name
+    assert supervision.ended_by(code) == name

@@ -194,7 +194,7 @@ def test_options_that_cannot_be_meant_are_refused_before_any_work(
 def test_a_folder_that_is_not_ours_is_not_replaced(colored: Path, tmp_path: Path) -> None:
     (tmp_path / "squeezenet-lab").mkdir()
     (tmp_path / "squeezenet-lab" / "training.json").write_text("{}")
-    with pytest.raises(UsageError, match="is no folder of `edge-squeeze train`, so it will not be replaced"):
+    with pytest.raises(UsageError, match="is not a folder of `edge-squeeze train`, so it will not be replaced"):
         edge_squeeze.train("squeezenet-lab", images=colored, out=tmp_path)
     assert (tmp_path / "squeezenet-lab" / "training.json").read_text() == "{}"
 

@@ -16,7 +16,7 @@ from edge_squeeze.converters.quantization import calibration
 from edge_squeeze.converters.rewrites import normalization
 from edge_squeeze.engines import runner
 from edge_squeeze.errors import ConversionError, UsageError
-from edge_squeeze.files.decoding import decode
+from edge_squeeze.files.reading import decode
 from edge_squeeze.models.original import Original
 from edge_squeeze.pictures.loading import PictureSet, photograph_crops
 
