@@ -1,16 +1,18 @@
-"""What commands say where a package is missing: the command that brings it, or that none can."""
+"""Requirements, installed versions, and what commands say when a package is missing."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from machines import MUSL, PC, PI_32
+from machines import MAC, MUSL, PC, PI_32, WINDOWS
 
 from edge_squeeze import packages
 from edge_squeeze.machine.host import Machine
+from edge_squeeze.packages import Requirement
 
 MISSING = " is not installed; it is needed for "
 LITERT = "ai-edge-litert" + MISSING
@@ -79,3 +81,88 @@ def test_a_missing_package_is_no_defect_of_ours(
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (5, ""), done.stderr
     assert done.stderr.startswith(f"Error: {package}{MISSING}every command. Run: pip install edge-squeeze")
+
+
+@pytest.mark.parametrize(
+    ("package", "machine", "told"),
+    [
+        ("tensorflow", PC, None),
+        ("tensorflow", replace(PC, python="3.14.0rc1"), "Python 3.14: use Python 3.13 or older"),
+        ("tensorflow", PI_32, "for armv7l, only for x86_64 and aarch64"),
+        ("ai-edge-litert", replace(PC, machine="aarch64"), None),
+        ("ai-edge-litert", MUSL, "for musl, only for glibc"),
+        ("onnxruntime", replace(PC, machine="riscv64"), "for riscv64"),
+        ("tflite-runtime", PC, "Python 3.12: use Python 3.11 or older"),
+        ("tflite-runtime", PI_32, None),
+        ("tflite-runtime", replace(PI_32, machine="armv6l"), "for armv6l"),
+        ("numpy", MUSL, None),
+        ("pillow", MUSL, None),
+        ("numpy", replace(PC, machine="aarch64"), None),
+        ("numpy", PI_32, "for armv7l, only for x86_64 and aarch64. Use Debian's python3-numpy: an environment created"),
+        ("pillow", PI_32, "Use Debian's python3-pil"),
+        ("typer", PI_32, None),
+        ("tensorflow", MAC, "Python 3.14: use Python 3.13 or older"),
+        ("tensorflow", replace(MAC, python="3.13.1"), None),
+        ("tensorflow", replace(MAC, machine="x86_64"), "tensorflow has no wheels for macOS on x86_64, only for arm64."),
+        ("tflite-runtime", MAC, "tflite-runtime has no wheels for macOS on arm64."),
+        ("tensorflow", WINDOWS, None),
+        ("onnxruntime", replace(WINDOWS, machine="ARM64"), None),
+        ("ai-edge-litert", replace(WINDOWS, machine="ARM64"), "for Windows on ARM64, only for AMD64"),
+        ("numpy", WINDOWS, None),
+        ("tensorflow", replace(PC, system="FreeBSD", machine="amd64"), None),  # nothing is claimed about others
+    ],
+)
+def test_no_wheels_are_told_with_where_there_are_some(package: str, machine: Machine, told: str | None) -> None:
+    found = packages.no_wheels(package, machine)
+    assert found is None if told is None else told in str(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("numpy>=1.26", Requirement("numpy", ">=1.26", None)),
+        ('tensorflow<2.22,>=2.21; extra == "export"', Requirement("tensorflow", "<2.22,>=2.21", "export")),
+        (
+            'tflite-runtime>=2.14; python_version < "3.12" and extra == "tflite-runtime"',
+            Requirement("tflite-runtime", ">=2.14", "tflite-runtime"),
+        ),
+        ("Pillow (>=10) ; extra == 'a'", Requirement("pillow", ">=10", "a")),
+        ("package[some,extras]==1.0", Requirement("package", "==1.0", None)),
+        ("plain", Requirement("plain", "", None)),
+    ],
+)
+def test_requirements_are_read_from_metadata(line: str, expected: Requirement) -> None:
+    assert packages.read_requirements([line]) == [expected]
+
+
+def test_an_extra_has_the_packages_of_the_extras_that_it_includes() -> None:
+    lines = ['edge-squeeze[common]; extra == "one"', 'a>=2; extra == "common"', 'b; extra == "one"', "c"]
+    found = packages.read_requirements(lines)
+    assert [(row.package, row.specifiers) for row in found if row.extra == "one"] == [("b", ""), ("a", ">=2")]
+    assert [row.package for row in found if row.extra is None] == ["c"]
+
+
+def test_the_own_requirements_are_those_of_the_package() -> None:
+    found = {(one.package, one.extra): one.specifiers for one in packages.own_requirements()}
+    assert ("numpy", None) in found
+    assert found["numpy", "tflite-runtime"] == "<2"
+    assert ">=" in found["tensorflow", "export"]
+    assert ">=" in found["tf2onnx", "export"]
+
+
+def test_versions_and_folders_are_found_without_importing() -> None:
+    assert packages.version_of("numpy")
+    assert packages.version_of("no-such-package") is None
+    assert str(packages.folder_of("edge_squeeze")).endswith("edge_squeeze")
+    assert packages.folder_of("no_such_module") is None
+
+
+def test_a_package_under_another_name_is_found_by_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "some_engine").mkdir()
+    (tmp_path / "some_engine" / "__init__.py").touch()
+    about = tmp_path / "some_engine_cpu-1.2.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: some-engine-cpu\nVersion: 1.2\n")
+    (about / "top_level.txt").write_text("some_engine\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert packages.version_of("some-engine") == "1.2"

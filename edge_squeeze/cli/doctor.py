@@ -1,4 +1,4 @@
-"""`edge-squeeze doctor`: tells what this installation can do."""
+"""`edge-squeeze doctor`: shows what this installation can do."""
 
 from __future__ import annotations
 

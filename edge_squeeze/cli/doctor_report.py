@@ -1,6 +1,6 @@
-"""What `edge-squeeze doctor` shows: the verdict and what to do about it, then what it rests on.
+"""The report of `edge-squeeze doctor`: the verdict and what to do about it, then the facts behind it.
 
-Its sentences on packages are made in packages.py, those on problems in doctor/remedies.py and doctor/examination.py.
+Its sentences on packages come from packages.py, those on problems from edge_squeeze/doctor.
 """
 
 from __future__ import annotations
@@ -9,8 +9,17 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from edge_squeeze.cli.console import print_json, print_next, print_prose, print_text, whole, width, wrap
-from edge_squeeze.doctor.diagnosis import EXPORT, NOT_FETCHED, Diagnosis, Engine, Job, Package, Problem, WeightsFile
-from edge_squeeze.doctor.installation import MISSING
+from edge_squeeze.doctor.diagnosis import (
+    EXPORT,
+    MISSING,
+    NOT_FETCHED,
+    Diagnosis,
+    Engine,
+    Job,
+    Package,
+    Problem,
+    WeightsFile,
+)
 from edge_squeeze.machine.host import Cpu, Machine
 
 LABEL = 13  # columns; the longest label is "run .tflite"
@@ -18,7 +27,7 @@ INDENT = "  "
 
 
 def show(diagnosis: Diagnosis, *, as_json: bool) -> None:
-    """Print what `edge-squeeze doctor` found out, as text that fits the terminal or as one JSON document."""
+    """Print the diagnosis, as text that fits the terminal or as one JSON document."""
     if as_json:
         print_json(dataclasses.asdict(diagnosis))
         return
@@ -55,7 +64,7 @@ def _commands(problems: Sequence[Problem]) -> list[str]:
 
 
 def _facts(diagnosis: Diagnosis) -> Iterator[tuple[str, str]]:
-    """Labels and texts; a label is empty where the one above goes on."""
+    """Labels and texts; an empty label continues the one above."""
     machine = diagnosis.machine
     yield "Python", f"{machine.python} ({whole(machine.executable)})"
     yield "machine", f"{machine.system} {machine.machine}, {machine.libc or 'libc not known'}"
@@ -65,8 +74,8 @@ def _facts(diagnosis: Diagnosis) -> Iterator[tuple[str, str]]:
     rooms = [f"{disk.free_bytes / 1e9:.1f} GB free {disk.holds}" for disk in machine.disks]
     yield "disk", ", ".join(rooms) or "not known"
     if diagnosis.main_job == EXPORT:
-        for number, one in enumerate(diagnosis.weights):
-            yield "" if number else "weights", _weights(one)
+        for number, file in enumerate(diagnosis.weights):
+            yield "" if number else "weights", _weights(file)
 
 
 def _processor(cpu: Cpu) -> str:
@@ -88,20 +97,20 @@ def _memory(machine: Machine) -> str:
     return f"{machine.memory.free_bytes / 1e9:.1f} GB free{limit}"
 
 
-def _weights(one: WeightsFile) -> str:
-    later = " yet; the first use fetches them" if one.state == NOT_FETCHED else ""
-    return f"{one.variant}: {one.state}{later}"
+def _weights(file: WeightsFile) -> str:
+    later = " yet; the first use downloads them" if file.state == NOT_FETCHED else ""
+    return f"{file.variant}: {file.state}{later}"
 
 
 def _job(job: Job, diagnosis: Diagnosis) -> Iterator[str]:
-    """The state of a job and what it rests on; what is not meant to be done here is told in short."""
+    """The state of a job and the facts behind it; a job that is not set up here gets one line."""
     used = next((engine for engine in diagnosis.engines if engine.name == job.engine), None)
     if used:
         state = "ok" if job.ready else "NOT ready"
         yield f"{job.name:<{LABEL}}{state}, with {used.name} {used.version}"
         yield from _wrapped(_kernels(used), INDENT)
-        yield from _others(used, diagnosis.engines)
-        yield from _problems([one for one in job.problems if one not in diagnosis.problems])
+        yield from _alternatives(used, diagnosis.engines)
+        yield from _problems([problem for problem in job.problems if problem not in diagnosis.problems])
     elif job.name == diagnosis.main_job:
         yield f"{job.name:<{LABEL}}{'ok' if job.ready else 'NOT ready'}"
         yield from _packages(job.packages)
@@ -117,15 +126,15 @@ def _kernels(engine: Engine) -> str:
     return f"kernels: {engine.float_kernels} for float files, {engine.int8_kernels} for int8 and dynamic files"
 
 
-def _others(used: Engine, engines: Sequence[Engine]) -> Iterator[str]:
-    for other in engines:
-        if other.format == used.format and other is not used:
-            state = "" if other.usable else ", NOT usable"
-            yield from _wrapped(f"also: --runtime {other.name} ({other.version}{state})", INDENT)
+def _alternatives(used: Engine, engines: Sequence[Engine]) -> Iterator[str]:
+    for engine in engines:
+        if engine.format == used.format and engine is not used:
+            state = "" if engine.usable else ", NOT usable"
+            yield from _wrapped(f"also: --runtime {engine.name} ({engine.version}{state})", INDENT)
 
 
 def _packages(packages: Sequence[Package]) -> Iterator[str]:
-    rows = [(one.name, one.version or "-", one.required or "any", one.state) for one in packages]
+    rows = [(row.name, row.version or "-", row.required or "any", row.state) for row in packages]
     name, version, required = (max(len(row[i]) for row in rows) for i in range(3))
     for row, package in zip(rows, packages, strict=True):
         purpose = f": {package.purpose}" if package.state == MISSING and package.purpose else ""

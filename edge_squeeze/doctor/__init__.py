@@ -1,1 +1,1 @@
-"""What `edge-squeeze doctor` finds out: what this installation can do on this machine, and what helps."""
+"""The work of `edge-squeeze doctor`: what this installation can do on this machine, and what to do about problems."""

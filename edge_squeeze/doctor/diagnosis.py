@@ -1,19 +1,21 @@
-"""What `edge-squeeze doctor` finds out, as values: packages, engines, jobs, weights."""
+"""The diagnosis of `edge-squeeze doctor`: packages, engines, jobs, weights, and what to do about their problems."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_squeeze.doctor.installation import OK
 from edge_squeeze.machine.host import Machine
+from edge_squeeze.packages import best_extra, install, no_engine, no_wheels
 
 EXPORT, RUN = "export", "run"
+OK, MISSING, TOO_OLD, TOO_NEW = "ok", "missing", "too old", "too new"
 NOT_FETCHED, DAMAGED = "not fetched", "damaged"
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package, its installed version (None: missing) and whether that is one of those `required`."""
+    """A package, its installed version (None: missing), and whether that is among the `required` ones."""
 
     name: str
     version: str | None
@@ -36,7 +38,7 @@ class Engine:
     name: str
     format: str
     version: str
-    packages: list[Package]  # its own, and those of the base that it admits in fewer versions
+    packages: list[Package]  # its own, and base packages of which it admits fewer versions
     not_loadable: str | None  # why importing it fails
     usable: bool
     float_kernels: str
@@ -46,16 +48,16 @@ class Engine:
     def faults(self) -> list[str]:
         """What is wrong with it, as clauses."""
         own, *narrowed = self.packages
-        found = [own.fault] if own.fault else []
-        found += [f"{package.fault} for {own.name}" for package in narrowed if package.fault]
+        faults = [own.fault] if own.fault else []
+        faults += [f"{package.fault} for {own.name}" for package in narrowed if package.fault]
         if self.not_loadable:
-            found.append(f"{own.name} is installed but does not load: {self.not_loadable}")
-        return found
+            faults.append(f"{own.name} is installed but does not load: {self.not_loadable}")
+        return faults
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that stands against a job, with advice or the command that removes it."""
+    """An obstacle to a job, with advice or the command that removes it."""
 
     what: str
     advice: str | None = None
@@ -64,7 +66,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Job:
-    """Something one wants to do, the packages that it needs (to run files: any one engine), and what is wrong."""
+    """A use of this installation, the packages that it needs (to run files: any engine), and what is wrong."""
 
     name: str
     ready: bool
@@ -75,7 +77,7 @@ class Job:
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """The published weights of a network, as they are found here."""
+    """The published weights of a network, and their state here."""
 
     variant: str
     state: str  # ok | missing | damaged | not fetched
@@ -84,7 +86,7 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything found out; `ready` says whether the main job of this installation can be done."""
+    """The whole diagnosis; `ready` says whether the main job of this installation can be done."""
 
     version: str
     ready: bool
@@ -96,3 +98,59 @@ class Diagnosis:
     weights: list[WeightsFile]
     problems: list[Problem]  # those of the main job
     warnings: list[str]
+
+
+def judge(version: str, specifiers: str) -> str:
+    """OK, TOO_OLD or TOO_NEW: whether `version` fits `specifiers`, as in ">=2.21,<2.22".
+
+    A pre-release counts as its release. A version that PEP 440 does not know fits no specifier, and counts as too old.
+    """
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        release = Version(Version(version).base_version)
+    except InvalidVersion:
+        return TOO_OLD if specifiers else OK
+    for specifier in SpecifierSet(specifiers):
+        if not specifier.contains(release):
+            bound = Version(specifier.version.removesuffix(".*"))
+            return TOO_OLD if release < bound or specifier.operator in (">", "!=") else TOO_NEW
+    return OK
+
+
+def package_problems(packages: Sequence[Package], machine: Machine, extra: str) -> list[Problem]:
+    """The problems of `packages`, which `extra` of ours brings ("": the base)."""
+    reasons = [why for package in packages if package.state != OK and (why := no_wheels(package.name, machine))]
+    advice, command = (reasons[0], None) if reasons else (None, install(extra))
+    missing = [package.name for package in packages if package.state == MISSING]
+    faults = [f"missing: {', '.join(missing)}"] if missing else []
+    faults += [package.fault for package in packages if package.fault and package.state != MISSING]
+    return [Problem(fault, advice, command) for fault in faults]
+
+
+def missing_engine_problem(format_name: str, machine: Machine) -> Problem:
+    """The problem that no engine for `format_name` is installed."""
+    what = f"no engine for .{format_name} files is installed"
+    if extra := best_extra(format_name, machine):
+        return Problem(what, None, install(extra))
+    return Problem(what, no_engine(format_name, machine))
+
+
+def engine_problems(engine: Engine, extra: str | None, alternatives: Sequence[Engine]) -> list[Problem]:
+    """The problems of the `engine` that would be used, with the name of one of the `alternatives` that works."""
+    working = next((engine.name for engine in alternatives if engine.usable), None)
+    advice = f"Until then, --runtime {working} works." if working else None
+    wrong_version = any(package.state != OK for package in engine.packages)
+    command = install(extra) if wrong_version else reload_command(engine)
+    return [Problem(fault, advice, command) for fault in engine.faults]
+
+
+def reload_command(engine: Engine) -> str | None:
+    """The command that may make a damaged `engine` load; None if it is the processor that cannot run it."""
+    return None if "SIGILL" in (engine.not_loadable or "") else reinstall_command(engine.packages[0].name)
+
+
+def reinstall_command(package: str) -> str:
+    """The command that replaces a damaged `package` with the same version."""
+    return f"pip install --force-reinstall --no-deps {package}"

@@ -13,7 +13,7 @@ from synthetic import SETTINGS, FakeDevice, asked
 from edge_squeeze.benchmarks import arms, benchmark
 from edge_squeeze.benchmarks.arms import Ask
 from edge_squeeze.doctor import examination
-from edge_squeeze.doctor.installation import Installation
+from edge_squeeze.doctor.examination import Installation
 from edge_squeeze.engines import catalogue
 from edge_squeeze.engines.engine import engine_errors
 from edge_squeeze.errors import ConversionError, UsageError

@@ -9,7 +9,7 @@ import pytest
 from edge_squeeze.cli import doctor_report
 from edge_squeeze.doctor import examination as doctor
 from edge_squeeze.doctor.diagnosis import Diagnosis
-from edge_squeeze.doctor.installation import Installation
+from edge_squeeze.doctor.examination import Installation
 from edge_squeeze.machine.host import Cpu, Disk, Machine, Memory
 from edge_squeeze.packages import own_requirements
 from edge_squeeze.version import __version__
@@ -95,4 +95,4 @@ def test_an_emulated_processor_is_warned_of_below_the_verdict(capsys: pytest.Cap
 def test_little_room_is_warned_of_below_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     first, second, *_ = said(examine(TFLITE_RUNTIME), capsys).splitlines()
     assert first == f"edge-squeeze {__version__} is ready to run artifacts."
-    assert second.startswith("  warning: little room in /home/pi/.cache: 0.0 GB free; ")
+    assert second.startswith("  warning: low disk space in /home/pi/.cache: 0.0 GB free; ")

