@@ -1,15 +1,15 @@
-"""What can go wrong, each kind tied to one exit code of the command line.
+"""The errors of this package, each tied to one exit code of the command line.
 
-A failed proof is no error but a result: the command line ends with 3 for it. To bundle what failed it is one.
+A failed proof is a result, not an error, and also ends the command line with 3. Bundling such an artifact is an error.
 
 EdgeSqueezeError              1  a defect of this package
 |-- UsageError                2  unusable input: argument, path, picture, weights file, calibration set
-|   `-- FailedParityError     3  an artifact whose parity failed, where one is wanted that people will use
+|   `-- FailedParityError     3  an artifact whose parity failed, meant for an app
 |-- ConversionError           4  a readable model that could not be converted or run
-|   `-- PartlyExportedError       the same, while other files of the same export were made
+|   `-- PartlyExportedError       the same, while other files of the export were written
 |-- MissingDependencyError    5  a package is not installed; the message names the extra that brings it
-|-- DeviceError               6  a board could not be reached, set up or used to the end
-`-- FailedThereError         2-7  a command failed on a board, with this code; its own error is in the message
+|-- DeviceError               6  a board could not be reached or set up, or failed during the command
+`-- FailedThereError         2-7  a command failed on a board with this code; the message holds its own error
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 
 class ExitCode(IntEnum):
-    """What a command ends with; docs/commands.md explains each."""
+    """The exit codes of commands; docs/commands.md explains each."""
 
     OK = 0
     DEFECT = 1
@@ -45,13 +45,13 @@ class EdgeSqueezeError(Exception):
 
 
 class UsageError(EdgeSqueezeError):
-    """The user gave something that cannot be used."""
+    """The user passed something that cannot be used."""
 
     exit_code = ExitCode.USAGE
 
 
 class FailedParityError(UsageError):
-    """An artifact was given whose parity failed, and it was not said that this is meant."""
+    """An artifact was passed whose parity failed, without the option that allows it."""
 
     exit_code = ExitCode.FAILED_PROOF
 
@@ -62,16 +62,16 @@ class ConversionError(EdgeSqueezeError):
     exit_code = ExitCode.FAILED_CONVERSION
 
     def __init__(self, message: str, log: str = "") -> None:
-        """Keep the converter's own output in `log`; the command line shows its end."""
+        """Keep the converter's own output in `log`, of which the command line shows the end."""
         super().__init__(message)
         self.log = log
 
 
 class PartlyExportedError(ConversionError):
-    """Some of several files could not be made; those that could are in `exported`."""
+    """Some of several files could not be made; the others are in `exported`."""
 
     def __init__(self, failures: Sequence[ConversionError], exported: Sequence[Any]) -> None:
-        """Say why each of `failures` failed, and that the others were written."""
+        """Say why each of `failures` happened, and that the other files were written."""
         super().__init__("\n".join(map(str, failures)) + "\nThe other files were written.", failures[0].log)
         self.exported = exported
 
@@ -82,28 +82,28 @@ class MissingDependencyError(EdgeSqueezeError):
     exit_code = ExitCode.MISSING_DEPENDENCY
 
     def __init__(self, package: str, extra: str | None, purpose: str, instead: str | None = None) -> None:
-        """Say which `extra` of ours, if any, installs `package`, needed for `purpose`; or what to do `instead`."""
+        """Say that `package` is needed for `purpose`, and which of our extras installs it, or what to do `instead`."""
         command = f'pip install "edge-squeeze[{extra}]"' if extra else f"pip install {package}"
         super().__init__(f"{package} is not installed; it is needed for {purpose}. {instead or f'Run: {command}'}")
 
 
 class DeviceError(EdgeSqueezeError):
-    """A board could not be reached, set up, or used to the end."""
+    """A board could not be reached or set up, or failed during the command."""
 
     exit_code = ExitCode.FAILED_DEVICE
 
 
 class FailedThereError(EdgeSqueezeError):
-    """A command failed on a device with an error of its own, whose exit code this one takes over."""
+    """A command failed on a device with an error of its own, whose exit code this error has."""
 
     def __init__(self, message: str, exit_code: int) -> None:
-        """Take over `exit_code`, which is that of another error of this module."""
+        """Take the `exit_code` of another error of this module."""
         super().__init__(message)
         self.exit_code = exit_code
 
 
 def unknown(kind: str, got: str, choices: Iterable[str]) -> UsageError:
-    """A UsageError for a name that is none of `choices`, with the nearest of them suggested."""
+    """A UsageError for a name that is not among `choices`, with the nearest of them suggested."""
     names = list(choices)
     near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]}?" if near else ""

@@ -1,4 +1,4 @@
-"""How long work tells that it goes on, without knowing who listens."""
+"""Progress of long work, reported without knowing who listens; and tables."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ T = TypeVar("T")
 
 
 class Reporter(Protocol):
-    """Hears of steps, of parts of a step, and of progress through many pictures."""
+    """Receives steps, parts of a step, and progress through many pictures."""
 
     def step(self, title: str) -> AbstractContextManager[None]:
         """A numbered step of the work."""
         ...
 
     def part(self, title: str) -> AbstractContextManager[None]:
-        """A part of a step, worth a line when somebody asks where the time goes."""
+        """A part of a step, shown only if details are requested."""
         ...
 
     def track(self, items: Iterable[T], title: str) -> Iterable[T]:
-        """`items`, with a progress bar while they are gone through."""
+        """`items`, with a progress bar during the iteration."""
         ...
 
     def note(self, text: str) -> None:
@@ -32,7 +32,7 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """The Reporter that tells nobody."""
+    """The Reporter that reports nothing."""
 
     def step(self, title: str) -> AbstractContextManager[None]:
         """Nothing happens."""
@@ -52,8 +52,8 @@ class Silent:
 class Column:
     """A column of a table.
 
-    Where not all columns fit, the one with the highest `rank` is left out first; rank 0 always stays. Text is aligned
-    left, figures right. Cells of a column that may be `cut` lose their middle where even that does not suffice.
+    If not all columns fit, the one with the highest `rank` is dropped first; rank 0 always stays. Text is aligned
+    left, numbers right. Cells of a column that may be `cut` lose their middle if dropping columns is not enough.
     """
 
     title: str

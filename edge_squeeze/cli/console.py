@@ -1,6 +1,6 @@
-"""What the terminal shows: steps and progress on standard error, results on standard output.
+"""Output on the terminal: steps and progress on standard error, results on standard output.
 
-Prose wraps between words; what is to be copied, commands and paths, is never broken. Escape codes go to terminals only.
+Prose wraps between words; commands and paths, which users copy, are never broken. Escape codes go to terminals only.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import IO, Any, TypeVar
 from edge_squeeze.packages import NAME, program
 
 T = TypeVar("T")
-PROGRESS, LINES = "EDGE_SQUEEZE_PROGRESS", "lines"  # for somebody far away: a line each, in place of a bar
+PROGRESS, LINES = "EDGE_SQUEEZE_PROGRESS", "lines"  # for a remote reader: a line each instead of a bar
 NO_NEXT = "EDGE_SQUEEZE_NO_NEXT"  # set by scripts that print their own next steps
 WIDEST = 100  # columns of prose, whatever the terminal has
 INDENT = " " * 6  # below the number of a step
-KEPT = "\0"  # stands for a space at which no line is broken
+KEPT = "\0"  # a space at which no line is broken
 CODE, RUN, PERCENT = re.compile(r"`[^`\n]+`"), re.compile(r"(?<=\S) (?=Run: )"), re.compile(r"(?<=\d) (?=%)")
 
 
 def width(stream: IO[str] | None = None) -> int:
-    """Columns that prose may take on `stream` (standard output): the terminal's, at most 100; without one, 100.
+    """The columns for prose on `stream` (default: standard output): those of the terminal, at most 100, or 100.
 
     COLUMNS of the environment takes precedence.
     """
@@ -41,21 +41,23 @@ def width(stream: IO[str] | None = None) -> int:
 
 
 def whole(text: str) -> str:
-    """`text` so that `wrap` breaks it nowhere: a command or a path within prose."""
+    """`text` in a form that `wrap` never breaks: a command or a path within prose."""
     return text.replace(" ", KEPT)
 
 
 def wrap(text: str, columns: int, start: str = "", later: str | None = None) -> list[str]:
-    """Lines of `text` after `start`, the other lines indented by `later`, by default to where the first begins.
+    """The lines of `text` after `start`, later lines indented by `later`, by default as far as the first.
 
-    Lines are broken between words only; what stands between backticks or was made `whole` stays in one piece, as does
-    a percentage.
+    Lines are broken between words only; text between backticks, text made `whole` and percentages stay in one piece.
     """
-    kept = PERCENT.sub(KEPT, CODE.sub(lambda found: whole(found[0]), text))
     lines = textwrap.wrap(
-        kept, columns, initial_indent=start, subsequent_indent=" " * len(start) if later is None else later,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+        PERCENT.sub(KEPT, CODE.sub(lambda match: whole(match[0]), text)),
+        columns,
+        initial_indent=start,
+        subsequent_indent=" " * len(start) if later is None else later,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     return [line.replace(KEPT, " ") for line in lines] or [start.rstrip()]
 
 
@@ -66,23 +68,23 @@ def cut(text: str, longest: int) -> str:
 
 
 def message(text: str, stream: IO[str] | None = None) -> str:
-    """`text` for standard error: wrapped on a terminal, a line for each of its own elsewhere, where programs read it.
+    """`text` for standard error: wrapped on a terminal, unchanged elsewhere, where programs read it.
 
-    A command after "Run:" gets a line of its own, and what another program said (after "|") keeps its lines.
+    A command after "Run:" gets a line of its own, and output of another program (after "|") keeps its lines.
     """
     out = stream or sys.stderr
     if not out.isatty():
         return text
-    told: list[str] = []
+    lines: list[str] = []
     for line in RUN.sub("\n", text).splitlines():
         start = line[: len(line) - len(line.lstrip())]
         alone = line.lstrip().startswith(("Run: ", "| "))
-        told += [line] if alone else wrap(line.strip(), width(out), start, f"{start}  ")
-    return "\n".join(told)
+        lines += [line] if alone else wrap(line.strip(), width(out), start, f"{start}  ")
+    return "\n".join(lines)
 
 
 class ConsoleReporter:
-    """Tells steps with their time, parts of steps only when `verbose`, and progress where there is a terminal.
+    """Reports steps with their time, parts of steps only if `verbose`, and progress only on a terminal.
 
     Without `animated`, nothing moves between two items of progress: a thread that draws would disturb a measurement.
     """
@@ -101,11 +103,11 @@ class ConsoleReporter:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Name a numbered step when it begins; when it ends, add the seconds it took and the notes made meanwhile."""
+        """Print a numbered step when it begins; when it ends, add its duration and the notes made meanwhile."""
         self._steps += 1
         start = time.perf_counter()
         label, moving, filled = f"[{self._steps}] {title}", self._moving, self._label(64)
-        # Where other lines come in between, a line that is still to be completed would be torn apart.
+        # Other lines in between would tear apart a line that is still to be completed.
         alone = not self._verbose and not self._depth and os.environ.get(PROGRESS) != LINES
         self._depth += 1
         try:
@@ -133,28 +135,28 @@ class ConsoleReporter:
             self._console.print(f"{label:<{self._label(64)}} {time.perf_counter() - start:6.2f} s")
 
     def _label(self, widest: int) -> int:
-        """How far labels are filled up, so that the seconds behind them fit as well."""
+        """How far labels are padded, so that the seconds after them fit as well."""
         return max(0, min(widest, width(self._stream) - len(" 9999.9 s")))
 
     def track(self, items: Iterable[T], title: str) -> Iterator[T]:
-        """`items`, with a bar that disappears when they are through."""
+        """`items`, with a bar that disappears at the end."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         if os.environ.get(PROGRESS) == LINES:
-            yield from self._told(list(items), title)
+            yield from self._as_lines(list(items), title)
             return
         columns = TextColumn(f"    {title}"), BarColumn(), MofNCompleteColumn()
         hidden, moving = not self._moving, self._animated
         with Progress(*columns, console=self._console, transient=True, disable=hidden, auto_refresh=moving) as bar:
             yield from bar.track(items, total=len(items) if isinstance(items, Sized) else None)
 
-    def _told(self, items: Sequence[T], title: str) -> Iterator[T]:
+    def _as_lines(self, items: Sequence[T], title: str) -> Iterator[T]:
         for number, item in enumerate(items, start=1):
             self._console.print(f"{INDENT}{title} {number}/{len(items)}")
             yield item
 
     def note(self, text: str) -> None:
-        """A remark, shown below the step that is under way."""
+        """A remark, shown below the current step."""
         self._notes.append(text)
         if not self._depth:
             self._flush()
@@ -173,21 +175,22 @@ def print_json(value: Any) -> None:
 
 
 def print_text(*lines: str) -> None:
-    """Print `lines` as they are: commands, paths, and what has columns of its own."""
+    """Print `lines` unchanged: commands, paths, and tables."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def print_prose(*texts: str, start: str = "", later: str | None = None) -> None:
-    """Print each of `texts` after `start`, wrapped as `wrap` does it; an empty one is an empty line."""
+    """Print each of `texts` after `start`, wrapped by `wrap`; an empty text is an empty line."""
     for text in texts:
         print_text(*(wrap(text, width(), start, later) if text else [""]))
 
 
 def print_next(*commands: str, advice: Sequence[str] = (), title: str = "Next:") -> None:
-    """Print `advice`, and then `commands` as they work from here: with the path of this program where PATH lacks it."""
+    """Print `advice`, then `commands` as they work from here: with the path of this program if PATH lacks it."""
     if os.environ.get(NO_NEXT):
         return
     print_text("", title)
     print_prose(*advice, start="  ", later="    ")
-    own = f"{NAME} "
-    print_text(*(f"  {program()} {one.removeprefix(own)}" if one.startswith(own) else f"  {one}" for one in commands))
+    for command in commands:
+        name, _, rest = command.partition(" ")
+        print_text(f"  {program()} {rest}" if name == NAME and rest else f"  {command}")

@@ -1,4 +1,4 @@
-"""How a command ends: errors and interrupts as messages and exit codes."""
+"""The end of a command: errors and interrupts as messages and exit codes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ LOG_LINES = 15
 
 
 def run(work: Callable[[], object]) -> NoReturn:
-    """Do `work` and end the process as it demands: its own exit code, or that of its error."""
+    """Do `work` and end the process with its exit code, or with that of its error."""
     if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us as it ends any other tool
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us like any other tool
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # the name of a class may have what the terminal lacks
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of classes may not fit the terminal's encoding
     interrupts = _Interrupts()
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else a shell wants it ignored
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # otherwise a shell wants it ignored
         signal.signal(signal.SIGINT, interrupts)
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
@@ -36,13 +36,13 @@ def run(work: Callable[[], object]) -> NoReturn:
         sys.exit()
     except (Exception, SystemExit) as error:
         if interrupts.seen:
-            sys.stderr.write("\nInterrupted. Nothing half-written was left behind.\n")
+            sys.stderr.write("\nInterrupted. No incomplete files were left behind.\n")
             sys.exit(ExitCode.INTERRUPTED)
         _end(error, debug=debug)
 
 
 class _Interrupts:
-    """Remembers Ctrl-C: native code that is interrupted raises an error of its own in place of KeyboardInterrupt."""
+    """Remembers Ctrl-C: interrupted native code raises an error of its own instead of KeyboardInterrupt."""
 
     seen = False
     last = -math.inf
@@ -55,7 +55,7 @@ class _Interrupts:
 
 
 def tell(text: str) -> None:
-    """Write a line, or several, to standard error, wrapped where that is a terminal."""
+    """Write one or several lines to standard error, wrapped if that is a terminal."""
     sys.stderr.write(message(text) + "\n")
     sys.stderr.flush()
 
@@ -81,17 +81,16 @@ def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
     if isinstance(error, EdgeSqueezeError):
         tell(f"Error: {error}")
         sys.exit(error.exit_code)
-    what = f"{type(error).__name__}: {error}"  # whatever else escapes is a defect, and is told as one
-    tell(f"Error: Unexpected, a defect of edge-squeeze: {what}\nRun again with --debug.")
+    what = f"{type(error).__name__}: {error}"  # any other exception is a defect, and is reported as one
+    tell(f"Error: Unexpected, a bug in edge-squeeze: {what}\nRun again with --debug for the traceback.")
     sys.exit(ExitCode.DEFECT)
 
 
 def _check_pipe(error: BaseException | None) -> None:
-    """End as `| head` ends other tools if `error` says that nobody reads any more."""
+    """End as other tools do before `| head` if `error` says that the reader is gone."""
     if hasattr(signal, "SIGPIPE"):
         if isinstance(error, BrokenPipeError):
             os.kill(os.getpid(), signal.SIGPIPE)
+    # Windows says EINVAL.
     elif isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EINVAL) and error.filename is None:
-        os._exit(
-            ExitCode.BROKEN_PIPE
-        )  # EINVAL is what Windows says. Not sys.exit, which would try again to write what is left
+        os._exit(ExitCode.BROKEN_PIPE)  # not sys.exit, which would try to write the rest

@@ -1,4 +1,4 @@
-"""Tables that fit a terminal: columns are left out before a line gets too wide, and no row is ever wrapped."""
+"""Tables that fit a terminal: columns are dropped before a line gets too wide, and rows are never wrapped."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ STYLES = {"PASS": "green", "FAIL": "bold red", "UNPROVEN": "yellow"}
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, every: bool = False) -> None:
-    """Print an aligned table, a line for each row, with the columns that fit the terminal, or 80 columns; or `every`.
+    """Print an aligned table, a line for each row, with the columns that fit the terminal (at most 80), or `every` one.
 
-    Where the first column is so wide that the others do not fit beside it, its cells get lines of their own.
+    If the first column is so wide that the others do not fit beside it, its cells get lines of their own.
     """
     cells, room = [list(row) for row in rows], min(WIDEST, width())
     kept = range(len(columns)) if every else _kept(columns, cells, room)
@@ -37,13 +37,13 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, eve
 
 
 def fits(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether all columns that may not be left out fit the terminal, or 80 columns."""
+    """Whether all columns that must not be dropped fit the terminal (at most 80)."""
     room = min(WIDEST, width())
     return _wide(columns, rows, _kept(columns, rows, room)) <= room
 
 
 def _kept(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int, first: int = 0) -> list[int]:
-    """Which columns from the `first` on are shown in so much room."""
+    """The columns from the `first` on that are shown if there is `room` for so many characters."""
     kept = list(range(first, len(columns)))
     while _wide(columns, rows, kept) > room and (least := max(kept, key=lambda at: columns[at].rank, default=-1)) >= 0:
         if not columns[least].rank:
@@ -59,7 +59,7 @@ def _wide(columns: Sequence[Column], rows: Sequence[Sequence[str]], kept: Sequen
 
 
 def _shortened(columns: Sequence[Column], rows: Sequence[list[str]], kept: Sequence[int], room: int) -> list[list[str]]:
-    """`rows` with the cells that may be cut as short as needed for the columns `kept`."""
+    """`rows` with those cells shortened that may be cut, until the columns `kept` fit."""
     able = [at for at in kept if columns[at].cut]
     longest = max((len(row[at]) for row in rows for at in able), default=0)
     shorter = [list(row) for row in rows]

@@ -1,1 +1,1 @@
-"""Files: read with limits, decoded, written whole or not at all, fetched once."""
+"""Files: read with limits, decoded, locked, written whole or not at all, fetched once."""

@@ -163,7 +163,7 @@ def _end_as(code: int, tell: Callable[[str], None]) -> NoReturn:
         what = f"An engine crashed ({number.name}) and ended the process"
         why = "A model file may be damaged or malicious, or the pictures too large for the memory"
     elif number is signal.SIGKILL:
-        what = "The process was killed from outside"
+        what = "The process was killed by the system or another program"
         why = "Most likely the system ran out of memory"
     else:
         signal.signal(number, signal.SIG_DFL)

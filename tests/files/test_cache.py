@@ -59,7 +59,7 @@ def test_a_damaged_cache_is_fetched_again(server: Server) -> None:
 
 def test_a_file_with_another_hash_is_refused_and_not_kept(server: Server) -> None:
     (server.folder / "weights.net").write_bytes(b"something else")
-    with pytest.raises(UsageError, match="another file than expected"):
+    with pytest.raises(UsageError, match="is not the expected file"):
         cache.cached(server.url, SHA256)
     assert not [path for path in cache.cache_folder().rglob("*") if path.is_file()]
 
@@ -68,7 +68,7 @@ def test_a_missing_file_says_what_to_do_instead(server: Server, monkeypatch: pyt
     (server.folder / "weights.net").unlink()
     gone = replace(weights.PUBLISHED["squeezenet1.0"], url=server.url)
     monkeypatch.setitem(weights.PUBLISHED, "squeezenet1.0", gone)
-    with pytest.raises(UsageError, match=r"(?s)could not be fetched.*--weights FILE"):
+    with pytest.raises(UsageError, match=r"(?s)could not be downloaded.*--weights FILE"):
         weights.resolve(architecture("squeezenet1.0"), "imagenet")
 
 
