@@ -109,8 +109,8 @@ def _other_sizes(arch: Architecture) -> tuple[Sides, ...]:
 
 
 def _prepared(arch: Architecture, weights: Weights) -> Preprocessing:
-    if weights.told.preprocessing is not None:
-        return weights.told.preprocessing.at(arch.input_size)
+    if weights.description.preprocessing is not None:
+        return weights.description.preprocessing.at(arch.input_size)
     if weights.convention is not None:
         return CONVENTIONS[weights.convention].preprocessing(arch.input_size)
     if not weights.record.trained:
@@ -138,10 +138,10 @@ def find_weights(
 
 def _usual_size(variant: str, weights: Weights) -> tuple[int, int]:
     """Height and width that `weights` were trained for, as far as they tell, else those of the row."""
-    if weights.told.preprocessing is not None:
-        return weights.told.preprocessing.size
-    if weights.told.graph is not None and weights.told.graph.input_size is not None:
-        return weights.told.graph.input_size
+    if weights.description.preprocessing is not None:
+        return weights.description.preprocessing.size
+    if weights.description.graph is not None and weights.description.graph.input_size is not None:
+        return weights.description.graph.input_size
     row = VARIANTS[variant]
     own = weights.convention is None or row.convention is None
     side = row.input_size if own else CONVENTIONS[weights.convention or ""].input_size

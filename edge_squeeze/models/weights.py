@@ -17,9 +17,10 @@ from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.files import cache
 from edge_squeeze.networks.design import AS_IS, Architecture
 from edge_squeeze.networks.variants import GLOROT_UNIFORM, HE_NORMAL
-from edge_squeeze.weight_files import keras_graph, reader
+from edge_squeeze.weight_files import reader
+from edge_squeeze.weight_files.keras_config import graph_of
 from edge_squeeze.weight_files.layers import LARGEST_UNPACKED, Layers
-from edge_squeeze.weight_files.told import NOTHING, Told
+from edge_squeeze.weight_files.reader import UNDESCRIBED, Description
 
 IMAGENET, RANDOM = "imagenet", "random"
 
@@ -60,7 +61,7 @@ class Weights:
     convention: str | None = None  # row of presets.CONVENTIONS: what pictures they were trained on
     classes: int | None = None  # None: whatever is asked for
     initializer: str = HE_NORMAL  # of layers that are drawn
-    told: Told = NOTHING  # by their file; what it says of pictures goes before `convention`
+    description: Description = UNDESCRIBED  # by their file; its preprocessing goes before `convention`
 
 
 def default(arch: Architecture) -> str:
@@ -143,7 +144,7 @@ def _from_file(arch: Architecture, path: Path) -> Weights:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     found, digest = reader.read(data, str(path)), hashlib.sha256(data).hexdigest()
-    network = found.told.network
+    network = found.description.network
     if network is not None and not network.is_same(arch.network):
         raise UsageError(
             f"{path} has the weights of {network}; required were those of {arch.network}. Ask for the former, or "
@@ -154,7 +155,7 @@ def _from_file(arch: Architecture, path: Path) -> Weights:
     record = WeightsRecord("file", source, trained=True, path=str(path), sha256=digest, licence=licence)
     head, convention = found.layers.get(arch.head), found.convention or arch.row.convention
     classes = head[-1].shape[0] if head and head[-1].ndim else None
-    return Weights(found.layers, record, convention, classes, told=found.told)
+    return Weights(found.layers, record, convention, classes, description=found.description)
 
 
 def assign(model: Any, weights: Weights) -> None:
@@ -172,8 +173,8 @@ def assign(model: Any, weights: Weights) -> None:
             problems.append(f"{name}: required {required}, got {received}")
         elif not all(np.isfinite(array).all() for array in layers[name]):
             problems.append(f"{name}: required finite numbers, got NaN or infinity")
-    if weights.told.graph is not None and (graph := keras_graph.of_config(json.loads(model.to_json()))) is not None:
-        problems += graph.differences(weights.told.graph)
+    if weights.description.graph is not None and (graph := graph_of(json.loads(model.to_json()))) is not None:
+        problems += graph.differences(weights.description.graph)
     if problems:
         raise UsageError(
             f"The weights ({weights.record.source}) do not fit {model.name}:\n  " + "\n  ".join(sorted(problems))

@@ -24,7 +24,7 @@ from edge_squeeze.training import collection
 from edge_squeeze.training.collection import Rows, Split
 from edge_squeeze.training.fitting import Fitted, Task, fit
 from edge_squeeze.training.options import TrainOptions
-from edge_squeeze.weight_files import npz_files
+from edge_squeeze.weight_files import archives
 
 SCHEMA_VERSION = 1
 WEIGHTS, LABELS, RECORD, PICTURES = "weights.npz", "labels.txt", "training.json", "pictures"
@@ -164,7 +164,7 @@ def _write(task: Task, fitted: Fitted) -> None:
         **{name: _lines(_paths(task, vars(task.split)[part])) for part, name in LISTS.items()},
     }
     files = {name: text.encode() for name, text in texts.items()}
-    files[WEIGHTS] = npz_files.write(fitted.layers, task.preprocessing, task.arch.network)
+    files[WEIGHTS] = archives.write(fitted.layers, task.preprocessing, task.arch.network)
     pictures = task.collection.files.pictures
     files |= {f"{PICTURES}/{picture.name}": picture.content for picture in pictures if picture.content is not None}
     atomic.write(task.options.folder, files, KIND)

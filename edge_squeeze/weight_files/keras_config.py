@@ -1,4 +1,7 @@
-"""The configuration inside a Keras model file, read without building anything, held against the file's size."""
+"""The configuration inside a Keras model file, read without building anything: its weights, and its graph.
+
+A model's weights would fit another graph as well; its configuration shows the difference.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,20 @@ import json
 import math
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_squeeze.errors import UsageError
+from edge_squeeze.weight_files.layers import CONFIG
 
-CONFIG = "config.json"
 LONGEST_MESSAGE = 200
 NORMALIZING = ("Rescaling", "Normalization")
 WIDTHS = ("units", "filters", "output_dim")
 SMALLEST = 1 << 24  # numbers: whatever a layer below that claims is no burden
 BYTES = 2  # of the smallest numbers that Keras keeps weights in
+SETTINGS = ("strides", "padding", "activation")  # of a convolution: those that its weights' shapes do not show
+SHAPES = ("batch_shape", "batch_input_shape")  # Keras 3 and 2
 
 
 def read(path: Path) -> Any:
@@ -79,3 +85,45 @@ def _weights(layer: dict[str, Any]) -> int:
     numbers = [*widths, *(kernel if isinstance(kernel, list) else [kernel])]
     numbers += shape[-1:] if isinstance(shape, list) and config.get("groups", 1) == 1 else []
     return math.prod(abs(number) for number in numbers if isinstance(number, int) and number)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What shapes of weights do not show of a network; `input_size` is None where it is open."""
+
+    input_size: tuple[int, int] | None
+    additions: int
+    convolutions: dict[str, dict[str, Any]]  # layer -> SETTINGS
+
+    def differences(self, received: Graph) -> Iterator[str]:
+        """A text for each difference between this required graph and the `received` one."""
+        if self.additions != received.additions:
+            yield f"bypasses: required {self.additions}, got a model with {received.additions}"
+        for layer in self.convolutions.keys() & received.convolutions.keys():
+            for name, required in self.convolutions[layer].items():
+                if (setting := received.convolutions[layer][name]) != required:
+                    yield f"{layer}: required {name} {required}, got {ascii(setting)[:60]}"
+
+
+def graph_of(config: Any) -> Graph | None:
+    """The graph of a model's configuration, as Keras writes it into its files; None where that has no layers."""
+    layers = list(layers_of(config))
+    if not layers:
+        return None
+    return Graph(
+        next(filter(None, map(_input_size, layers)), None),
+        sum(layer["class_name"] == "Add" for layer in layers),
+        {
+            str(layer["config"].get("name")): {name: layer["config"].get(name) for name in SETTINGS}
+            for layer in layers
+            if layer["class_name"] == "Conv2D"
+        },
+    )
+
+
+def _input_size(layer: dict[str, Any]) -> tuple[int, int] | None:
+    for name in SHAPES:
+        match layer["config"].get(name):
+            case [_, int(height), int(width), _]:
+                return height, width
+    return None

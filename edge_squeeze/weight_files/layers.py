@@ -12,6 +12,12 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.networks.variants import VARIANTS, Conv, Fire, named
 
 Layers = dict[str, tuple[NDArray[np.float32], ...]]  # layer -> kernel [h,w,in,out], bias [out]; others as they are
+Statements = dict[str, Any]  # what a file says beside its arrays: PREPROCESSING, NETWORK or CONFIG -> parsed JSON
+
+PREPROCESSING = "preprocessing.json"  # how pictures were prepared in training, as in model.json
+NETWORK = "network.json"  # which network it is for
+CONFIG = "config.json"  # the configuration of a whole Keras model
+LONGEST_CONFIG = 1 << 24
 
 # The largest network that can be built (100,000 classes) has 52 million weights: 416 MB where they are doubles.
 LARGEST_UNPACKED = 512 << 20
@@ -21,13 +27,13 @@ FLOAT_BYTES = (2, 4, 8)
 
 
 class Allowance:
-    """What the arrays of one file may still take: many small entries can share, and multiply, the same bytes."""
+    """How much memory the arrays of a file may still take: many small entries can share, and multiply, its bytes."""
 
     def __init__(self, name: str) -> None:
         self._name, self._left = name, LARGEST_UNPACKED
 
     def take(self, elements: int, where: str) -> None:
-        """Count an array of so many floats; UsageError once all arrays together are too large."""
+        """Subtract an array of `elements` floats; UsageError naming `where` once all arrays together are too large."""
         self._left -= elements * np.dtype(np.float32).itemsize
         if self._left < 0:
             raise UsageError(
@@ -49,15 +55,15 @@ def float32(array: NDArray[Any], where: str) -> NDArray[np.float32]:
 
 
 def add(layers: Layers, layer: str, arrays: Iterable[NDArray[np.float32]], name: str) -> None:
-    """Put a layer of file `name` into `layers`, / in its name written as _; UsageError if that name will not do."""
-    own = layer.replace("/", "_")
-    if not 0 < len(own) <= LONGEST_NAME or not own.isprintable():
-        raise UsageError(f"{name}: required layer names of 1 to {LONGEST_NAME} characters, got {own[:40]!r}.")
-    if own in layers:
-        raise UsageError(f"{name} has two layers {own}; required one. Save the network alone, without copies of it.")
+    """Put a layer of file `name` into `layers`, with _ for / in its name; UsageError for an unusable or second name."""
+    key = layer.replace("/", "_")
+    if not 0 < len(key) <= LONGEST_NAME or not key.isprintable():
+        raise UsageError(f"{name}: required layer names of 1 to {LONGEST_NAME} characters, got {key[:40]!r}.")
+    if key in layers:
+        raise UsageError(f"{name} has two layers {key}; required one. Save the network alone, without copies of it.")
     if len(layers) == MOST_LAYERS:
         raise UsageError(f"{name}: required at most {MOST_LAYERS:,} layers, got more.")
-    layers[own] = tuple(arrays)
+    layers[key] = tuple(arrays)
 
 
 def shapes_1_0() -> Iterator[tuple[str, tuple[int, int, int, int]]]:

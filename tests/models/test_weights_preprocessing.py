@@ -20,7 +20,7 @@ from edge_squeeze.networks.design import Design, Network
 from edge_squeeze.pictures.preprocessing import Preprocessing
 from edge_squeeze.pictures.presets import preset, squeezenet_caffe
 from edge_squeeze.reporting import Silent
-from edge_squeeze.weight_files import npz_files, reader
+from edge_squeeze.weight_files import archives, reader
 
 PREPARED = preset("tf", (48, 64), resize="80")
 LAYERS = {"conv1": (np.arange(24, dtype="f4").reshape(1, 2, 3, 4), np.arange(4, dtype="f4"))}
@@ -39,15 +39,15 @@ def with_member(content: bytes, member: str = "preprocessing.json") -> bytes:
 
 
 def test_what_is_written_is_read_again_and_is_the_same_at_every_time() -> None:
-    data = npz_files.write(LAYERS, PREPARED, LAB)
+    data = archives.write(LAYERS, PREPARED, LAB)
     found = reader.read(data, "x")
-    assert (found.kind, found.told.preprocessing, found.told.network) == ("NumPy npz", PREPARED, LAB)
+    assert (found.kind, found.description.preprocessing, found.description.network) == ("NumPy npz", PREPARED, LAB)
     assert all(map(np.array_equal, found.layers["conv1"], LAYERS["conv1"]))
-    assert data == npz_files.write(LAYERS, PREPARED, LAB)
+    assert data == archives.write(LAYERS, PREPARED, LAB)
 
 
 def test_numpy_reads_it_too(tmp_path: Path) -> None:
-    (tmp_path / "x.npz").write_bytes(npz_files.write(LAYERS, PREPARED, LAB))
+    (tmp_path / "x.npz").write_bytes(archives.write(LAYERS, PREPARED, LAB))
     np.testing.assert_array_equal(np.load(tmp_path / "x.npz")["conv1/kernel"], LAYERS["conv1"][0])
 
 
@@ -110,7 +110,7 @@ def test_weights_are_taken_for_the_network_alone_that_they_tell(
     tmp_path: Path, variant: str, design: Design, refused: bool
 ) -> None:
     told = Network("squeezenet-composable", Design("simple"))
-    (tmp_path / "mine.npz").write_bytes(npz_files.write(LAYERS, PREPARED, told))
+    (tmp_path / "mine.npz").write_bytes(archives.write(LAYERS, PREPARED, told))
     arch = architecture(variant, design=design)
     if refused:
         with pytest.raises(UsageError, match="has the weights of squeezenet-composable --bypass simple; required were"):
@@ -123,7 +123,7 @@ def test_a_preprocessing_without_arrays_is_no_weights_file() -> None:
     stream = BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("preprocessing.json", changed())
-    with pytest.raises(UsageError, match="no weights file"):
+    with pytest.raises(UsageError, match="is not a weights file"):
         reader.read(stream.getvalue(), "their.npz")
 
 
@@ -152,7 +152,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = edge_squeeze.build("squeezenet-lab", weights="random", classes=4)
     layers = {layer.name: tuple(layer.get_weights()) for layer in network.layers if layer.weights}
     path = tmp_path_factory.mktemp("weights") / "mine.npz"
-    path.write_bytes(npz_files.write(layers, preset("tf", (40, 40)), LAB))
+    path.write_bytes(archives.write(layers, preset("tf", (40, 40)), LAB))
     return path
 
 

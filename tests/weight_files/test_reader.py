@@ -4,6 +4,8 @@ import io
 import pickle
 import random
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from edge_squeeze.errors import UsageError
-from edge_squeeze.weight_files import deep_compression, layers as weight_layers, reader
+from edge_squeeze.weight_files import contents, layers as weight_layers, reader
 
 BIAS = np.ones(4, "f4")
 
@@ -57,7 +59,7 @@ def test_files_are_told_by_what_is_in_them(tmp_path: Path) -> None:
     ],
 )
 def test_anything_else_is_told_what_is_required(data: bytes) -> None:
-    with pytest.raises(UsageError, match=r"(?s)their\.file is no weights file.*Required: .*npz.*Got: ") as caught:
+    with pytest.raises(UsageError, match=r"(?s)their\.file is not a weights file.*Required: .*npz.*Got: ") as caught:
         reader.read(data, "their.file")
     assert len(str(caught.value)) < 1_000
 
@@ -77,9 +79,10 @@ def test_whatever_a_reader_runs_into_is_the_files_fault(error: Exception, monkey
     monkeypatch.setattr(np, "frombuffer", fail)
     for data in (npz(), deep(), pickle.dumps({"a": [BIAS, BIAS]})):
         with pytest.raises(UsageError, match=rf"their\.file cannot be read: {type(error).__name__}"):
-            reader.read(data, "their.file")
+            contents.read(data, "their.file")
 
 
+@pytest.mark.usefixtures("forked")
 def test_every_truncation_of_a_file_is_refused() -> None:
     for data in (npz(), pickle.dumps({"a": [BIAS, BIAS]})):
         for length in range(len(data)):
@@ -87,12 +90,13 @@ def test_every_truncation_of_a_file_is_refused() -> None:
                 reader.read(data[:length], "their.file")
 
 
+@pytest.mark.usefixtures("forked")
 def test_no_change_of_bytes_of_a_deep_compression_file_does_harm() -> None:
     whole, draw, outcomes = deep(40), random.Random(0), set()
     for _ in range(100):
         data = bytearray(whole)
         for _ in range(draw.randint(1, 4)):
-            at = draw.choice([draw.randrange(deep_compression.HEADER), draw.randrange(len(data))])
+            at = draw.choice([draw.randrange(contents.DEEP_HEADER_BYTES), draw.randrange(len(data))])
             data[at] = draw.choice([0, 1, 0x7F, 0x80, 0xFF])
         try:
             reader.read(bytes(data), "their.net")
@@ -121,7 +125,14 @@ def test_a_bomb_takes_no_more_than_it_declares(member: str, declared: int) -> No
     tracemalloc.start()
     try:
         with pytest.raises(UsageError, match=r"their\.file"):
-            reader.read(data, "their.file")
+            contents.read(data, "their.file")
         assert tracemalloc.get_traced_memory()[1] < 2_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_the_guarded_process_imports_no_more_than_it_needs() -> None:
+    modules = "edge_squeeze.weight_files.contents, edge_squeeze.weight_files.keras_hdf5"
+    program = f"import sys, {modules}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+    assert not {"tensorflow", "keras", "PIL"} & set(done.stdout.split())

@@ -72,8 +72,8 @@ HOSTILE = {
     "a whole model": (named(b"ctorchvision.models.squeezenet\nSqueezeNet\n)\x81"), "not a whole model"),
     "a list": (b"\x80\x02].", "required a state dict"),
     "nothing": (b"\x80\x02}.", "required a state dict"),
-    "a pickle that ends early": (named(tensor())[:-20], "no readable state dict"),
-    "an empty pickle": (b"", "no readable state dict"),
+    "a pickle that ends early": (named(tensor())[:-20], "not a readable state dict"),
+    "an empty pickle": (b"", "not a readable state dict"),
     "a name with an escape sequence": (named(tensor(), "\x1b[2J.weight"), "layer names of 1 to 200"),
     "a name of 10,000 characters": (named(tensor(), "a" * 10_000 + ".weight"), "layer names of 1 to 200"),
     "two layers that become one": (
@@ -104,6 +104,7 @@ def damaged(data: bytes, draw: random.Random) -> bytes:
     return bytes(changed if draw.random() < 0.7 else data[: draw.randrange(len(data))])
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("inside", [True, False])
 def test_no_change_of_bytes_does_harm(inside: bool) -> None:
     """Each ends in layers or in a UsageError; `inside` the pickle, where no checksum tells."""

@@ -1,19 +1,14 @@
-"""Keras' HDF5 files as layers: a program of its own, the file on standard input, the arrays on standard output.
+"""Keras' HDF5 files as layers, whether written by Keras 2 or 3.
 
-It is run by `keras_files` in a process of its own, because libhdf5 trusts what is inside a file: of 20,000
-small files with one to four bytes changed, 30 crashed h5py 3.14 and 54 kept it busy for more than four seconds.
-Its answer is a line of JSON, {"config": TEXT or null, "layers": [{"name", "group", "shapes"}]} or {"refused": TEXT},
-and then the arrays as little-endian float32, one after another. The config is JSON, too: a whole model's own.
+libhdf5 trusts what is inside a file: of 20,000 small files with one to four bytes changed, 30 crashed h5py 3.14 and 54
+kept it busy for more than four seconds. This is for the guarded process of `contents` alone.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
 import math
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,20 +17,49 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_squeeze.errors import UsageError
+from edge_squeeze.weight_files.archives import parsed
+from edge_squeeze.weight_files.layers import (
+    CONFIG,
+    LARGEST_UNPACKED,
+    LONGEST_CONFIG,
+    Layers,
+    Statements,
+    add,
+    float32,
+    require_floats,
+    shapes_1_0,
+)
+
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # Keras 3; tf.keras 2.12 and 2.13
 DEEPEST_MODEL = 1  # models inside the model
-CONFIG = "model_config"
-LONGEST_CONFIG = 1 << 24
+ATTRIBUTE = "model_config"
+CONVOLUTION = re.compile(r"conv2d(_\d+)?")
 MOST_MEMBERS = 10_000
 LONGEST_ATTRIBUTE = 1 << 20
-FLOAT_BYTES = (2, 4, 8)
 SAFE_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 BEST_RATIO = 1032  # what deflate can shrink at most
-MEMORY = 4  # times the limit of the arrays: the file, the arrays, and what libhdf5 makes of them
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not an error
-    """A file that is not read; the text is for the user."""
+def read(data: bytes | bytearray, name: str) -> tuple[Layers, Statements]:
+    """The layers of Keras' HDF5 file, kernels [h,w,in,out], and a whole model's configuration."""
+    try:
+        # Through a Python object, libhdf5 opens no file for a link; for external storage it would (see _array).
+        with h5py.File(io.BytesIO(data), "r") as file:
+            held = list(Reader(file).layers())
+            config = configuration(file)
+    except Exception as error:  # h5py raises whatever libhdf5 runs into
+        reason = str(error)
+        if not isinstance(error, UsageError):
+            reason = f"it is damaged: {type(error).__name__}: {reason[:200]}"
+        raise UsageError(
+            f"{name} is not a Keras file that can be read: {reason}. "
+            "Required: what model.save or model.save_weights writes."
+        ) from error
+    layers = Layers()
+    for key, layer in zip(names(held), held, strict=True):
+        add(layers, key, layer.arrays, name)
+    return layers, {} if config is None else {CONFIG: parsed(config.encode(), name)}
 
 
 @dataclass(frozen=True)
@@ -48,10 +72,10 @@ class Layer:
 
 
 class Reader:
-    """Reads what is in one file, no more than `limit` bytes of arrays."""
+    """Reads the layers of an open file, no more than LARGEST_UNPACKED bytes of arrays."""
 
-    def __init__(self, file: Any, limit: int) -> None:
-        self._file, self._left = file, limit
+    def __init__(self, file: Any) -> None:
+        self._file, self._left = file, LARGEST_UNPACKED
 
     def layers(self) -> Iterator[Layer]:
         """All layers that have arrays, in the order of the model."""
@@ -60,11 +84,11 @@ class Reader:
             return self._of_containers(self._file, 0)
         root = member(self._file, "model_weights") if "model_weights" in names else self._file
         if "layer_names" not in root.attrs:
-            raise Refused("it has neither Keras' layer_names nor a group called layers")
+            raise UsageError("it has neither Keras' layer_names nor a group called layers")
         return self._of_names(root)
 
     def _of_names(self, root: Any) -> Iterator[Layer]:
-        """Keras 2's way, and Keras 3's for .h5: attributes list the layers, and the arrays of each."""
+        """As Keras 2 saves them, and Keras 3 in .h5: attributes list the layers, and the arrays of each."""
         for name in texts(root, "layer_names"):
             group = member(root, name)
             parts: dict[str, list[NDArray[np.float32]]] = {}
@@ -74,9 +98,9 @@ class Reader:
                 yield Layer(name if len(parts) == 1 else part, name, arrays)
 
     def _of_containers(self, group: Any, depth: int) -> Iterator[Layer]:
-        """Keras 3's way for .weights.h5: groups numbered by class, each layer's own name an attribute if at all."""
+        """As Keras 3 saves them in .weights.h5: groups numbered by class, a layer's own name at most an attribute."""
         if depth > DEEPEST_MODEL:
-            raise Refused("it has models nested too deep; required a model, or a model inside one")
+            raise UsageError("it has models nested too deep; required a model, or a model inside one")
         for container in [name for name in CONTAINERS if name in members(group)]:
             children = member(group, container)
             for name in sorted(members(children), key=by_number):
@@ -97,30 +121,29 @@ class Reader:
         """A dataset's numbers, once it is known that they are floats, in this file, and as many as declared."""
         where = where[:100]
         if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
-            raise Refused(f"{where} is no array")
+            raise UsageError(f"{where} is not an array")
         if dataset.is_virtual or dataset.external:
-            raise Refused(f"{where} lies in another file")
-        if dataset.dtype.kind != "f" or dataset.dtype.itemsize not in FLOAT_BYTES:
-            raise Refused(f"{where}: required arrays of floats, got {dataset.dtype}")
+            raise UsageError(f"{where} lies in another file")
+        require_floats(dataset.dtype, where)
         size = math.prod(dataset.shape) * dataset.dtype.itemsize
         chunk = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
         self._left -= max(size, chunk, math.prod(dataset.shape) * 4)
         if self._left < 0:
-            raise Refused(f"its arrays are larger than allowed, {where} declares {dataset.shape}")
+            raise UsageError(f"its arrays are larger than allowed, {where} declares {dataset.shape}")
         filters = filters_of(dataset)
         if not filters <= SAFE_FILTERS:
-            raise Refused(f"{where} is compressed otherwise than by gzip")
+            raise UsageError(f"{where} is compressed otherwise than by gzip")
         if size > dataset.id.get_storage_size() * (BEST_RATIO if filters else 1):
-            raise Refused(f"{where} declares {dataset.shape}, which is more than the file holds")
-        return np.ascontiguousarray(dataset[()], "<f4")
+            raise UsageError(f"{where} declares {dataset.shape}, which is more than the file holds")
+        return float32(dataset[()], where)
 
 
 def members(group: Any) -> list[str]:
     """The names in a group, nothing opened."""
     if not isinstance(group, h5py.Group):
-        raise Refused("it has an array where a group is required")
+        raise UsageError("it has an array where a group is required")
     if len(group) > MOST_MEMBERS:
-        raise Refused(f"it has a group of more than {MOST_MEMBERS:,} members")
+        raise UsageError(f"it has a group of more than {MOST_MEMBERS:,} members")
     return list(group)
 
 
@@ -128,11 +151,11 @@ def member(group: Any, path: str) -> Any:
     """What is at `path` in this very file: soft and external links are refused without following them."""
     for part in filter(None, path.split("/")):
         if not isinstance(group, h5py.Group):
-            raise Refused("it has an array where a group is required")
+            raise UsageError("it has an array where a group is required")
         if not group.id.links.exists(part.encode()):
-            raise Refused(f"it lacks {path[:100]}")
+            raise UsageError(f"it lacks {path[:100]}")
         if group.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
-            raise Refused(f"{path[:100]} is a link to elsewhere")
+            raise UsageError(f"{path[:100]} is a link to elsewhere")
         group = group[part]
     return group
 
@@ -146,21 +169,21 @@ def filters_of(dataset: Any) -> set[int]:
 def texts(owner: Any, key: str) -> list[str]:
     """The attribute `key`, one text or many."""
     if key not in owner.attrs:
-        raise Refused(f"it lacks the attribute {key}")
+        raise UsageError(f"it lacks the attribute {key}")
     attribute = h5py.h5a.open(owner.id, key.encode())
     if math.prod(attribute.shape) * attribute.dtype.itemsize > LONGEST_ATTRIBUTE:
-        raise Refused(f"its attribute {key} is too long")
+        raise UsageError(f"its attribute {key} is too long")
     values = np.atleast_1d(owner.attrs[key]).ravel().tolist()
     return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
 
 
 def configuration(file: Any) -> str | None:
-    """The JSON that a whole model has of itself; None in a file of weights alone."""
-    if CONFIG not in file.attrs:
+    """The JSON text in which a whole model describes itself; None in a file of weights alone."""
+    if ATTRIBUTE not in file.attrs:
         return None
-    (config,) = texts(file, CONFIG)
+    (config,) = texts(file, ATTRIBUTE)
     if len(config) > LONGEST_CONFIG:
-        raise Refused("its configuration is too long")
+        raise UsageError("its configuration is too long")
     return config
 
 
@@ -170,37 +193,12 @@ def by_number(name: str) -> tuple[str, int]:
     return (match[1], int(match[2] or 0)) if match else (name, 0)
 
 
-def confine(limit: int) -> None:
-    """Let this process have no more memory than it can have need of, where the system knows such a limit."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY * limit, MEMORY * limit))
-
-
-def main() -> None:
-    """Answer for the file on standard input."""
-    limit, data = int(sys.argv[1]), sys.stdin.buffer.read()
-    confine(limit)
-    found: list[Layer] = []
-    config: str | None = None
-    try:
-        # Read through a Python object, libhdf5 opens no file for a link; for external storage it would (see _array).
-        with h5py.File(io.BytesIO(data), "r") as file:
-            found = list(Reader(file, limit).layers())
-            config = configuration(file)
-        answer: dict[str, Any] = {
-            "config": config,
-            "layers": [{"name": x.name, "group": x.group, "shapes": [a.shape for a in x.arrays]} for x in found],
-        }
-    except Refused as refused:
-        answer = {"refused": str(refused)}
-    except Exception as error:  # h5py raises whatever libhdf5 stumbles over
-        answer = {"refused": f"it is damaged: {type(error).__name__}: {str(error)[:200]}"}
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
-    for array in [array for layer in found for array in layer.arrays] if "layers" in answer else []:
-        sys.stdout.buffer.write(array.data.cast("B"))
-
-
-if __name__ == "__main__":
-    main()
+def names(layers: list[Layer]) -> list[str]:
+    """Each layer's own name; where an older Keras 3 wrote none, its group's, or our convolutions' in order."""
+    keys = [layer.name or layer.group for layer in layers]
+    unnamed = [i for i, layer in enumerate(layers) if layer.name is None and CONVOLUTION.fullmatch(layer.group)]
+    ours = [name for name, _ in shapes_1_0()]
+    if len(unnamed) == len(ours):
+        for i, name in zip(unnamed, ours, strict=True):
+            keys[i] = name
+    return keys

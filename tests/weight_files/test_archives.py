@@ -101,18 +101,18 @@ def npz_member(array: np.ndarray) -> bytes:
         (npy(floats((1,) * 99), bytes(4)), "cannot be read"),
         (npy(floats((2,)), bytes(7)), "holds 7 bytes"),
         (npy(floats((2,)), bytes(9)), "holds 9 bytes"),
-        (npy(floats(("2",)), bytes(8)), "is no NumPy array"),
+        (npy(floats(("2",)), bytes(8)), "is not a NumPy array"),
         (npy(floats((2,), "<i4"), bytes(8)), "conv1/kernel.*required arrays of floats, got int32"),
         (npy(floats((2,), "<c8"), bytes(16)), "required arrays of floats, got complex64"),
         (npy(floats((1,), "<V1000000000")), "required arrays of floats"),
         (npy(floats((1,), "|O"), b"cos\nsystem\n(S'true'\ntR."), "required arrays of floats, got object"),
-        (npy("(" * 60_000), "is no NumPy array"),
-        (npy("-" * 9_000 + "1"), "is no NumPy array"),
-        (npy("__import__('os').system('true')"), "is no NumPy array"),
-        (npy("x" * 200_000, version=b"\x02\x00"), "is no NumPy array"),
-        (b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{", "is no NumPy array"),
-        (b"\x93NUMPY\x09\x09", "is no NumPy array"),
-        (b"", "is no NumPy array"),
+        (npy("(" * 60_000), "is not a NumPy array"),
+        (npy("-" * 9_000 + "1"), "is not a NumPy array"),
+        (npy("__import__('os').system('true')"), "is not a NumPy array"),
+        (npy("x" * 200_000, version=b"\x02\x00"), "is not a NumPy array"),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{", "is not a NumPy array"),
+        (b"\x93NUMPY\x09\x09", "is not a NumPy array"),
+        (b"", "is not a NumPy array"),
     ],
 )
 def test_a_member_that_is_no_such_array_is_refused(member: bytes, message: str) -> None:
@@ -158,10 +158,10 @@ def overlapping() -> bytes:
         (lambda: declaring(100_000_000), "damaged"),
         (lambda: with_flag(8, 1), "without a password"),
         (lambda: with_flag(10, 12), "stored or deflated"),
-        (doubled, "two members of one name"),
+        (doubled, "two members of the same name"),
         (overlapping, "overlap"),
         (lambda: zipped({"readme.txt": b"hello"}), "zip archive of 'readme.txt'"),
-        (lambda: zipped({}) + b"x", "no weights file"),
+        (lambda: zipped({}) + b"x", "not a weights file"),
         (lambda: b"PK\x03\x04" + b"PK\x01\x02" * 20_001, "at most 20,000 members"),
         (lambda: npz(a=BIAS)[:-10], "truncated zip archive"),
         (
@@ -177,6 +177,7 @@ def test_a_hostile_archive_is_refused(make: object, message: str) -> None:
     assert "their.npz" in str(caught.value)
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("inside", [True, False])
 def test_no_change_of_bytes_does_harm(inside: bool) -> None:
     """Each ends in layers or in a UsageError; `inside` the member, where no checksum tells."""
