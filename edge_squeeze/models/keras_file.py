@@ -1,4 +1,4 @@
-"""A user's own Keras model: read as the untrusted input it is, and checked to be an image classifier."""
+"""A user's own Keras model or SavedModel: read as the untrusted input it is, and checked to be an image classifier."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import importlib.util
 import re
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from edge_squeeze.artifact.manifest import KERAS_MODEL, SAVED_MODEL, WeightsRecord
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
-from edge_squeeze.models import saved_model
 from edge_squeeze.models.original import all_layers, load_tensorflow, require_tensorflow
-from edge_squeeze.models.saved_model import refused
 from edge_squeeze.process.output import captured
 from edge_squeeze.process.supervision import memory_limited
 from edge_squeeze.weight_files import keras_config
@@ -26,13 +25,21 @@ HDF5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 LARGEST_FILE = 4 << 30
 LARGEST_CONFIG = 64 << 20
 LONGEST_MESSAGE = 300  # Keras quotes whole configurations
+SAVED_MODEL_FILE, ENDPOINT = "saved_model.pb", "serving_default"
+# Operators with which a SavedModel's graph reaches for files or runs Python; a classifier has no need of them.
+# SaveV2 and RestoreV2 are in every SavedModel, to read its own variables.
+REFUSED_OPERATORS = {
+    *("ReadFile", "WriteFile", "MatchingFiles", "PyFunc", "PyFuncStateless", "EagerPyFunc", "Save", "SaveSlices"),
+    *("Restore", "RestoreSlice", "WholeFileReaderV2", "FixedLengthRecordDatasetV2", "TextLineDataset"),
+    *("TFRecordDataset", "DebugIdentityV2", "DebugIdentityV3", "DumpGraph"),
+}
 
 
 def load(path: Path, input_size: int | tuple[int, int] | None, custom_objects: str | None) -> tuple[Any, WeightsRecord]:
     """The Keras model at `path`, of fixed input size [None,H,W,C] -> [None,classes], and the record of its file.
 
     `custom_objects` is a module that defines the layers that are not Keras' own: it is run. UsageError for what
-    cannot be read or is no image classifier, MissingDependencyError without TensorFlow.
+    cannot be read or is not an image classifier, MissingDependencyError without TensorFlow.
     """
     require_tensorflow()
     read, size = _reader(path)
@@ -53,11 +60,11 @@ def load(path: Path, input_size: int | tuple[int, int] | None, custom_objects: s
 
 
 def _reader(path: Path) -> tuple[Any, int]:
-    """The function that reads the model at `path`, and how many bytes it has; UsageError if it is none by its looks."""
+    """The function that reads the model at `path`, and its size in bytes; UsageError if it looks like none."""
     if path.is_dir():
-        if not (path / saved_model.FILE).is_file():
-            raise UsageError(f"{path} is no SavedModel: it has no {saved_model.FILE}. Required: {KNOWN}.")
-        return saved_model.read, sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+        if not (path / SAVED_MODEL_FILE).is_file():
+            raise UsageError(f"{path} is not a SavedModel: it has no {SAVED_MODEL_FILE}. Required: {KNOWN}.")
+        return _read_saved_model, sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
     if not path.is_file():
         raise UsageError(f"No such model: {path}. Required: {KNOWN}.")
     size = path.stat().st_size
@@ -65,9 +72,9 @@ def _reader(path: Path) -> tuple[Any, int]:
         raise UsageError(f"{path} ({size:,} bytes) cannot be read as a Keras model. Required: {KNOWN}, below 4 GB.")
     with path.open("rb") as file:
         start = file.read(len(HDF5))
-    wanted = ZIP if path.suffix == ".keras" else HDF5
-    if not start.startswith(wanted):
-        raise UsageError(f"{path} is no {path.suffix} file: required bytes {wanted!r} at its start, got {start!r}.")
+    magic = ZIP if path.suffix == ".keras" else HDF5
+    if not start.startswith(magic):
+        raise UsageError(f"{path} is not a {path.suffix} file: required bytes {magic!r} at its start, got {start!r}.")
     return _read_keras, _check_archive(path) if path.suffix == ".keras" else size
 
 
@@ -90,6 +97,45 @@ def _read_keras(path: Path, objects: dict[str, Any]) -> Any:
     return keras.saving.load_model(path, compile=False, custom_objects=objects)  # safe_mode is Keras' default
 
 
+def _read_saved_model(path: Path, _objects: dict[str, Any]) -> Any:
+    """The SavedModel as one Keras layer between an input and an output: Keras 3 opens it only as a whole."""
+    import keras
+
+    signature = _signature(path)
+    for kind, ends in (("input", signature.inputs), ("output", signature.outputs)):
+        if len(ends) != 1:
+            raise _refused(path, f"it has {len(ends)} {kind}s ({', '.join(sorted(ends))}), one is required")
+    (taken,), (score,) = signature.inputs.values(), signature.outputs
+    shape = [None if side.size < 0 else side.size for side in taken.tensor_shape.dim]
+    picture = keras.Input(batch_shape=shape, dtype=_dtype(taken), name="image")
+    return keras.Model(picture, keras.layers.TFSMLayer(path, call_endpoint=ENDPOINT)(picture)[score])
+
+
+def _dtype(tensor: Any) -> str:
+    import tensorflow as tf
+
+    return str(tf.as_dtype(tensor.dtype).name)
+
+
+def _signature(path: Path) -> Any:
+    """The serving signature in saved_model.pb, once no operator of the graph reaches out of it."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    graphs = saved_model_pb2.SavedModel.FromString((path / SAVED_MODEL_FILE).read_bytes()).meta_graphs
+    reaching = {op for graph in graphs for op in _operators(graph.graph_def)} & REFUSED_OPERATORS
+    if reaching:
+        raise _refused(path, f"its graph reads or writes files, or runs Python ({', '.join(sorted(reaching))})")
+    signatures = [graph.signature_def[ENDPOINT] for graph in graphs if ENDPOINT in graph.signature_def]
+    if not signatures:
+        raise _refused(path, f"it has no signature {ENDPOINT!r}")
+    return signatures[0]
+
+
+def _operators(graph: Any) -> Iterator[str]:
+    yield from (node.op for node in graph.node)
+    yield from (node.op for function in graph.library.function for node in function.node_def)
+
+
 def _custom_objects(module: str) -> dict[str, Any]:
     """What the Python module (a name, or a .py file) defines and registers for Keras; running it is the user's wish."""
     try:
@@ -107,20 +153,28 @@ def _custom_objects(module: str) -> dict[str, Any]:
     return {key: value for key, value in vars(loaded).items() if callable(value) and not key.startswith("_")}
 
 
+def _refused(path: Path, reason: str) -> UsageError:
+    """A UsageError for a model that is not an image classifier."""
+    return UsageError(
+        f"{path} cannot be exported: {reason}. Required: an image classifier, pictures [N,H,W,3 or 1] float32 -> "
+        "scores [N,classes]."
+    )
+
+
 def _why(path: Path, error: Exception) -> str:
-    """What to tell the user of an error of Keras', whose messages quote whole configurations."""
+    """A message for an error that Keras raised, whose own quotes whole configurations."""
     text = " ".join(str(error).split())
     if "Lambda" in text and "arbitrary code" in text:
         return (
             f"{path} has a Lambda layer with Python code in it, which would run on loading: refused. Build the model "
             "with a layer of Keras' own, or with a class of yours and --custom-objects MODULE."
         )
-    if found := re.search(
+    if missing := re.search(
         r"(?:Could not locate (?:class|function)|Unknown (?:layer|activation function)):? '?(\w+)", text
     ):
         return (
-            f"{path} needs {found[1]}, which is not Keras' own. Give --custom-objects MODULE, a Python module (or .py "
-            "file) that defines it."
+            f"{path} needs {missing[1]}, which is not Keras' own. Give --custom-objects MODULE, a Python module (or "
+            ".py file) that defines it."
         )
     if isinstance(error, MemoryError) or "OOM" in text or "Allocat" in text:
         return f"{path} asks for far more memory than its size explains. It is damaged, or not what it seems."
@@ -131,34 +185,34 @@ def _checked(model: Any, path: Path) -> Any:
     """`model`, if it is an image classifier of Keras' functional kind."""
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not inputs or not outputs:
-        raise refused(
+        raise _refused(
             path, "it is a subclassed model, whose layers Keras does not know; save it with model.export(DIR)"
         )
     for kind, ends in (("input", inputs), ("output", outputs)):
         if len(ends) != 1:
-            raise refused(path, f"it has {len(ends)} {kind}s ({', '.join(end.name for end in ends)}), one is required")
+            raise _refused(path, f"it has {len(ends)} {kind}s ({', '.join(end.name for end in ends)}), one is required")
     if reason := _mismatch(inputs[0], outputs[0]):
-        raise refused(path, reason)
+        raise _refused(path, reason)
     half = {layer.name for layer in all_layers(model) if layer.compute_dtype not in ("float32", None)}
     if half:
         some = ", ".join(sorted(half)[:3])
-        raise refused(
+        raise _refused(
             path, f"{len(half)} of its layers do not compute in float32 ({some}); rebuild it with that policy"
         )
     return model
 
 
-def _mismatch(taken: Any, given: Any) -> str | None:
-    """What is wrong with the ends of a model, if anything."""
-    shape, classes = tuple(taken.shape), given.shape[-1]
+def _mismatch(pictures: Any, scores: Any) -> str | None:
+    """What is wrong with the input or output of a model, if anything."""
+    shape, classes = tuple(pictures.shape), scores.shape[-1]
     if len(shape) != 4 or shape[-1] not in (1, 3):  # noqa: PLR2004 - batch, height, width, channels
-        return f"it takes {list(shape)}, which are no pictures"
-    if taken.dtype != "float32":
-        return f"it takes {taken.dtype}"
+        return f"it takes {list(shape)}, which are not pictures"
+    if pictures.dtype != "float32":
+        return f"it takes {pictures.dtype}"
     if shape[0] not in (None, 1):
         return f"its batch is fixed to {shape[0]}; leave it open"
-    if len(given.shape) != 2 or classes is None:  # noqa: PLR2004 - batch, classes
-        return f"it gives {list(given.shape)}, not one score for each class"
+    if len(scores.shape) != 2 or classes is None:  # noqa: PLR2004 - batch, classes
+        return f"it gives {list(scores.shape)}, not one score for each class"
     if classes < 2:  # noqa: PLR2004 - the smallest choice
         return "it gives one score; give both classes theirs: keras.layers.Concatenate()([1 - p, p])"
     return None
@@ -174,7 +228,7 @@ def _fixed(model: Any, input_size: int | tuple[int, int] | None, path: Path) -> 
             raise UsageError(f"{path} takes pictures of any size. Give --input-size.")
         return model
     size = (input_size, input_size) if isinstance(input_size, int) else input_size
-    if any(side not in (None, wanted) for side, wanted in zip(own, size, strict=True)):
+    if any(side not in (None, asked) for side, asked in zip(own, size, strict=True)):
         raise UsageError(f"{path} takes pictures of {own[0]} x {own[1]}, --input-size asks for {size[0]} x {size[1]}.")
     if None not in own:
         return model
@@ -183,7 +237,7 @@ def _fixed(model: Any, input_size: int | tuple[int, int] | None, path: Path) -> 
 
 
 def prepares_itself(path: Path) -> bool:
-    """Whether the model at `path` has a layer that normalizes pictures; of a SavedModel nobody can tell."""
+    """Whether the model at `path` has a layer that normalizes pictures; False for a SavedModel, which hides it."""
     _reader(path)
     return path.is_file() and keras_config.normalizes(keras_config.read(path))
 
@@ -202,8 +256,8 @@ def digest(path: Path) -> str:
 def check_unchanged(path: Path, record: WeightsRecord) -> None:
     """Raise UsageError if the model that `record` describes is gone or has changed."""
     _reader(path)
-    if (found := digest(path)) != record.sha256:
-        raise UsageError(f"{path} has changed: required sha256 {record.sha256}, got {found}.")
+    if (received := digest(path)) != record.sha256:
+        raise UsageError(f"{path} has changed: required sha256 {record.sha256}, got {received}.")
 
 
 def name(path: Path) -> str:

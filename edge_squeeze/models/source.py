@@ -1,4 +1,4 @@
-"""What is to be exported, a variant with weights or a model of the user's, told in the same words."""
+"""What is to be exported: a variant with weights, or a model of the user's, described in the same words."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Sides = tuple[int, int]  # height, width
 
 @dataclass(frozen=True)
 class Subject:
-    """A classifier, and how its original is had once TensorFlow is needed."""
+    """A classifier, and how to build its original once TensorFlow is needed."""
 
     name: str  # squeezenet1.1; for a user's model its file's name without the ending
     variant: str | None  # row of the architecture table, None for a user's model
@@ -37,7 +37,7 @@ class Subject:
     original: Callable[[], Original]
     warnings: tuple[str, ...] = ()
     design: Design = AS_IS
-    other_sizes: tuple[Sides, ...] = ()  # (height, width) to be proven at, too, where any is taken
+    other_sizes: tuple[Sides, ...] = ()  # (height, width) to prove it at as well, where it takes any
 
     @property
     def file_size(self) -> tuple[int | None, int | None]:
@@ -78,9 +78,9 @@ class Choice:
 
     def refuse(self, options: tuple[str, ...], reason: str) -> None:
         """Raise UsageError if one of `options` was given: it would go unheeded."""
-        given = [option for option in options if getattr(self, option) is not None]
-        if given:
-            raise UsageError(f"{', '.join(map(_option, given))} does not apply to {self.model}: {reason}.")
+        refused = [option for option in options if getattr(self, option) is not None]
+        if refused:
+            raise UsageError(f"{', '.join(map(_option, refused))} does not apply to {self.model}: {reason}.")
 
 
 def is_own(variant: str | None) -> bool:
@@ -99,13 +99,16 @@ def of_variant(arch: Architecture, weights: Weights, preprocessing: Preprocessin
     """
     prepared = _prepared(arch, weights) if preprocessing is None else preprocessing
     return Subject(
-        arch.variant, arch.variant, _suffix(arch, weights), arch.classes, prepared, weights.record,
-        lambda: originals.build(arch, weights, prepared), design=arch.design, other_sizes=_other_sizes(arch),
-    )  # fmt: skip
-
-
-def _other_sizes(arch: Architecture) -> tuple[Sides, ...]:
-    return sizes(arch.input_size, smallest_input(arch.stages)) if arch.any_size else ()
+        arch.variant,
+        arch.variant,
+        _suffix(arch, weights),
+        arch.classes,
+        prepared,
+        weights.record,
+        lambda: originals.build(arch, weights, prepared),
+        design=arch.design,
+        other_sizes=sizes(arch.input_size, smallest_input(arch.stages)) if arch.any_size else (),
+    )
 
 
 def _prepared(arch: Architecture, weights: Weights) -> Preprocessing:
@@ -116,32 +119,38 @@ def _prepared(arch: Architecture, weights: Weights) -> Preprocessing:
     if not weights.record.trained:
         return preset("unit", arch.input_size)  # as good as any: nothing was learned
     raise UsageError(
-        f"Nothing tells how the pictures were prepared that {weights.record.path or weights.record.source} was trained "
-        f"on, and a wrong guess would go unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file "
+        f"Nothing says how the pictures of {weights.record.path or weights.record.source} were prepared in training, "
+        f"and a wrong guess would go unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file "
         f"({page('models')})."
     )
 
 
 def find_weights(
-    variant: str, weights: str | Path, seed: int = 0, classes: int | None = None, input_size: Size | None = None,
-    dropout: float | None = None, design: Design | None = None,
-) -> tuple[Architecture, Weights]:  # fmt: skip
-    """The weights that `weights` names, and the architecture: size and classes are theirs where None is given."""
+    variant: str,
+    weights: str | Path,
+    seed: int = 0,
+    classes: int | None = None,
+    input_size: Size | None = None,
+    dropout: float | None = None,
+    design: Design | None = None,
+) -> tuple[Architecture, Weights]:
+    """The architecture, and the weights that `weights` names: size and classes are theirs where they are None."""
     arch = architecture(variant, classes, input_size, dropout, design)
-    found = weight_store.resolve(arch, weights, seed)
-    classes = arch.classes if classes is not None or found.classes is None else found.classes
-    size = _usual_size(variant, found) if input_size in (None, ANY) else arch.input_size
+    resolved = weight_store.resolve(arch, weights, seed)
+    classes = arch.classes if classes is not None or resolved.classes is None else resolved.classes
+    size = _usual_size(variant, resolved) if input_size in (None, ANY) else arch.input_size
     if (classes, size) != (arch.classes, arch.input_size):  # those of the weights are not the row's
         arch = replace(architecture(variant, classes, size, dropout, design), any_size=arch.any_size)
-    return arch, found
+    return arch, resolved
 
 
 def _usual_size(variant: str, weights: Weights) -> tuple[int, int]:
-    """Height and width that `weights` were trained for, as far as they tell, else those of the row."""
-    if weights.description.preprocessing is not None:
-        return weights.description.preprocessing.size
-    if weights.description.graph is not None and weights.description.graph.input_size is not None:
-        return weights.description.graph.input_size
+    """Height and width that `weights` were trained for, where their file says so, else those of the row."""
+    preprocessing, graph = weights.description.preprocessing, weights.description.graph
+    if preprocessing is not None:
+        return preprocessing.size
+    if graph is not None and graph.input_size is not None:
+        return graph.input_size
     row = VARIANTS[variant]
     own = weights.convention is None or row.convention is None
     side = row.input_size if own else CONVENTIONS[weights.convention or ""].input_size
@@ -150,20 +159,20 @@ def _usual_size(variant: str, weights: Weights) -> tuple[int, int]:
 
 def _suffix(arch: Architecture, weights: Weights) -> str:
     height, width = arch.input_size
-    other = not arch.any_size and arch.input_size != _usual_size(arch.variant, weights)
+    unusual = not arch.any_size and arch.input_size != _usual_size(arch.variant, weights)
     parts = [
         not weights.record.trained and "-random",
         arch.classes != arch.row.classes and f"-classes-{arch.classes}",
         arch.design.suffix,
         arch.any_size and f"-input-size-{ANY}",
-        other and f"-input-size-{height}",
-        other and height != width and f"x{width}",
+        unusual and f"-input-size-{height}",
+        unusual and height != width and f"x{width}",
     ]
     return "".join(part for part in parts if part)
 
 
 def of_model(choice: Choice) -> Subject:
-    """The user's Keras model, loaded; UsageError if it cannot be read or is no image classifier."""
+    """The user's Keras model, loaded; UsageError if it cannot be read or is not an image classifier."""
     path, input_size, preprocessing = Path(choice.model), choice.input_size, choice.preprocessing
     if isinstance(input_size, str):
         raise UsageError(f"--input-size {input_size} is for {', '.join(VARIANTS)}, not for {path}.")
@@ -178,15 +187,15 @@ def of_model(choice: Choice) -> Subject:
 
 
 def find(choice: Choice, reporter: Reporter) -> Subject:
-    """What `choice` describes; UsageError if it cannot be had, or something was given that does not apply."""
+    """What `choice` describes; UsageError if it is missing or unusable, or an option does not apply to it."""
     path = Path(choice.model)
     if str(choice.model) in VARIANTS:
         return _find_variant(choice)
     if not (path.exists() or path.suffix in keras_file.SUFFIXES or len(path.parts) > 1):
         raise UsageError(f"{unknown('variant', str(path), VARIANTS)} Or give a Keras model: {keras_file.KNOWN}.")
     choice.refuse(("weights", "seed", "classes"), "a model file has its own")
-    if differing := (choice.design or AS_IS).record():
-        raise UsageError(f"{', '.join(map(_option, differing))} is for {', '.join(VARIANTS)}, not for {path}.")
+    if design := (choice.design or AS_IS).record():
+        raise UsageError(f"{', '.join(map(_option, design))} is for {', '.join(VARIANTS)}, not for {path}.")
     with reporter.step(f"read {path}"):
         warnings = tuple(_warnings(path, choice.preprocessing))
         subject = of_model(choice)
@@ -197,26 +206,26 @@ def find(choice: Choice, reporter: Reporter) -> Subject:
 def _find_variant(choice: Choice) -> Subject:
     choice.refuse(("custom_objects",), "it has none")
     weights = "imagenet" if choice.weights is None else choice.weights
-    arch, found = find_weights(
+    arch, resolved = find_weights(
         str(choice.model), weights, choice.seed or 0, choice.classes, choice.input_size, design=choice.design
     )
     if choice.preprocessing is None:
         choice.refuse(("resize",), "its weights say how; with --preprocessing it does")
     if not isinstance(choice.preprocessing, str):
-        return of_variant(arch, found, choice.preprocessing)
-    return of_variant(arch, found, choose(choice.preprocessing, arch.input_size, resize=choice.resize))
+        return of_variant(arch, resolved, choice.preprocessing)
+    return of_variant(arch, resolved, choose(choice.preprocessing, arch.input_size, resize=choice.resize))
 
 
 def _warnings(path: Path, preprocessing: str | Preprocessing | None) -> Iterator[str]:
-    """What to say of the choice for the user's model at `path`; UsageError where there must be one and is none."""
+    """Warnings about the `preprocessing` of the user's model at `path`; UsageError if it is missing."""
     if isinstance(preprocessing, str):
         check_choice(preprocessing)
     itself = keras_file.prepares_itself(path)
     if preprocessing is None and not itself:
         inside = " A SavedModel cannot be looked into: if it normalizes by itself, say raw." if path.is_dir() else ""
         raise UsageError(
-            "Nothing tells how this model's pictures were prepared when it was trained, and a wrong guess would go "
-            f"unnoticed. Give --preprocessing: {', '.join(PRESETS)}, or a file ({page('models')}).{inside}"
+            "Nothing says how this model's pictures were prepared in training, and a wrong guess would go unnoticed. "
+            f"Give --preprocessing: {', '.join(PRESETS)}, or a file ({page('models')}).{inside}"
         )
     if itself and preprocessing not in (None, "raw"):
         yield "the model has a layer that normalizes; with --preprocessing its pictures are normalized twice"
@@ -224,22 +233,22 @@ def _warnings(path: Path, preprocessing: str | Preprocessing | None) -> Iterator
         yield "a SavedModel cannot be looked into; if it has a layer that normalizes, its pictures are normalized twice"
 
 
-def find_again(manifest: Manifest, given: Path | None, custom_objects: str | None) -> Subject:
-    """What the artifact of `manifest` was made from, from the file `given` or found where it says.
+def find_again(manifest: Manifest, path: Path | None, custom_objects: str | None) -> Subject:
+    """What the artifact of `manifest` was made from, read from `path`, or if None from where it says.
 
     UsageError if that is gone, no longer the same, or of another kind.
     """
     record, preprocessing = manifest.weights, manifest.preprocessing
     if manifest.variant is None:
-        path = given or Path(record.path or "")
-        if given is None:
-            keras_file.check_unchanged(path, record)
+        model = path or Path(record.path or "")
+        if path is None:
+            keras_file.check_unchanged(model, record)
         size = manifest.input_size
-        return of_model(Choice(path, input_size=size, preprocessing=preprocessing, custom_objects=custom_objects))
+        return of_model(Choice(model, input_size=size, preprocessing=preprocessing, custom_objects=custom_objects))
     arch = architecture(manifest.variant, manifest.classes, manifest.input_size, design=manifest.design)
     arch = replace(arch, any_size=manifest.any_size)
-    found = weight_store.find_again(arch, record) if given is None else weight_store.resolve(arch, given)
-    return of_variant(arch, found, preprocessing)
+    weights = weight_store.find_again(arch, record) if path is None else weight_store.resolve(arch, path)
+    return of_variant(arch, weights, preprocessing)
 
 
 def sizes(usual: Sides, smallest: int) -> tuple[Sides, ...]:

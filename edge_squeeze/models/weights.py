@@ -84,10 +84,10 @@ def resolve(arch: Architecture, weights: str | Path, seed: int = 0) -> Weights:
 def find_again(arch: Architecture, record: WeightsRecord) -> Weights:
     """The weights that `record` describes; UsageError if they are gone or no longer the same."""
     source = record.path if record.kind == "file" and record.path else record.kind
-    found = resolve(arch, source, record.seed or 0)
-    if found.record.sha256 != record.sha256:
-        raise UsageError(f"{source} has changed: required sha256 {record.sha256}, got {found.record.sha256}.")
-    return found
+    weights = resolve(arch, source, record.seed or 0)
+    if weights.record.sha256 != record.sha256:
+        raise UsageError(f"{source} has changed: required sha256 {record.sha256}, got {weights.record.sha256}.")
+    return weights
 
 
 def _imagenet(arch: Architecture) -> Weights:
@@ -113,8 +113,7 @@ def _imagenet(arch: Architecture) -> Weights:
     if digest != published.sha256:
         raise UsageError(f"{path} is not the published file: required sha256 {published.sha256}, got {digest}.")
     record = WeightsRecord(IMAGENET, published.source, trained=True, sha256=digest, licence=published.licence)
-    found = reader.read(data, path.name)
-    return Weights(found.layers, record, arch.row.convention, arch.row.classes)
+    return Weights(reader.read(data, path.name).layers, record, arch.row.convention, arch.row.classes)
 
 
 def _locate(published: Published, variant: str) -> Path:
@@ -143,31 +142,31 @@ def _from_file(arch: Architecture, path: Path) -> Weights:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    found, digest = reader.read(data, str(path)), hashlib.sha256(data).hexdigest()
-    network = found.description.network
+    file, digest = reader.read(data, str(path)), hashlib.sha256(data).hexdigest()
+    network = file.description.network
     if network is not None and not network.is_same(arch.network):
         raise UsageError(
             f"{path} has the weights of {network}; required were those of {arch.network}. Ask for the former, or "
             "give other weights."
         )
     published = next((row for row in PUBLISHED.values() if row.sha256 == digest), None)
-    source, licence = (published.source, published.licence) if published else (found.kind, None)
+    source, licence = (published.source, published.licence) if published else (file.kind, None)
     record = WeightsRecord("file", source, trained=True, path=str(path), sha256=digest, licence=licence)
-    head, convention = found.layers.get(arch.head), found.convention or arch.row.convention
+    head, convention = file.layers.get(arch.head), file.convention or arch.row.convention
     classes = head[-1].shape[0] if head and head[-1].ndim else None
-    return Weights(found.layers, record, convention, classes, description=found.description)
+    return Weights(file.layers, record, convention, classes, description=file.description)
 
 
 def assign(model: Any, weights: Weights) -> None:
     """Put `weights` into the Keras `model`; one UsageError lists every layer that does not match."""
-    wanted = {layer.name: layer for layer in model.layers if layer.weights}
+    trainable = {layer.name: layer for layer in model.layers if layer.weights}
     layers = weights.layers
     if layers is None:
-        layers = _random(wanted, weights)
-    problems = [f"missing {name}" for name in wanted if name not in layers]
-    problems += [f"unexpected {name}" for name in layers if name not in wanted]
-    for name in wanted.keys() & layers.keys():
-        required = [tuple(w.shape) for w in wanted[name].weights]
+        layers = _random(trainable, weights)
+    problems = [f"missing {name}" for name in trainable if name not in layers]
+    problems += [f"unexpected {name}" for name in layers if name not in trainable]
+    for name in trainable.keys() & layers.keys():
+        required = [tuple(w.shape) for w in trainable[name].weights]
         received = [array.shape for array in layers[name]]
         if required != received:
             problems.append(f"{name}: required {required}, got {received}")
@@ -179,14 +178,14 @@ def assign(model: Any, weights: Weights) -> None:
         raise UsageError(
             f"The weights ({weights.record.source}) do not fit {model.name}:\n  " + "\n  ".join(sorted(problems))
         )
-    for name, layer in wanted.items():
+    for name, layer in trainable.items():
         layer.set_weights(list(layers[name]))
 
 
-def _random(wanted: dict[str, Any], weights: Weights) -> Layers:
+def _random(trainable: dict[str, Any], weights: Weights) -> Layers:
     """Random kernels and zero biases, the same on every machine for one seed."""
     rng, layers = np.random.default_rng(weights.record.seed or 0), Layers()
-    for name, layer in wanted.items():
+    for name, layer in trainable.items():
         shape = tuple(layer.weights[0].shape)
         kernel = DRAWING[weights.initializer](rng, shape)
         layers[name] = (kernel.astype(np.float32), np.zeros(shape[-1], np.float32))

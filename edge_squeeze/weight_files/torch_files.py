@@ -114,7 +114,7 @@ class _Reader:
         self._contents: dict[str, bytearray] = {}  # by key: one storage serves many tensors
 
     def array(self, tensor: Any, where: str) -> NDArray[np.float32]:
-        """The numbers that `tensor` views; UsageError if they are no floats or lie outside its storage."""
+        """The numbers that `tensor` views; UsageError if they are not floats or lie outside its storage."""
         if not isinstance(tensor, _Tensor) or not isinstance(tensor.storage, _Storage):
             raise UsageError(f"{where}: required a tensor, got {type(tensor).__name__}.")
         shape, strides, offset = tensor.shape, tensor.strides, tensor.offset

@@ -139,7 +139,7 @@ def test_a_calibration_of_another_design_is_refused(tmp_path: Path) -> None:
 def test_weights_that_tell_nothing_of_their_pictures_need_a_preprocessing(tmp_path: Path) -> None:
     network = edge_squeeze.build("squeezenet-lab", weights="random")
     network.save_weights(tmp_path / "mine.weights.h5")
-    with pytest.raises(UsageError, match=r"Nothing tells how the pictures were prepared .* Give --preprocessing"):
+    with pytest.raises(UsageError, match=r"Nothing says how the pictures of .* were prepared .* Give --preprocessing"):
         edge_squeeze.export("squeezenet-lab", weights=tmp_path / "mine.weights.h5", out=tmp_path)
     (one,) = edge_squeeze.export(
         "squeezenet-lab", weights=tmp_path / "mine.weights.h5", preprocessing="tf", out=tmp_path

@@ -53,10 +53,10 @@ def half() -> Any:
     [
         (two_inputs, "it has 2 inputs"),
         (two_outputs, "it has 2 outputs"),
-        (vector, r"it takes \[None, 20\], which are no pictures"),
+        (vector, r"it takes \[None, 20\], which are not pictures"),
         (feature_map, "not one score for each class"),
         (lambda: network(classes=1), "it gives one score; give both classes theirs"),
-        (lambda: network((SIDE, SIDE, 5)), "which are no pictures"),
+        (lambda: network((SIDE, SIDE, 5)), "which are not pictures"),
         (lambda: network(dtype="uint8"), "it takes uint8"),
         (lambda: network(batch_size=4), "its batch is fixed to 4"),
         (half, "1 of its layers do not compute in float32"),
@@ -114,9 +114,9 @@ def test_files_that_are_no_models_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.keras").write_bytes((tmp_path / "whole.keras").read_bytes()[:-100])
     for name, message in {
         "missing.keras": "No such model",
-        "empty": "is no SavedModel",
-        "text.keras": r"is no \.keras file",
-        "text.h5": r"is no \.h5 file",
+        "empty": "is not a SavedModel",
+        "text.keras": r"is not a \.keras file",
+        "text.h5": r"is not a \.h5 file",
         "model.pb": "cannot be read as a Keras model",
         "cut.keras": r"is not a whole \.keras file",
     }.items():
