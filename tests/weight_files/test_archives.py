@@ -51,17 +51,17 @@ def floats(shape: object, dtype: str = "<f4") -> str:
     ],
 )
 def test_kernels_and_biases_are_paired(kernel: str, bias: str) -> None:
-    found = reader.read(npz(**{bias: BIAS, kernel: np.asfortranarray(KERNEL.astype(">f8"))}), "x")
-    assert (found.kind, found.convention) == ("NumPy npz", None)
-    ((name, arrays),) = found.layers.items()
+    received = reader.read(npz(**{bias: BIAS, kernel: np.asfortranarray(KERNEL.astype(">f8"))}), "x")
+    assert (received.kind, received.convention) == ("NumPy npz", None)
+    ((name, arrays),) = received.layers.items()
     assert name == "fire2_squeeze1x1"
     assert all(array.dtype == np.float32 for array in arrays)
     assert all(map(np.array_equal, arrays, (KERNEL, BIAS)))
 
 
 def test_arrays_of_no_layer_keep_their_names() -> None:
-    found = reader.read(npz(arr_0=BIAS, **{"bn/gamma": BIAS, "conv1/bias": BIAS}), "x")
-    assert {name: len(arrays) for name, arrays in found.layers.items()} == {"arr_0": 1, "bn_gamma": 1, "conv1": 1}
+    received = reader.read(npz(arr_0=BIAS, **{"bn/gamma": BIAS, "conv1/bias": BIAS}), "x")
+    assert {name: len(arrays) for name, arrays in received.layers.items()} == {"arr_0": 1, "bn_gamma": 1, "conv1": 1}
 
 
 def test_such_a_file_fills_a_model(tmp_path: Path) -> None:

@@ -40,10 +40,10 @@ def saved(network: Any, path: Path) -> bytes:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
 def test_what_keras_saves_comes_back(network: Any, tmp_path: Path, ending: str) -> None:
-    found = reader.read(saved(network, tmp_path / f"mine{ending}"), "x")
-    assert found.convention is None  # that of the row
-    assert found.kind == ("Keras archive" if ending == ".keras" else "Keras HDF5")
-    assert equal(found.layers, layers_of(network))
+    received = reader.read(saved(network, tmp_path / f"mine{ending}"), "x")
+    assert received.convention is None  # that of the row
+    assert received.kind == ("Keras archive" if ending == ".keras" else "Keras HDF5")
+    assert equal(received.layers, layers_of(network))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -52,8 +52,8 @@ def test_a_model_within_a_model_is_looked_into(network: Any, tmp_path: Path, end
     import keras
 
     outer = keras.Sequential([keras.Input((64, 64, 3)), network, keras.layers.Dense(3, name="top")])
-    found = reader.read(saved(outer, tmp_path / f"mine{ending}"), "x").layers
-    assert equal(found, layers_of(network) | {"top": tuple(outer.get_layer("top").get_weights())})
+    received = reader.read(saved(outer, tmp_path / f"mine{ending}"), "x").layers
+    assert equal(received, layers_of(network) | {"top": tuple(outer.get_layer("top").get_weights())})
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -62,8 +62,8 @@ def test_a_layer_of_four_arrays_is_kept(tmp_path: Path, ending: str) -> None:
     import keras
 
     layers = [keras.layers.Conv2D(2, 1, name="conv1"), keras.layers.BatchNormalization(name="bn")]
-    found = reader.read(saved(keras.Sequential([keras.Input((8, 8, 3)), *layers]), tmp_path / f"x{ending}"), "x")
-    assert {name: len(arrays) for name, arrays in found.layers.items()} == {"conv1": 2, "bn": 4}
+    received = reader.read(saved(keras.Sequential([keras.Input((8, 8, 3)), *layers]), tmp_path / f"x{ending}"), "x")
+    assert {name: len(arrays) for name, arrays in received.layers.items()} == {"conv1": 2, "bn": 4}
 
 
 def hdf5(fill: Callable[[Any], object]) -> bytes:
@@ -85,10 +85,10 @@ def keras_2(file: Any, **options: Any) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"chunks": (1, 1, 2, 2)}, {"compression": "gzip", "shuffle": True}])
 def test_weights_of_keras_2_are_read(options: dict[str, Any]) -> None:
-    found = reader.read(hdf5(lambda file: keras_2(file, **options)), "x").layers
-    assert equal(found, {"fire2_squeeze1x1": (KERNEL, BIAS)})
+    received = reader.read(hdf5(lambda file: keras_2(file, **options)), "x").layers
+    assert equal(received, {"fire2_squeeze1x1": (KERNEL, BIAS)})
     whole = reader.read(hdf5(lambda file: keras_2(file.create_group("model_weights"), **options)), "x").layers
-    assert equal(whole, found)
+    assert equal(whole, received)
 
 
 def keras_3(file: Any, count: int = 2, container: str = "layers") -> None:
@@ -100,9 +100,9 @@ def keras_3(file: Any, count: int = 2, container: str = "layers") -> None:
 
 @pytest.mark.parametrize("container", ["layers", "_layer_checkpoint_dependencies"])
 def test_convolutions_without_names_are_ours_in_order(network: Any, container: str) -> None:
-    found = reader.read(hdf5(lambda file: keras_3(file, 26, container)), "x").layers
-    assert list(found) == list(layers_of(network))
-    assert [kernel[0, 0, 0, 0] for kernel, _ in found.values()] == list(range(26))
+    received = reader.read(hdf5(lambda file: keras_3(file, 26, container)), "x").layers
+    assert list(received) == list(layers_of(network))
+    assert [kernel[0, 0, 0, 0] for kernel, _ in received.values()] == list(range(26))
 
 
 def test_another_number_of_convolutions_keeps_the_groups_names() -> None:

@@ -19,9 +19,9 @@ PAIR = [RNG.random((3, 3, 2, 4), np.float32), RNG.random(4, np.float32)]
 def test_arrays_of_every_protocol_and_float_are_read(protocol: int, dtype: str) -> None:
     kernel, bias = (array.astype(dtype) for array in PAIR)
     content = {"fire2/squeeze1x1": [kernel, bias], "columns": (np.asfortranarray(kernel), bias)}
-    found = reader.read(pickle.dumps(content, protocol), "x")
-    assert (found.kind, found.convention) == ("pickle of arrays", None)
-    for arrays in (found.layers["fire2_squeeze1x1"], found.layers["columns"]):
+    received = reader.read(pickle.dumps(content, protocol), "x")
+    assert (received.kind, received.convention) == ("pickle of arrays", None)
+    for arrays in (received.layers["fire2_squeeze1x1"], received.layers["columns"]):
         assert all(array.dtype == np.float32 for array in arrays)
         assert all(map(np.array_equal, arrays, (kernel.astype("f4"), bias.astype("f4"))))
 
@@ -33,8 +33,8 @@ def test_a_pickle_of_python_2_is_read() -> None:
     dtype = b"cnumpy\ndtype\n(S'f4'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb"
     array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I2\nt" + dtype
     array += b"I00\nS" + escaped + b"\ntb"
-    found = reader.read(b"(dp1\nS'conv1'\n(l" + array + b"a" + array + b"as.", "x")
-    assert found.layers["conv1"][1].tolist() == [1.5, -2]
+    received = reader.read(b"(dp1\nS'conv1'\n(l" + array + b"a" + array + b"as.", "x")
+    assert received.layers["conv1"][1].tolist() == [1.5, -2]
 
 
 def test_a_layer_of_four_arrays_is_kept() -> None:

@@ -37,9 +37,9 @@ def test_files_are_told_by_what_is_in_them(tmp_path: Path) -> None:
     for data, kind in [(npz(), "NumPy npz"), (pickle.dumps({"a": [BIAS, BIAS]}), "pickle of arrays")]:
         for name in ("x.pth", "x.h5", "x"):
             assert reader.read(data, name).kind == kind
-    found = reader.read(deep(), "x.npz")
-    assert (found.kind, found.convention) == ("Deep Compression", "caffe")
-    assert {name: kernel.shape for name, (kernel, _) in found.layers.items()} == {
+    received = reader.read(deep(), "x.npz")
+    assert (received.kind, received.convention) == ("Deep Compression", "caffe")
+    assert {name: kernel.shape for name, (kernel, _) in received.layers.items()} == {
         name: (h, w, inputs, out) for name, (out, inputs, h, w) in weight_layers.shapes_1_0()
     }
 
