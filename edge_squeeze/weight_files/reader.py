@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from edge_squeeze.errors import EdgeSqueezeError, MissingDependencyError, UsageError
-from edge_squeeze.files.decoding import decode
+from edge_squeeze.files.reading import decode
 from edge_squeeze.networks.design import Network
 from edge_squeeze.pictures.preprocessing import Preprocessing
 from edge_squeeze.weight_files.keras_config import Graph, graph_of
