@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from edge_squeeze import formats
-from edge_squeeze.artifact.folder import find_model
 from edge_squeeze.artifact.manifest import Manifest
-from edge_squeeze.benchmarks import networks
-from edge_squeeze.benchmarks.launches.records import PIXELS, VALUES, InputSet
+from edge_squeeze.benchmarks import model_files
+from edge_squeeze.benchmarks.launch_records import PIXELS, VALUES, InputSet
+from edge_squeeze.benchmarks.model_files import ModelFile
+from edge_squeeze.benchmarks.options import BenchmarkOptions
 from edge_squeeze.engines.catalogue import OTHERS, RUNTIMES, choose, formats_of
 from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME
 from edge_squeeze.engines.runner import CHANNELS, check_threads
@@ -26,29 +25,21 @@ SLOW_TO_LOAD = "tf.lite"  # loads TensorFlow, which would be measured along; Lit
 ENGINES = {name: row for name, row in (RUNTIMES | OTHERS).items() if name != SLOW_TO_LOAD}
 VARIATIONS = {BUILTIN: ("litert", "tflite-runtime")}  # kernels that can be asked for -> the engines that have them
 ALL = "all"
-LARGEST_FILE = 1 << 31
+NO_FAULTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Ask:
-    """What the user wants measured; `threads` and `runtimes` are swept, None stands for the default."""
+class Placement:
+    """The cores that arms run on: `usable_cores` of `cpus` can be busy at once, `threads` are used by default."""
 
-    paths: Sequence[Path]
-    runtimes: Sequence[str] | None = None
-    threads: Sequence[int] = (1,)
-    spin: bool = True
-    policy: str = "big"
     cpus: tuple[int, ...] = ()
     usable_cores: int = 1
-    shapes: Sequence[Sequence[int]] = ()
-    inputs: Path | None = None
-    seed: int = 0
-    across_networks: bool = False  # whether the first file is everybody's baseline
+    threads: int = 1
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One thing measured."""
+    """What is measured: a file on an engine with a number of threads."""
 
     id: str
     name: str
@@ -56,7 +47,7 @@ class Arm:
     format: str
     sha256: str
     size_bytes: int
-    precision: str | None  # None where nobody says: a file that no artifact describes
+    precision: str | None  # None for a file that no artifact describes
     parity: str | None  # an artifact's verdict
     engine: str
     kernels: str | None
@@ -70,6 +61,7 @@ class Arm:
     network: str | None = None  # what artifacts of the same weights share
     pixels: list[int] = field(default_factory=list)  # height and width of an artifact's pictures
     group: int = 0  # arms of a number are compared with each other: those of one network
+    model: ModelFile | None = field(default=None, compare=False, repr=False)  # None in a result that was saved
 
     @property
     def engine_name(self) -> str:
@@ -77,55 +69,37 @@ class Arm:
         return f"{self.engine}:{self.kernels}" if self.kernels else self.engine
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """A model file that was found, and what its artifact says of it."""
-
-    shown: str
-    path: Path
-    format: str
-    sha256: str
-    size_bytes: int
-    manifest: Manifest | None
-
-
-def resolve(ask: Ask, faults: Mapping[str, str] = MappingProxyType({})) -> list[Arm]:
-    """The arms that `ask` means, in its order; `all` means no engine with `faults`.
+def resolve(
+    models: Sequence[ModelFile], options: BenchmarkOptions, placement: Placement, faults: Mapping[str, str] = NO_FAULTS
+) -> list[Arm]:
+    """The arms that `options` ask for, in the order of `models`; `all` leaves out engines with `faults`.
 
     UsageError or MissingDependencyError for what cannot be measured.
     """
-    for threads in ask.threads:
+    for threads in options.threads:
         check_threads(threads)
-    files = _named([read(path) for path in ask.paths])
-    names = _engine_names(ask.runtimes, files, faults)
-    numbers = [0] * len(files) if ask.across_networks else groups(list(files.values()))
+    engines = _engine_names(options, models, faults)
+    groups = [0] * len(models) if options.across_networks else model_files.groups(models)
     return [
-        dataclasses.replace(_arm(ask, name, file, engine, threads), group=group)
-        for group, (name, file) in zip(numbers, files.items(), strict=True)
-        for engine in _engines_of(file, names)
-        for threads in ask.threads
+        dataclasses.replace(_arm(name, model, engine, threads, options, placement), group=group)
+        for name, model, group in zip(_distinct_names(models), models, groups, strict=True)
+        for engine in _engines_of(model, engines)
+        for threads in options.threads or (placement.threads,)
     ]
 
 
-def groups(files: Sequence[ModelFile]) -> list[int]:
-    """The number of the network of each of `files`; files are inspected where there are several."""
-    if len({file.sha256 for file in files}) == 1:
-        return [0] * len(files)
-    return networks.groups([networks.traits(file.path, file.format, file.manifest) for file in files])
-
-
-def faults(ask: Ask) -> dict[str, str]:
-    """What is wrong with installed engines that `all` would mean, as `edge-squeeze doctor` finds it; takes seconds."""
-    if ALL not in (ask.runtimes or ()):
+def faults(options: BenchmarkOptions) -> dict[str, str]:
+    """What is wrong with installed engines of `--runtime all`, as `edge-squeeze doctor` finds it; takes seconds."""
+    if ALL not in options.runtime:
         return {}
     from edge_squeeze.doctor import examination
 
     return examination.engine_faults(name for name, row in ENGINES.items() if _ready(name, row.installed))
 
 
-def left_out(ask: Ask, faults: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
-    """Which engines `all` does not mean, since they are not installed, or have `faults`."""
-    if ALL in (ask.runtimes or ()):
+def left_out(options: BenchmarkOptions, faults: Mapping[str, str] = NO_FAULTS) -> Iterator[str]:
+    """A sentence for each engine that `--runtime all` leaves out: it is not installed, or has `faults`."""
+    if ALL in options.runtime:
         for name, row in ENGINES.items():
             if name in faults:
                 yield f"Left out: {name}, which cannot work here ({faults[name]})."
@@ -134,71 +108,45 @@ def left_out(ask: Ask, faults: Mapping[str, str] = MappingProxyType({})) -> Iter
                 yield f"Left out: {name}, which is not installed (pip install {packages})."
 
 
-def read(path: Path) -> ModelFile:
-    """The model file that `path` means; UsageError if it is none, or no longer the one that was exported."""
-    file, manifest = find_model(path)
-    try:
-        size = file.stat().st_size
-        if size > LARGEST_FILE:
-            raise UsageError(f"{file} is too large: required at most {LARGEST_FILE:,} bytes, got {size:,}.")
-        with file.open("rb") as opened:
-            head = opened.read(formats.HEAD)
-            opened.seek(0)
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error}.") from error
-    if manifest is not None and manifest.file.sha256 != sha256:
-        raise UsageError(f"{file} is not the file that was exported: its sha256 has changed. Export it again.")
-    return ModelFile(str(path), file, _format(file, head), sha256, size, manifest)
-
-
-def _format(file: Path, head: bytes) -> str:
-    if kind := formats.of_head(head, file.name):
-        return kind
-    required = ", or ".join(
-        row.description if row.magic else f"a file called {row.suffix}" for row in formats.FORMATS.values()
-    )
-    raise UsageError(f"{file} is not a model file that can be run. Required: {required}. Got: {head!r}.")
-
-
-def _named(files: Iterable[ModelFile]) -> dict[str, ModelFile]:
-    """`files` by a name that tells them apart: the artifact's or the file's, else the path, else a number besides."""
-    listed = list(files)
-    short = [file.manifest.name if file.manifest else file.path.name for file in listed]
-    count = Counter(short)
-    named: dict[str, ModelFile] = {}
-    for name, file in zip(short, listed, strict=True):
-        full = name if count[name] == 1 else file.shown.rstrip("/")
-        number = 2
-        chosen = full
-        while chosen in named:
-            chosen, number = f"{full} ({number})", number + 1
-        named[chosen] = file
-    return named
-
-
-def _engine_names(
-    wanted: Sequence[str] | None, files: dict[str, ModelFile], faults: Mapping[str, str]
-) -> list[str] | None:
-    """The engines asked for, `all` spelled out, each known and of use for one of `files`; None for the default."""
-    if wanted is None:
-        return None
-    variations = [f"{name}:{kernels}" for kernels, names in VARIATIONS.items() for name in names]
-    names: list[str] = []
-    for name in wanted:
+def check_runtimes(names: Sequence[str]) -> None:
+    """Raise UsageError for an engine that cannot be asked for."""
+    known = [*ENGINES, *(f"{name}:{kernels}" for kernels, names in VARIATIONS.items() for name in names), ALL]
+    for name in names:
         if name == SLOW_TO_LOAD:
             raise UsageError(
                 f"{name} would load TensorFlow and measure it along. Use litert, which is the same engine."
             )
-        if name not in (*ENGINES, *variations, ALL):
-            raise unknown("runtime", name, [*ENGINES, *variations, ALL])
-        able = [key for key, row in ENGINES.items() if _ready(key, row.installed) and key not in faults]
-        names += able if name == ALL else [name]
-    formats = {file.format for file in files.values()}
-    for name in names:
-        reads = formats_of(name.partition(":")[0])
-        if ALL not in wanted and not formats & set(reads):
-            raise UsageError(f"--runtime {name} runs {' and '.join(reads)} files, and there is none.")
+        if name not in known:
+            raise unknown("runtime", name, known)
+
+
+def _distinct_names(models: Sequence[ModelFile]) -> list[str]:
+    """A name for each of `models`: the artifact's or the file's, else the path, else the path and a number."""
+    count = Counter(model.name for model in models)
+    names: list[str] = []
+    for model in models:
+        full = model.name if count[model.name] == 1 else model.shown.rstrip("/")
+        name, number = full, 2
+        while name in names:
+            name, number = f"{full} ({number})", number + 1
+        names.append(name)
+    return names
+
+
+def _engine_names(
+    options: BenchmarkOptions, models: Sequence[ModelFile], faults: Mapping[str, str]
+) -> list[str] | None:
+    """The engines asked for, `all` spelled out, each known and able to run one of `models`; None for the default."""
+    if not options.runtime:
+        return None
+    check_runtimes(options.runtime)
+    able = [name for name, row in ENGINES.items() if _ready(name, row.installed) and name not in faults]
+    formats = {model.format for model in models}
+    for name in options.runtime:
+        reads = formats_of(name.partition(":")[0]) if name != ALL else ()
+        if ALL not in options.runtime and not formats & set(reads):
+            raise UsageError(f"--runtime {name} runs {' and '.join(reads)} files, but none was given.")
+    names = [engine for name in options.runtime for engine in (able if name == ALL else [name])]
     return list(dict.fromkeys(names))
 
 
@@ -206,54 +154,68 @@ def _ready(name: str, installed: bool) -> bool:  # noqa: FBT001 - of a row
     return installed and (name != "ncnn" or is_installed("pnnx"))
 
 
-def _engines_of(file: ModelFile, names: Sequence[str] | None) -> list[str]:
+def _engines_of(model: ModelFile, names: Sequence[str] | None) -> list[str]:
     if names is None:
         proven = {name: row for name, row in ENGINES.items() if name in RUNTIMES}
-        return [choose(file.format, None, proven)]
-    able = [name for name in names if file.format in formats_of(name.partition(":")[0])]
+        return [choose(model.format, None, proven)]
+    able = [name for name in names if model.format in formats_of(name.partition(":")[0])]
     for name in able:
-        choose(file.format, name.partition(":")[0], ENGINES)
+        choose(model.format, name.partition(":")[0], ENGINES)
     if not able:
         raise UsageError(
-            f"{file.shown} is {formats.a_file(file.format)}, which none of "
+            f"{model.shown} is {formats.a_file(model.format)}, which none of "
             f"{', '.join(names) or 'the engines here'} runs. Name an engine for it, too, or leave it out."
         )
     return able
 
 
-def _arm(ask: Ask, name: str, file: ModelFile, engine_name: str, threads: int) -> Arm:
+def _arm(
+    name: str, model: ModelFile, engine_name: str, threads: int, options: BenchmarkOptions, placement: Placement
+) -> Arm:
     engine, _, kernels = engine_name.partition(":")
-    manifest = file.manifest
-    shapes = _shapes(ask, manifest)
-    about = {} if manifest is None else _about(manifest, shapes)
+    manifest = model.manifest
+    shapes = _shapes(options, manifest)
+    facts = {"precision": None, "parity": None} if manifest is None else _facts(manifest, shapes)
     return Arm(
-        id=f"{name} {engine_name} {threads}", name=name, path=str(file.path), format=file.format, sha256=file.sha256,
-        size_bytes=file.size_bytes, engine=engine, kernels=kernels or None, threads=threads,
-        spin=ask.spin and engine == ONNXRUNTIME, policy=ask.policy, cpus=list(ask.cpus), usable_cores=ask.usable_cores,
-        inputs=InputSet(PIXELS if manifest else VALUES, seed=ask.seed), shapes=shapes,
-        **{"precision": None, "parity": None, **about},
-    )  # fmt: skip
+        id=f"{name} {engine_name} {threads}",
+        name=name,
+        path=str(model.path),
+        format=model.format,
+        sha256=model.sha256,
+        size_bytes=model.size_bytes,
+        engine=engine,
+        kernels=kernels or None,
+        threads=threads,
+        spin=options.spin and engine == ONNXRUNTIME,
+        policy=options.cores,
+        cpus=list(placement.cpus),
+        usable_cores=placement.usable_cores,
+        inputs=InputSet(PIXELS if manifest else VALUES, seed=options.seed),
+        shapes=shapes,
+        model=model,
+        **facts,
+    )
 
 
-def _about(manifest: Manifest, shapes: Sequence[Sequence[int]]) -> dict[str, Any]:
+def _facts(manifest: Manifest, shapes: Sequence[Sequence[int]]) -> dict[str, Any]:
     weights = manifest.weights
     return {
         "precision": manifest.precision,
         "parity": manifest.parity.verdict,
         "network": f"{manifest.variant} {weights.sha256 or weights.seed}",
-        "pixels": _sides(manifest, shapes),
+        "pixels": _pixels(manifest, shapes),
     }
 
 
-def _shapes(ask: Ask, manifest: Manifest | None) -> list[list[int]]:
+def _shapes(options: BenchmarkOptions, manifest: Manifest | None) -> list[list[int]]:
     """The shapes asked for; those of the usual size where none were and the file leaves its own open."""
-    if ask.shapes or manifest is None or not manifest.any_size:
-        return [list(one) for one in ask.shapes]
+    if options.input_shape or manifest is None or not manifest.any_size:
+        return [list(shape) for shape in options.input_shape]
     sides = manifest.input_size
     return [[1, CHANNELS, *sides] if manifest.input.layout == "nchw" else [1, *sides, CHANNELS]]
 
 
-def _sides(manifest: Manifest, shapes: Sequence[Sequence[int]]) -> list[int]:
+def _pixels(manifest: Manifest, shapes: Sequence[Sequence[int]]) -> list[int]:
     """Height and width of the pictures that are fed: those of `shapes` where the file takes any.
 
     Raises UsageError for sizes of which nothing is left to pool.

@@ -1,154 +1,232 @@
-"""A whole benchmark, top-down: files and options in, a Result out."""
+"""A whole benchmark, top-down: files and options in, a Result out; and a saved one computed anew."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import sys
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from edge_squeeze.benchmarks import aa_floor as floors, comparison, correctness, int8_advice, journal, preparation
-from edge_squeeze.benchmarks.arms import ALL, Arm, Ask, faults, left_out, resolve
-from edge_squeeze.benchmarks.case import Case
-from edge_squeeze.benchmarks.checks import INVALID
-from edge_squeeze.benchmarks.correctness import Correctness
-from edge_squeeze.benchmarks.journal import Journal
-from edge_squeeze.benchmarks.launches.local import Local, Measurer
-from edge_squeeze.benchmarks.launches.records import MEMORY, Launch
-from edge_squeeze.benchmarks.profiles import Profile
-from edge_squeeze.benchmarks.result import ArmResult, Result
-from edge_squeeze.benchmarks.session import Session, level_of
+from edge_squeeze.benchmarks import comparison, int8_advice, preparation, result_files, session as sessions
+from edge_squeeze.benchmarks.arms import ALL, Arm, faults, left_out, resolve
+from edge_squeeze.benchmarks.checks import INVALID, Case, check
+from edge_squeeze.benchmarks.comparison import Pair, differences, fingerprint
+from edge_squeeze.benchmarks.launch_records import MEMORY, Launch, as_json
+from edge_squeeze.benchmarks.local_launches import Local, Measurer
+from edge_squeeze.benchmarks.model_files import ModelFile
+from edge_squeeze.benchmarks.options import BenchmarkOptions, Profile
+from edge_squeeze.benchmarks.preparation import Correctness
+from edge_squeeze.benchmarks.result import ArmResult, Comparison, Result
+from edge_squeeze.benchmarks.session import Journal, Session, level_of
 from edge_squeeze.benchmarks.summary import summarize, timed
-from edge_squeeze.benchmarks.validity import check
 from edge_squeeze.errors import ConversionError, UsageError
+from edge_squeeze.files.reading import decode, read_json
 from edge_squeeze.inspection.inspector import Inspection
 from edge_squeeze.machine.device import Device
 from edge_squeeze.reporting import Reporter
 
-NOBODY = "unknown"  # a device that does not tell who it is
+NO_ID = "unknown"  # of a device that nothing identifies
+ONLY_OLD, ONLY_NEW = "only the earlier result has it", "only the later result has it"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to measure and what to make of it; `aa` measures the first arm against itself."""
+class Floor:
+    """`floor` is the largest relative difference between two identical arms that their measurement leaves possible."""
 
-    profile: Profile
-    gates: Sequence[str] = (comparison.P50,)
-    fresh: bool = False
-    aa: bool = False
-    argv: Sequence[str] = ()
+    device: str
+    floor: float
+    created_utc: str
+    profile: str
+    engine: str
+    threads: int
+    launches: int
 
 
-def run(ask: Ask, settings: Settings, reporter: Reporter, device: Measurer | None = None) -> Result:
-    """What measuring `ask` gave; ConversionError if not one arm could be measured, UsageError for unusable input.
+def run(
+    models: Sequence[ModelFile], options: BenchmarkOptions, reporter: Reporter, device: Measurer | None = None
+) -> Result:
+    """What measuring `models` gave; ConversionError if no arm could be measured, UsageError for unusable input.
 
     Interrupted, it leaves its finished launches in the cache, where the same call finds them.
     """
     device = device or Local()
-    described = device.describe()
-    with reporter.step("import the engines") if ALL in (ask.runtimes or ()) else nullcontext():
-        broken = faults(ask)
-    for missing in left_out(ask, broken):
-        reporter.note(missing)
-    arms = resolve(ask, broken)
-    if settings.aa:
-        arms = _twice(arms)
-    if (number := len({arm.group for arm in arms})) > 1:
-        reporter.note(f"The files are of {number} networks: each is compared with the first file of its own.")
+    system = device.describe()
+    arms = _arms(models, options, device, reporter)
     with tempfile.TemporaryDirectory(prefix="edge-squeeze-") as folder:
-        ready = preparation.prepare(arms, ask.inputs, Path(folder))
-        session = Session(ready.arms, settings.profile, ask.seed, dict(ready.failures), outputs=ready.outputs)
-        arms = [dataclasses.replace(a, inputs=b.inputs) for a, b in zip(arms, ready.arms, strict=True)]
-        who = described.device.id_hash or NOBODY
-        path = journal.folder() / f"{journal.key(arms, settings.profile, ask.seed, who)}.jsonl"
-        with Journal(path, fresh=settings.fresh) as kept:
-            launches, resumed = _measure(session, device, kept, reporter)
-        correct = correctness.judge(arms, ready.outputs)
-    result = _result(arms, session, launches, described, correct, settings, resumed)
-    return _floor(result) if settings.aa else result
+        ready = preparation.prepare(arms, options.inputs, Path(folder))
+        session = Session(
+            ready.arms, options.resolve_profile(), options.seed, dict(ready.failures), outputs=ready.outputs
+        )
+        arms = [dataclasses.replace(arm, inputs=fed.inputs) for arm, fed in zip(arms, ready.arms, strict=True)]
+        key = sessions.key(arms, session.profile, session.seed, system.device.id_hash or NO_ID)
+        with Journal(sessions.folder() / f"{key}.jsonl", fresh=options.fresh) as journal:
+            _measure(session, device, journal, reporter)
+        correctness = preparation.judge_outputs(arms, ready.outputs)
+    measured = _arm_results(arms, session, journal, system, correctness)
+    floor = None if options.aa_floor else highest_floor(system.device.id_hash, arms)
+    result = Result(
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        session_id=uuid.uuid4().hex[:12],
+        profile=session.profile,
+        argv=sys.argv[1:],
+        seed=session.seed,
+        order=session.order,
+        device=system,
+        arms=measured,
+        comparisons=comparison.compare(comparison.within(measured), options.gate, floor, paired=True),
+        waited_s=session.waited_s,
+        resumed_after_s=journal.resumed_after_s,
+        aa_floor=floor,
+    )
+    return _with_measured_floor(result) if options.aa_floor else result
 
 
-def _twice(arms: Sequence[Arm]) -> list[Arm]:
-    if len(arms) != 1:
-        raise UsageError(f"--aa-floor takes one file, one runtime and one number of threads, got {len(arms)} arms.")
-    return [dataclasses.replace(arms[0], id=f"{arms[0].id} {copy}", name=f"{arms[0].name} {copy}") for copy in "AB"]
+def _arms(models: Sequence[ModelFile], options: BenchmarkOptions, device: Measurer, reporter: Reporter) -> list[Arm]:
+    with reporter.step("import the engines") if ALL in options.runtime else nullcontext():
+        broken = faults(options)
+    for sentence in left_out(options, broken):
+        reporter.note(sentence)
+    arms = resolve(models, options, device.place(options.cores), broken)
+    if options.aa_floor:
+        if len(arms) != 1:
+            raise UsageError(f"--aa-floor takes one file, one runtime and one number of threads, got {len(arms)} arms.")
+        (arm,) = arms
+        return [dataclasses.replace(arm, id=f"{arm.id} {copy}", name=f"{arm.name} {copy}") for copy in "AB"]
+    if (number := len({arm.group for arm in arms})) > 1:
+        reporter.note(f"The files are of {number} networks: each file is compared with the first of its network.")
+    return arms
 
 
-def _measure(
-    session: Session, device: Measurer, kept: Journal, reporter: Reporter
-) -> tuple[list[Launch], float | None]:
-    if kept.launches:
-        reporter.note(f"Resuming with {len(kept.launches)} launches of an interrupted session (--fresh starts over).")
+def _measure(session: Session, device: Measurer, journal: Journal, reporter: Reporter) -> None:
+    """Leave all launches of `session` in `journal`; ConversionError if no arm can be launched."""
+    if journal.launches:
+        number = len(journal.launches)
+        reporter.note(f"Resuming with {number} launches of an interrupted session (--fresh starts over).")
     able = len(session.arms) - len(session.failures)
-    reporter.note(session.profile.announce(able, sum(one.kind != MEMORY for one in kept.launches)))
+    reporter.note(session.profile.announce(able, sum(launch.kind != MEMORY for launch in journal.launches)))
     try:
-        launches = session.run(device, kept, reporter)
+        launches = session.run(device, journal, reporter)
     except BaseException:
-        if kept.launches:
-            number = len(kept.launches)
-            what = f"{number} finished launch is" if number == 1 else f"{number} finished launches are"
-            reporter.note(f"{what} kept. The same command resumes from there.")
+        if journal.launches:
+            number = len(journal.launches)
+            finished = f"{number} finished launch is" if number == 1 else f"{number} finished launches are"
+            reporter.note(f"{finished} kept. The same command resumes from there.")
         raise
+    journal.finish()
     if not launches:
-        kept.finish()
         raise ConversionError("\n".join(session.failures.values()))
-    kept.finish()
-    return launches, kept.resumed_after_s
 
 
-def _result(
-    arms: Sequence[Arm], session: Session, launches: Sequence[Launch], device: Device,
-    correct: dict[str, Correctness], settings: Settings, resumed: float | None,
-) -> Result:  # fmt: skip
-    looked = preparation.inspections(arms)
-    measured = [
-        _arm_result(arm, launches, session, device, correct[arm.id], looked.get(arm.sha256), resumed) for arm in arms
-    ]
-    reasons = int8_advice.explain(measured, looked, device)
-    measured = [dataclasses.replace(one, why=reasons.get(one.arm.id, [])) for one in measured]
-    floor = None if settings.aa else floors.highest(device.device.id_hash, arms)
-    return Result(
-        created_utc=datetime.now(UTC).isoformat(timespec="seconds"), session_id=uuid.uuid4().hex[:12],
-        profile=settings.profile, argv=list(settings.argv or sys.argv[1:]), seed=session.seed, order=session.order,
-        device=device, arms=measured, waited_s=session.waited_s, resumed_after_s=resumed, aa_floor=floor,
-        comparisons=comparison.compare(comparison.within(measured), settings.gates, floor, paired=True),
-    )  # fmt: skip
+def _arm_results(
+    arms: Sequence[Arm], session: Session, journal: Journal, device: Device, correctness: Mapping[str, Correctness]
+) -> list[ArmResult]:
+    inspections = int8_advice.inspections(arms)
+    launches: dict[str, list[Launch]] = {arm.id: [] for arm in arms}
+    for launch in journal.launches:
+        if launch.arm not in session.failures:
+            launches[launch.arm].append(launch)
+    results = []
+    for arm in arms:
+        result = _bare_result(arm, launches[arm.id], session, correctness[arm.id], inspections.get(arm.sha256))
+        results.append(judge(result, session.profile, device, journal.resumed_after_s))
+    reasons = int8_advice.explain(results, inspections, device)
+    return [dataclasses.replace(result, why=reasons.get(result.arm.id, [])) for result in results]
 
 
-def _arm_result(
-    arm: Arm, launches: Sequence[Launch], session: Session, device: Device, correct: Correctness,
-    looked: Inspection | None, resumed: float | None,
-) -> ArmResult:  # fmt: skip
-    own = [one for one in launches if one.arm == arm.id]
-    seen = None if looked is None else preparation.facts(looked)
-    failure = session.failures.get(arm.id)
-    if failure is not None or not timed(own):
-        return ArmResult(arm, own, None, correct, [], failure or "it was not measured", seen)
-    denormals = preparation.denormals(arm) if seen and seen["float32_weights"] else None
-    return judged(ArmResult(arm, own, None, correct, [], None, seen), session.profile, device, resumed, denormals)
-
-
-def judged(
-    one: ArmResult, profile: Profile, device: Device, resumed: float | None, denormals: float | None
+def _bare_result(
+    arm: Arm, launches: list[Launch], session: Session, correctness: Correctness, inspection: Inspection | None
 ) -> ArmResult:
-    """`one` with the figures and checks that its launches give."""
-    summary = summarize(one.launches, level_of(profile))
-    case = Case(one.arm, one.launches, summary, profile, device, resumed, denormals)
-    return dataclasses.replace(one, summary=summary, checks=check(case), denormals=denormals)
+    facts = None if inspection is None else int8_advice.facts(inspection)
+    failure = session.failures.get(arm.id) or (None if timed(launches) else "it was not measured")
+    denormals = int8_advice.denormals(arm) if facts and facts["float32_weights"] and not failure else None
+    return ArmResult(arm, launches, None, correctness, [], failure, facts, denormals)
 
 
-def _floor(result: Result) -> Result:
+def judge(result: ArmResult, profile: Profile, device: Device, resumed_after_s: float | None = None) -> ArmResult:
+    """`result` with the figures and checks that its launches give, if it has any."""
+    if result.failure is not None or not timed(result.launches):
+        return result
+    summary = summarize(result.launches, level_of(profile))
+    case = Case(result.arm, result.launches, summary, profile, device, resumed_after_s, result.denormals)
+    return dataclasses.replace(result, summary=summary, checks=check(case))
+
+
+def _with_measured_floor(result: Result) -> Result:
     """`result` of two identical arms with the A/A floor that it gives, kept for later sessions if it can be trusted."""
-    (found,), arm = result.comparisons, result.arms[0]
-    if found.validity == INVALID:
+    (pair,), arm = result.comparisons, result.arms[0]
+    if pair.validity == INVALID:
         return dataclasses.replace(result, floor_refused=True)
-    floor = floors.Floor(
-        result.device.device.id_hash or NOBODY, floors.of(found), result.created_utc, result.profile.name,
-        arm.arm.engine_name, arm.arm.threads, len(timed(arm.launches)),
-    )  # fmt: skip
-    return dataclasses.replace(result, measured_floor=floor.floor, floor_file=str(floors.store(floor)))
+    if pair.ci95 is None:
+        raise UsageError("An A/A floor needs at least 3 launches of each arm.")
+    floor = Floor(
+        device=result.device.device.id_hash or NO_ID,
+        floor=math.expm1(max(abs(math.log(bound)) for bound in pair.ci95)),
+        created_utc=result.created_utc,
+        profile=result.profile.name,
+        engine=arm.arm.engine_name,
+        threads=arm.arm.threads,
+        launches=len(timed(arm.launches)),
+    )
+    path = _floor_path(floor.device, floor.engine, floor.threads)
+    result_files.save(path, json.dumps(as_json(floor), indent=1) + "\n")
+    return dataclasses.replace(result, measured_floor=floor.floor, floor_file=str(path))
+
+
+def highest_floor(device: str | None, arms: Sequence[Arm]) -> float | None:
+    """The highest floor measured before on the device with the engines and threads of `arms`; None without any."""
+    floors = [known_floor(device, arm.engine_name, arm.threads) for arm in arms if device is not None]
+    return max((floor.floor for floor in floors if floor is not None), default=None)
+
+
+def known_floor(device: str | None, engine: str, threads: int) -> Floor | None:
+    """The floor measured before on the device with that engine and so many threads, if any."""
+    path = _floor_path(device or "", engine, threads)
+    floor: Floor | None = decode(Floor, read_json(path), str(path)) if path.is_file() else None
+    return floor
+
+
+def _floor_path(device: str, engine: str, threads: int) -> Path:
+    """Where the floor of the device with the hash `device` is kept, for an engine on so many threads."""
+    return sessions.folder() / f"aa-floor-{device}-{engine.replace(':', '-')}-{threads}.json"
+
+
+def replay(source: Path | Mapping[str, Any], gates: Sequence[str]) -> Result:
+    """The result saved in a file, or in its document, with its figures, checks and verdicts computed anew."""
+    saved = result_files.load(source)
+    arms = _judge_all(saved)
+    comparisons = comparison.compare(comparison.within(arms), gates, saved.aa_floor, paired=True)
+    return dataclasses.replace(saved, arms=arms, comparisons=comparisons, measured_floor=None, floor_file=None)
+
+
+def compare(
+    old: Path | Mapping[str, Any], new: Path | Mapping[str, Any], gates: Sequence[str], *, force: bool
+) -> list[Comparison]:
+    """The arms of the result `new` against those of `old`; with `force` even under different conditions."""
+    before, after = result_files.load(old), result_files.load(new)
+    olds, news = ({result.arm.id: result for result in _judge_all(saved)} for saved in (before, after))
+    if not olds or not news:
+        raise UsageError(f"The {'later' if olds else 'earlier'} result has no arms.")
+    if len(olds) == len(news) == 1:  # a renamed file is still the successor of the other
+        news = dict(zip(olds, news.values(), strict=True))
+    pairs = [_pair(olds[arm], news[arm], before, after, force=force) for arm in olds if arm in news]
+    pairs += [Pair(result, result, (ONLY_OLD,)) for arm, result in olds.items() if arm not in news]
+    pairs += [Pair(result, result, (ONLY_NEW,)) for arm, result in news.items() if arm not in olds]
+    floors = [saved.aa_floor for saved in (before, after) if saved.aa_floor is not None]
+    return comparison.compare(pairs, gates, max(floors, default=None), paired=False)
+
+
+def _judge_all(saved: Result) -> list[ArmResult]:
+    return [judge(result, saved.profile, saved.device, saved.resumed_after_s) for result in saved.arms]
+
+
+def _pair(old: ArmResult, new: ArmResult, before: Result, after: Result, *, force: bool) -> Pair:
+    was, now = fingerprint(before.device, old, before.profile), fingerprint(after.device, new, after.profile)
+    return Pair(old, new, differences(was, now), force)

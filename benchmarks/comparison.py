@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.benchmarks.checks import INVALID, SUSPECT, VALID, is_emulated
-from edge_squeeze.benchmarks.launches.records import MEMORY, SUSTAINED, Launch
-from edge_squeeze.benchmarks.profiles import Profile
+from edge_squeeze.benchmarks.launch_records import MEMORY, SUSTAINED, Launch
+from edge_squeeze.benchmarks.options import MEMORY_GATE, P50, SIZE, Profile
 from edge_squeeze.benchmarks.result import ArmResult, Comparison, baseline
-from edge_squeeze.benchmarks.statistics.verdicts import (
+from edge_squeeze.benchmarks.summary import timed
+from edge_squeeze.benchmarks.verdicts import (
     EQUIVALENT,
     IMPROVEMENT,
     REGRESSION,
@@ -24,17 +25,15 @@ from edge_squeeze.benchmarks.statistics.verdicts import (
     judge,
     margin,
 )
-from edge_squeeze.benchmarks.summary import timed
 from edge_squeeze.machine.device import Device
 
 INCOMPARABLE = "incomparable"
-P50, MEMORY_GATE, SIZE = "p50", "memory", "size"
 DEVICE = "device"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """Something that must not get worse: a number above 0 of each launch, and the change that is let pass."""
+    """Something that must not get worse: a number above 0 of each launch, and the change that is tolerated."""
 
     kind_is_memory: bool
     of: Callable[[Launch], float]
@@ -54,12 +53,11 @@ METRICS = {
     "load": Metric(False, lambda launch: float(launch.load_init_ns), lambda _: 0.10),
     MEMORY_GATE: Metric(True, _peak, lambda _: 0.05),
 }
-GATES = (*METRICS, SIZE)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two arms to compare; `differences` of their circumstances make them incomparable unless they are `forced`."""
+    """Two arms to compare; `differences` of their conditions make them incomparable unless they are `forced`."""
 
     base: ArmResult
     cand: ArmResult
@@ -74,22 +72,23 @@ def compare(pairs: Sequence[Pair], gates: Sequence[str], floor: float | None, *,
     """
     delta = margin(floor, cross_session=not paired)
     asked = [(pair, gate) for pair in pairs for gate in gates]
-    evidences = {at: one for at, (pair, gate) in enumerate(asked) if (one := _evidence(pair, gate, delta, paired))}
+    evidences = {
+        at: evidence for at, (pair, gate) in enumerate(asked) if (evidence := _evidence(pair, gate, delta, paired))
+    }
     judged = dict(zip(evidences, judge(list(evidences.values())), strict=True))
     return [_comparison(pair, gate, judged.get(at), delta, paired) for at, (pair, gate) in enumerate(asked)]
 
 
 def within(arms: Sequence[ArmResult]) -> list[Pair]:
     """The first of `arms` of each network with each of the others of that network."""
-    pairs = ((baseline(one, arms), one) for one in arms)
-    return [Pair(base, one) for base, one in pairs if base is not one]
+    return [Pair(base, arm) for arm in arms if (base := baseline(arm, arms)) is not arm]
 
 
 def _evidence(pair: Pair, gate: str, delta: float, paired: bool) -> Evidence | None:  # noqa: FBT001 - as compare's
-    if gate == SIZE or _why_not(pair, gate):
+    if gate == SIZE or _obstacle(pair, gate):
         return None
     metric = METRICS[gate]
-    base, cand = ({at: math.log(value) for at, value in _values(one, metric).items()} for one in (pair.base, pair.cand))
+    base, cand = ({at: math.log(value) for at, value in _values(arm, metric).items()} for arm in (pair.base, pair.cand))
     if not paired:
         return Unpaired(tuple(base.values()), tuple(cand.values()), metric.delta(delta))
     both = sorted(base.keys() & cand.keys())
@@ -98,41 +97,47 @@ def _evidence(pair: Pair, gate: str, delta: float, paired: bool) -> Evidence | N
 
 def _values(arm: ArmResult, metric: Metric) -> dict[int, float]:
     """The metric of each launch by its round, where it is known."""
-    launches = [one for one in arm.launches if one.kind == MEMORY] if metric.kind_is_memory else timed(arm.launches)
+    in_memory = [launch for launch in arm.launches if launch.kind == MEMORY]
+    launches = in_memory if metric.kind_is_memory else timed(arm.launches)
     return {launch.round: value for launch in launches if (value := metric.of(launch)) > 0}
 
 
-def _why_not(pair: Pair, gate: str) -> str | None:
-    for one in (pair.base, pair.cand):
-        if one.failure is not None or one.summary is None:
-            return f"{one.arm.id} could not be measured"
+def _obstacle(pair: Pair, gate: str) -> str | None:
+    for arm in (pair.base, pair.cand):
+        if arm.failure is not None or arm.summary is None:
+            return f"{arm.arm.id} could not be measured"
     if pair.differences and not pair.forced:
-        return f"not the same: {'; '.join(pair.differences)}"
+        return f"different conditions: {'; '.join(pair.differences)}"
     if gate != SIZE and (is_emulated(pair.base.checks) or is_emulated(pair.cand.checks)):
         return "measured on an emulated processor"
     return None
 
 
-def _comparison(pair: Pair, gate: str, found: Judgment | None, delta: float, paired: bool) -> Comparison:  # noqa: FBT001
+def _comparison(pair: Pair, gate: str, judgment: Judgment | None, delta: float, paired: bool) -> Comparison:  # noqa: FBT001
     validity = _worse(pair.base.validity, pair.cand.validity)
     names = pair.base.arm.id, pair.cand.arm.id, gate
-    if (reason := _why_not(pair, gate)) is not None:
-        allowed = METRICS[gate].delta(delta) if gate in METRICS else 0.0
-        return Comparison(
-            *names, INCOMPARABLE, None, None, allowed, paired, None, None, validity, reason, list(pair.differences)
-        )
-    if found is None:
+    allowed = METRICS[gate].delta(delta) if gate in METRICS else 0.0
+    differing = list(pair.differences)
+    if (reason := _obstacle(pair, gate)) is not None:
+        return Comparison(*names, INCOMPARABLE, None, None, allowed, paired, None, None, validity, reason, differing)
+    if judgment is None:
         return _sizes(pair, names, validity, paired=paired)
-    ci95 = None if found.ci95 is None else list(found.ci95)
-    margin_ = METRICS[gate].delta(delta)
     return Comparison(
-        *names, found.verdict, found.ratio, ci95, margin_, paired, found.p_adj, found.launches_needed, validity,
-        fingerprint_diff=list(pair.differences),
-    )  # fmt: skip
+        *names,
+        judgment.verdict,
+        judgment.ratio,
+        None if judgment.ci95 is None else list(judgment.ci95),
+        allowed,
+        paired,
+        judgment.p_adj,
+        judgment.launches_needed,
+        validity,
+        fingerprint_diff=differing,
+    )
 
 
 def _sizes(pair: Pair, names: tuple[str, str, str], validity: str, *, paired: bool) -> Comparison:
-    """Bytes are known exactly: any change is one."""
+    """Bytes are known exactly, so any difference counts."""
     base, cand = pair.base.arm.size_bytes, pair.cand.arm.size_bytes
     verdict = EQUIVALENT if base == cand else REGRESSION if cand > base else IMPROVEMENT
     ratio = cand / base
@@ -140,7 +145,7 @@ def _sizes(pair: Pair, names: tuple[str, str, str], validity: str, *, paired: bo
 
 
 def _worse(a: str, b: str) -> str:
-    return next(one for one in (INVALID, SUSPECT, VALID) if one in (a, b))
+    return next(validity for validity in (INVALID, SUSPECT, VALID) if validity in (a, b))
 
 
 def fingerprint(device: Device, arm: ArmResult, profile: Profile) -> dict[str, Any]:
@@ -155,17 +160,17 @@ def fingerprint(device: Device, arm: ArmResult, profile: Profile) -> dict[str, A
         "governor": device.cpu.governor,
         "power": device.power.source,
         "profile": profile.name,
-        "frames a second": profile.pace.rate,
-        "seconds of a launch": profile.pace.seconds if profile.kind == SUSTAINED else None,
+        "frames per second": profile.pace.rate,
+        "seconds per launch": profile.pace.seconds if profile.kind == SUSTAINED else None,
         "engine": arm.arm.engine_name,
         "engine version": served.version if served else None,
         "spinning": arm.arm.spin,
-        "input": [(one["shape"], one["dtype"]) for one in served.inputs] if served else None,
+        "input": [(tensor["shape"], tensor["dtype"]) for tensor in served.inputs] if served else None,
         "inputs": launch.inputs.sha256 if launch else None,
     }
 
 
 def differences(base: Mapping[str, Any], cand: Mapping[str, Any]) -> tuple[str, ...]:
-    """What differs between two fingerprints, as sentences' parts; devices that do not say who they are may differ."""
+    """What differs between two fingerprints, as parts of sentences; devices without an identity count as different."""
     unlike = [key for key in base if base[key] != cand[key] or (key == DEVICE and base[key] is None)]
     return tuple(f"{key} was {base[key]}, is {cand[key]}" for key in unlike)

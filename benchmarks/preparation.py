@@ -1,31 +1,32 @@
-"""What has to be there before the first launch, and what is read of the files after the last one."""
+"""What has to be there before the first launch, and what the outputs say after the last one."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edge_squeeze.artifact import folder as artifact
 from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.benchmarks.arms import Arm
-from edge_squeeze.benchmarks.launches.records import PIXELS
+from edge_squeeze.benchmarks.launch_records import PIXELS
 from edge_squeeze.engines import ncnn_engine
-from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
-from edge_squeeze.formats import FORMATS
-from edge_squeeze.inspection.inspector import Inspection, inspect
+from edge_squeeze.engines.engine import Tensor
+from edge_squeeze.engines.runner import to_scores
+from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.networks.variants import SAME, VARIANTS, Pool
 from edge_squeeze.pictures.loading import list_pictures, open_picture
+from edge_squeeze.proof import parity
 
 NCNN = "ncnn"
 FEWEST_PICTURES = 2
-MOSTLY = 0.95
-EXPONENT, MANTISSA = np.uint32(0x7F800000), np.uint32(0x007FFFFF)  # of float32
+FLOAT32 = "float32"
+UNKNOWN = "unknown"
 
 
 @dataclass
@@ -35,6 +36,21 @@ class Ready:
     arms: list[Arm]
     failures: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Correctness:
+    """`gate` is the verdict of the artifact's own proof, "unknown" for a file without one.
+
+    The rest compares outputs on this session's inputs with those of `reference`, the float32 arm of the same network.
+    It is given for real pictures only: on noise, agreement proves nothing.
+    """
+
+    gate: str
+    reference: str | None = None
+    top1_agree: float | None = None
+    cosine: float | None = None
+    max_abs: float | None = None
 
 
 def prepare(arms: Sequence[Arm], pictures: Path | None, folder: Path) -> Ready:
@@ -54,35 +70,40 @@ def prepare(arms: Sequence[Arm], pictures: Path | None, folder: Path) -> Ready:
 
 
 def _with_pictures(arm: Arm, pictures: Path, path: Path) -> Arm:
-    if arm.inputs.kind != PIXELS:
+    manifest = _manifest(arm)
+    if manifest is None:
         raise UsageError(
-            f"--inputs takes pictures to artifacts alone: {arm.name} does not say what its pixels must go through."
+            f"--inputs feeds pictures to artifacts only: {arm.name} does not say how its pixels are preprocessed. "
+            "Give the folder that `export` left, or leave --inputs out."
         )
     height, width = arm.pixels
-    preprocessing = artifact.load(Path(arm.path)).manifest.preprocessing.at((height, width))
-    found = list_pictures(pictures)[: arm.inputs.count]
-    if len(found) < FEWEST_PICTURES:
-        raise UsageError(f"--inputs needs at least {FEWEST_PICTURES} pictures, got {len(found)} in {pictures}.")
-    pixels = np.stack([preprocessing.pixels(open_picture(file)) for file in found])
+    preprocessing = manifest.preprocessing.at((height, width))
+    files = list_pictures(pictures)[: arm.inputs.count]
+    if len(files) < FEWEST_PICTURES:
+        raise UsageError(f"--inputs needs at least {FEWEST_PICTURES} pictures, got {len(files)} in {pictures}.")
+    pixels = np.stack([preprocessing.pixels(open_picture(file)) for file in files])
     np.save(path, pixels)
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-    inputs = dataclasses.replace(arm.inputs, count=len(found), path=str(path), source=str(pictures), sha256=digest)
+    inputs = dataclasses.replace(arm.inputs, count=len(files), path=str(path), source=str(pictures), sha256=digest)
     return dataclasses.replace(arm, inputs=inputs)
 
 
 def _for_ncnn(arm: Arm, folder: Path) -> Arm:
-    """Pnnx has made the file that ncnn loads; ncnn's own does not tell its input's shape, so it is read here."""
-    made = ncnn_engine.convert(Path(arm.path), folder)
-    if arm.inputs.kind == PIXELS and _pads_pools_by_size(artifact.load(Path(arm.path)).manifest):
+    """The arm with the file that pnnx makes for ncnn; that file lacks the input's shape, so it is read here."""
+    param = ncnn_engine.convert(Path(arm.path), folder)
+    if (manifest := _manifest(arm)) and _pads_pools_by_size(manifest):
         raise ConversionError(
             f"{arm.name} takes pictures of any size, and pnnx drops the padding of its max pools, so ncnn would "
             "compute another network. Export it with a fixed --input-size."
         )
-    if arm.shapes:
-        return dataclasses.replace(arm, path=str(made))
-    found = inspect(Path(arm.path).read_bytes(), arm.format)
-    shapes = [[side or 1 for side in one.shape or ()] for one in found.inputs]
-    return dataclasses.replace(arm, path=str(made), shapes=shapes)
+    shapes = arm.shapes
+    if not shapes and arm.model:
+        shapes = [[side or 1 for side in tensor.shape or ()] for tensor in arm.model.inspection.inputs]
+    return dataclasses.replace(arm, path=str(param), shapes=shapes)
+
+
+def _manifest(arm: Arm) -> Manifest | None:
+    return arm.model.manifest if arm.model and arm.inputs.kind == PIXELS else None
 
 
 def _pads_pools_by_size(manifest: Manifest) -> bool:
@@ -91,43 +112,33 @@ def _pads_pools_by_size(manifest: Manifest) -> bool:
     return manifest.any_size and any(isinstance(stage, Pool) and stage.padding == SAME for stage in stages)
 
 
-def inspections(arms: Sequence[Arm]) -> dict[str, Inspection]:
-    """What each file holds, by its sha256; without those that cannot be looked into here."""
-    found: dict[str, Inspection] = {}
-    for arm in arms:
-        if arm.sha256 not in found:
-            try:
-                found[arm.sha256] = inspect(Path(arm.path).read_bytes(), arm.format)
-            except (EdgeSqueezeError, OSError):  # protobuf is not there, or the engine reads what we do not
-                continue
-    return found
+def judge_outputs(arms: Sequence[Arm], outputs: Mapping[str, str]) -> dict[str, Correctness]:
+    """The correctness of each of `arms`, by its id; `outputs` are the files of what they computed."""
+    scores = {arm.id: _scores(arm, outputs.get(arm.id)) for arm in arms if arm.inputs.source is not None}
+    computed = [arm for arm in reversed(arms) if scores.get(arm.id) is not None]
+    references = {arm.network: arm.id for arm in computed if arm.precision == FLOAT32}
+    return {arm.id: _correctness(arm, references.get(arm.network), scores) for arm in arms}
 
 
-def facts(found: Inspection) -> dict[str, Any]:
-    """What a result keeps of an inspection."""
-    return {
-        "parameters": found.parameters,
-        "macs": found.macs,
-        "convolutions": found.convolutions,
-        "float_fallbacks": found.float_fallbacks,
-        "float_islands": found.float_islands,
-        "deflated_bytes": found.deflated_bytes,
-        "float32_weights": _is_float32(found),
-    }
+def _correctness(arm: Arm, reference: str | None, scores: Mapping[str, NDArray[np.float32] | None]) -> Correctness:
+    gate = arm.parity or UNKNOWN
+    if reference is None or reference == arm.id:
+        return Correctness(gate)
+    theirs, ours = scores.get(reference), scores.get(arm.id)
+    if theirs is None or ours is None or theirs.shape != ours.shape:
+        return Correctness(gate)
+    agree = float((theirs.argmax(axis=1) == ours.argmax(axis=1)).mean())
+    cosine = parity.cosine(theirs.astype(np.float64), ours.astype(np.float64)).min()
+    figures = [float(figure) for figure in (agree, cosine, np.abs(theirs - ours).max())]
+    return Correctness(gate, reference, *(figure if math.isfinite(figure) else None for figure in figures))
 
 
-def _is_float32(found: Inspection) -> bool:
-    """Whether nearly all of the file are weights in float32, so that its words can be taken for them."""
-    return set(found.weight_types) == {"float32"} and found.parameters * 4 >= MOSTLY * found.size_bytes
-
-
-def denormals(arm: Arm) -> float | None:
-    """The share of the words of a file of float32 weights that are below float32's normal range and not 0.
-
-    None for .onnx files, where tensors begin at any byte and a word may hold the ends of two numbers.
-    """
-    if not FORMATS[arm.format].aligned:
+def _scores(arm: Arm, path: str | None) -> NDArray[np.float32] | None:
+    """What `arm` computed; the scale is that of its artifact, since not every engine knows it."""
+    manifest = _manifest(arm)
+    if path is None or manifest is None or not Path(path).is_file():
         return None
-    data = Path(arm.path).read_bytes()
-    words = np.frombuffer(data[: len(data) // 4 * 4], "<u4")
-    return float((((words & EXPONENT) == 0) & ((words & MANTISSA) != 0)).mean()) if len(words) else None
+    raw = np.load(path, allow_pickle=False)
+    spec = manifest.output
+    scale = (spec.scale or 0.0) if raw.dtype.kind in "iu" else 0.0
+    return to_scores(raw, Tensor(spec.name, (), raw.dtype.name, scale, spec.zero_point or 0)).reshape(len(raw), -1)

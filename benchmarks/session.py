@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import mean
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edge_squeeze.benchmarks import intervals
 from edge_squeeze.benchmarks.arms import Arm
-from edge_squeeze.benchmarks.journal import Journal
-from edge_squeeze.benchmarks.launches.local import Measurer
-from edge_squeeze.benchmarks.launches.records import MEMORY, Launch, Task
-from edge_squeeze.benchmarks.profiles import Profile, duration
-from edge_squeeze.benchmarks.statistics import intervals
-from edge_squeeze.errors import ConversionError
+from edge_squeeze.benchmarks.launch_records import MEMORY, Launch, Task, as_json
+from edge_squeeze.benchmarks.local_launches import Measurer
+from edge_squeeze.benchmarks.options import Profile, duration_range
+from edge_squeeze.errors import ConversionError, UsageError
+from edge_squeeze.files import cache
+from edge_squeeze.files.reading import decode, read_text
 from edge_squeeze.reporting import Reporter
+from edge_squeeze.version import __version__
 
+FOLDER = "benchmarks"
+LARGEST = 1 << 30
+OLDEST_S = 24 * 3600  # an older session is not resumed
 LOOK_EVERY_S = 1.0
 WORTH_TELLING_S = 5.0
 
@@ -47,10 +58,10 @@ class Session:
                 break
             if number == self.profile.launches:
                 reporter.note(f"Not every interval is within +-{self.profile.precision:.0%} yet: more rounds follow.")
-            known = bool(self.took_s)
+            timed_before = bool(self.took_s)
             self._round(number, self.profile.kind, device, journal, reporter)
-            if self.took_s and (not known or number == self.profile.launches):
-                self._tell_what_is_left(number + 1, reporter)
+            if self.took_s and (not timed_before or number == self.profile.launches):
+                self._note_time_left(number + 1, reporter)
         for number in range(self.profile.memory_launches):
             self._round(number, MEMORY, device, journal, reporter)
         return [launch for launch in journal.launches if launch.arm not in self.failures]
@@ -72,30 +83,40 @@ class Session:
                 journal.append(dataclasses.replace(launch, arm=arm.id, round=number))
 
     def shuffled(self, number: int) -> Iterator[Arm]:
-        """The arms in the order of round `number`, the same whenever the session is gone on with."""
+        """The arms in the order of round `number`, the same when the session is resumed."""
         rng = np.random.default_rng((self.seed, number))
         return (self.arms[int(at)] for at in rng.permutation(len(self.arms)))
 
-    def _tell_what_is_left(self, rounds: int, reporter: Reporter) -> None:
-        """How long the rest takes after so many rounds, as the launches so far let expect."""
+    def _note_time_left(self, rounds: int, reporter: Reporter) -> None:
+        """Note how long the session will take after so many rounds, judging by its launches so far."""
         low, high = self.profile.left_s(len(self.arms) - len(self.failures), rounds, mean(self.took_s))
         if high >= WORTH_TELLING_S:
-            reporter.note(f"A launch takes {mean(self.took_s):.1f} s: about {duration(low, high)} left.")
+            reporter.note(f"A launch takes {mean(self.took_s):.1f} s: about {duration_range(low, high)} left.")
 
     def _task(self, arm: Arm, kind: str) -> Task:
         return Task(
-            kind=kind, model=arm.path, engine=arm.engine, kernels=arm.kernels, threads=arm.threads, spin=arm.spin,
-            cpus=arm.cpus, inputs=arm.inputs, pace=self.profile.pace, shapes=arm.shapes, parent=os.getpid(),
+            kind=kind,
+            model=arm.path,
+            engine=arm.engine,
+            kernels=arm.kernels,
+            threads=arm.threads,
+            spin=arm.spin,
+            cpus=arm.cpus,
+            inputs=arm.inputs,
+            pace=self.profile.pace,
+            shapes=arm.shapes,
+            parent=os.getpid(),
             outputs=self.outputs.get(arm.id),
-        )  # fmt: skip
+        )
 
     def _precise(self, launches: Sequence[Launch]) -> bool:
         profile, level = self.profile, level_of(self.profile)
         measured = [arm.id for arm in self.arms if arm.id not in self.failures]
-        times = {
-            arm: [np.array(one.samples_ns) for one in launches if one.arm == arm and one.samples_ns] for arm in measured
-        }
-        return all(intervals.precise_enough(of_arm, profile.precision, level) for of_arm in times.values())
+        samples: dict[str, list[NDArray[np.int64]]] = {arm: [] for arm in measured}
+        for launch in launches:
+            if launch.samples_ns and launch.arm in samples:
+                samples[launch.arm].append(np.array(launch.samples_ns))
+        return all(intervals.precise_enough(of_arm, profile.precision, level) for of_arm in samples.values())
 
     def _wait(self, arm: Arm, device: Measurer, reporter: Reporter) -> None:
         """Let a throttled or busy device calm down, as long as the profile has patience left."""
@@ -111,3 +132,100 @@ def level_of(profile: Profile) -> float:
     if not profile.adaptive:
         return intervals.LEVEL
     return intervals.stop_level(profile.launches, profile.most_launches)
+
+
+def key(arms: Sequence[Arm], profile: Profile, seed: int, device_hash: str) -> str:
+    """What the same measurement of the same files on the same device has in common."""
+    files = [
+        dataclasses.replace(arm, path="", inputs=dataclasses.replace(arm.inputs, path=None), model=None) for arm in arms
+    ]
+    plan = list(map(as_json, files)), as_json(profile), seed, device_hash, __version__
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def folder() -> Path:
+    """Where journals and floors are kept."""
+    return cache.cache_folder() / FOLDER
+
+
+class Journal:
+    """The launches of one session so far, in its file while the session lasts.
+
+    UsageError if the cache cannot be written, or if the same session is under way in another process.
+    """
+
+    def __init__(self, path: Path, *, fresh: bool = False) -> None:
+        self._path, self.launches = path, list[Launch]()
+        self.resumed_after_s: float | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+", encoding="utf-8")
+            _forget_old(path)
+        except OSError as error:
+            raise UsageError(
+                f"{path.parent} cannot be written ({error}). Set EDGE_SQUEEZE_CACHE to another folder."
+            ) from error
+        _lock(self._file.fileno(), path)
+        age = time.time() - path.stat().st_mtime
+        if fresh or age > OLDEST_S:
+            self._file.truncate(0)
+        self._read(age)
+
+    def _read(self, age: float) -> None:
+        lines = [line for line in read_text(self._path, LARGEST).splitlines(keepends=True) if line.endswith("\n")]
+        self._file.truncate(sum(len(line.encode()) for line in lines))  # a line that a kill cut off
+        for line in lines:
+            self.launches.append(decode(Launch, json.loads(line), str(self._path)))
+        self.resumed_after_s = age if lines else None
+
+    def append(self, launch: Launch) -> None:
+        """Keep `launch`, on disk once this returns."""
+        self.launches.append(launch)
+        self._file.write(json.dumps(as_json(launch), separators=(",", ":")) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def has(self, arm: str, round_: int, kind: str) -> bool:
+        """Whether that launch is done."""
+        return any((done.arm, done.round, done.kind) == (arm, round_, kind) for done in self.launches)
+
+    def finish(self) -> None:
+        """Forget the file: its session is complete."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except PermissionError:  # Windows removes no open file
+            self._file.close()
+            with contextlib.suppress(PermissionError):  # another session has it open: it is forgotten after a day
+                self._path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _forget_old(path: Path) -> None:
+    """Remove the journals of other sessions that were never resumed."""
+    for journal in path.parent.glob("*.jsonl"):
+        if journal != path and time.time() - journal.stat().st_mtime > OLDEST_S:
+            with contextlib.suppress(PermissionError):  # Windows removes no file that another process has open
+                journal.unlink(missing_ok=True)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Hold the file for this process; UsageError if another one does.
+
+    Windows has no fcntl and locks that keep readers out, too: there nothing keeps a second session from starting.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise UsageError(
+            f"The same benchmark of the same files is running already, and holds {path}. Wait for it, end it, or set "
+            "EDGE_SQUEEZE_CACHE to another folder."
+        ) from error

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import geometric_mean, median
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_squeeze.benchmarks.launches.records import MEMORY, PACED, SUSTAINED, Launch
-from edge_squeeze.benchmarks.statistics import intervals, stats
+from edge_squeeze.benchmarks import intervals, stats
+from edge_squeeze.benchmarks.launch_records import MEMORY, PACED, SUSTAINED, Launch
 
 MS = 1e6  # nanoseconds
 WINDOW_S = 10.0  # the speed of a moment, in a sustained run, is the median of so long
@@ -79,12 +79,14 @@ class Summary:
 
 def timed(launches: Sequence[Launch]) -> list[Launch]:
     """Those of `launches` that took samples, in the order of their rounds."""
-    return sorted((one for one in launches if one.kind != MEMORY and one.samples_ns), key=lambda one: one.round)
+    return sorted(
+        (launch for launch in launches if launch.kind != MEMORY and launch.samples_ns), key=lambda launch: launch.round
+    )
 
 
 def samples_ms(launches: Sequence[Launch]) -> list[NDArray[np.float64]]:
     """The samples of each launch in milliseconds."""
-    return [np.array(one.samples_ns) / MS for one in launches]
+    return [np.array(launch.samples_ns) / MS for launch in launches]
 
 
 def count(launch: Launch) -> int:
@@ -98,7 +100,7 @@ def summarize(launches: Sequence[Launch], level: float) -> Summary:
     samples = samples_ms(runs)
     medians, pooled = stats.medians(samples), np.concatenate(samples)
     interval = intervals.interval(samples, level)
-    p50 = stats.geometric_mean(medians)
+    p50 = geometric_mean(medians)
     return Summary(
         p50_ms=p50,
         p50_ci95=None if interval is None else [interval.low, interval.high],
@@ -120,36 +122,36 @@ def summarize(launches: Sequence[Launch], level: float) -> Summary:
         cold_load_ms=_cold_load_ms(launches),
         peak_rss_bytes=peak_rss(launches),
         throughput_ips=1e3 / p50,
-        sustained=max(map(_sustained, samples), key=_loss) if runs[0].kind == SUSTAINED else None,
+        sustained=max(map(_sustained, samples), key=lambda run: run.ratio) if runs[0].kind == SUSTAINED else None,
         paced=_paced(runs) if runs[0].kind == PACED else None,
     )
 
 
 def _costs(runs: Sequence[Launch]) -> dict[str, float]:
     return {
-        "invoke_only_ms": stats.geometric_mean([median(one.invoke_only_ns) / MS for one in runs]),
-        "cpu_ms": median(one.cpu_ns / count(one) / MS for one in runs),
-        "cores_busy": median(one.cpu_ns / one.wall_ns for one in runs),
-        "import_ms": median(one.import_ns / MS for one in runs),
-        "load_init_ms": median(one.load_init_ns / MS for one in runs),
-        "first_ms": median(one.first_ns / MS for one in runs),
+        "invoke_only_ms": geometric_mean([median(launch.invoke_only_ns) / MS for launch in runs]),
+        "cpu_ms": median(launch.cpu_ns / count(launch) / MS for launch in runs),
+        "cores_busy": median(launch.cpu_ns / launch.wall_ns for launch in runs),
+        "import_ms": median(launch.import_ns / MS for launch in runs),
+        "load_init_ms": median(launch.load_init_ns / MS for launch in runs),
+        "first_ms": median(launch.first_ns / MS for launch in runs),
     }
 
 
 def _cold_load_ms(launches: Sequence[Launch]) -> float | None:
     """Median over the launches before which the system was made to forget the file."""
-    found = [one.load_init_ns / MS for one in launches if one.cold]
-    return median(found) if found else None
+    times = [launch.load_init_ns / MS for launch in launches if launch.cold]
+    return median(times) if times else None
 
 
 def peak_rss(launches: Sequence[Launch]) -> int | None:
     """Median over the memory launches of the peak beyond what the process had with the engine imported, in bytes."""
-    found = [
-        one.peak_rss_bytes - one.baseline_rss_bytes
-        for one in launches
-        if one.kind == MEMORY and one.peak_rss_bytes is not None and one.baseline_rss_bytes is not None
+    peaks = [
+        launch.peak_rss_bytes - launch.baseline_rss_bytes
+        for launch in launches
+        if launch.kind == MEMORY and launch.peak_rss_bytes is not None and launch.baseline_rss_bytes is not None
     ]
-    return int(median(found)) if found else None
+    return int(median(peaks)) if peaks else None
 
 
 def _sustained(samples: NDArray[np.float64]) -> Sustained:
@@ -165,11 +167,6 @@ def _sustained(samples: NDArray[np.float64]) -> Sustained:
     return Sustained(peak, steady, steady / peak, _throttled_from(windows, THROTTLED * peak), curve)
 
 
-def _loss(held: Sustained) -> float:
-    """What the worst of several long runs is chosen by."""
-    return held.ratio
-
-
 def _throttled_from(windows: Sequence[tuple[float, float]], limit: float) -> float | None:
     """The first of the seconds from which on every window was slower than `limit`."""
     since = None
@@ -181,10 +178,10 @@ def _throttled_from(windows: Sequence[tuple[float, float]], limit: float) -> flo
 
 
 def _paced(runs: Sequence[Launch]) -> Paced:
-    response = [np.array(one.response_ns) / MS for one in runs]
-    back = [np.array(one.back_to_back_ns) / MS for one in runs]
+    response = [np.array(launch.response_ns) / MS for launch in runs]
+    back = [np.array(launch.back_to_back_ns) / MS for launch in runs]
     rate = runs[0].rate or 1.0
     late = np.concatenate(response) > 1e3 / rate
-    penalty = stats.geometric_mean(stats.medians(samples_ms(runs))) / stats.geometric_mean(stats.medians(back))
+    penalty = geometric_mean(stats.medians(samples_ms(runs))) / geometric_mean(stats.medians(back))
     p90 = [stats.percentile(values, 0.9) for values in (samples_ms(runs), response)]
     return Paced(rate, p90[0], p90[1], float(late.mean() * 100), penalty)

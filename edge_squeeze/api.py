@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_squeeze.benchmarks.options import BenchmarkOptions, gates
 from edge_squeeze.networks.variants import DEFAULT_VARIANT
 from edge_squeeze.training.options import TrainOptions
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from edge_squeeze.proof.verification import Verification
     from edge_squeeze.reporting import Reporter
     from edge_squeeze.training.training import Trained
+
+BENCHMARK = BenchmarkOptions()  # the defaults
 
 
 def build(
@@ -296,17 +299,28 @@ def bundle(artifacts: str | Path | Sequence[str | Path], target: str | Path, *, 
 def benchmark(
     files: str | Path | Sequence[str | Path],
     *,
-    profile: str = "standard", threads: int | str | Sequence[int] | None = None,
-    runtime: str | Sequence[str] | None = None, cores: str = "big",
-    spin: bool = True, inputs: str | Path | None = None, input_shape: Sequence[str] | None = None, seed: int = 0,
-    launches: int | None = None, duration: float | None = None, rate: float | None = None,
-    gate: str | Sequence[str] = "p50", across_networks: bool = False,
-    aa_floor: bool = False, fresh: bool = False, reporter: Reporter | None = None,
-) -> Result:  # fmt: skip
-    """What measuring the latency of files gave: every arm's figures, whether to trust them, and verdicts.
+    profile: str = BENCHMARK.profile,
+    threads: int | str | Sequence[int] | None = None,
+    runtime: str | Sequence[str] | None = None,
+    cores: str = BENCHMARK.cores,
+    spin: bool = BENCHMARK.spin,
+    inputs: str | Path | None = BENCHMARK.inputs,
+    input_shape: Sequence[str] | None = None,
+    seed: int = BENCHMARK.seed,
+    launches: int | None = BENCHMARK.launches,
+    duration: float | None = BENCHMARK.duration,
+    rate: float | None = BENCHMARK.rate,
+    gate: str | Sequence[str] = BENCHMARK.gate,
+    across_networks: bool = BENCHMARK.across_networks,
+    aa_floor: bool = BENCHMARK.aa_floor,
+    fresh: bool = BENCHMARK.fresh,
+    reporter: Reporter | None = None,
+) -> Result:
+    """The latency of files: the figures of every arm, whether to trust them, and what became of each comparison.
 
     `.arms[].summary.p50_ms` is the typical latency in milliseconds, `.arms[].validity` says whether to trust it,
-    `.comparisons[].verdict` what came of a comparison. Each combination of file, runtime and threads is an arm.
+    `.comparisons[].verdict` whether an arm is slower or faster. Each combination of file, runtime and threads is an
+    arm.
 
     Args:
         files: .tflite or .onnx files, or folders that `export` left; the first of each network is its baseline.
@@ -314,67 +328,72 @@ def benchmark(
         threads: Threads of the engine; several with commas or in a sequence; by default up to 4 cores.
         runtime: Engines, as `--runtime` takes them; several likewise; by default the first for each file.
         cores: "big", "prime", "little", "all", or cores as "0,2-3".
-        spin: Whether idle threads of ONNX Runtime wait actively.
+        spin: Whether idle threads of ONNX Runtime spin rather than sleep.
         inputs: Pictures to feed to artifacts; by default seeded pixels.
         input_shape: Shape of each input with open dimensions, as "1,224,224,3".
         seed: Seed of the inputs and of the order of the arms.
         launches: Fresh processes of each arm; by default the profile's.
         duration: Seconds of a launch ("sustained" and "paced" only).
         rate: Frames a second ("paced" only); by default 30.
-        gate: What is compared: "p50", "p90", "first", "load", "memory", "size"; several likewise.
+        gate: Metrics to compare: "p50", "p90", "first", "load", "memory", "size"; several likewise.
         across_networks: Compare all files with the first, even those of another network.
-        aa_floor: Measure one file against itself, and keep what that cannot tell apart for later comparisons.
+        aa_floor: Measure one file against itself, and keep the noise floor that this gives for later comparisons.
         fresh: Start over instead of resuming an interrupted session.
         reporter: Hears of the progress; by default nobody does.
 
     Raises:
         UsageError: An argument or a file cannot be used.
-        ConversionError: Not one arm could be measured.
+        ConversionError: No arm could be measured.
         MissingDependencyError: No engine for a file is installed.
     """
-    from edge_squeeze.benchmarks import benchmark as benchmarks, request
+    options = BenchmarkOptions.of(locals())
+    from edge_squeeze.benchmarks import benchmark as benchmarks, model_files
     from edge_squeeze.reporting import Silent
 
-    several = [files] if isinstance(files, str | Path) else files
-    ask = request.ask(
-        several, threads, runtime, cores, inputs, input_shape or [], seed, spin=spin, across_networks=across_networks
-    )
-    settings = request.settings(profile, launches, duration, rate, gate, aa=aa_floor, fresh=fresh)
-    return benchmarks.run(ask, settings, reporter or Silent())
+    models = model_files.read_all([files] if isinstance(files, str | Path) else files)
+    return benchmarks.run(models, options, reporter or Silent())
 
 
 def compare(
-    old: str | Path, new: str | Path, *, gate: str | Sequence[str] = "p50", force: bool = False
+    old: str | Path | Mapping[str, Any],
+    new: str | Path | Mapping[str, Any],
+    *,
+    gate: str | Sequence[str] = BENCHMARK.gate,
+    force: bool = False,
 ) -> list[Comparison]:
     """The comparisons of the arms of two saved results.
 
     Args:
-        old: The earlier result, a .json file of `benchmark --out`.
-        new: The later result.
-        gate: What is compared, as in `benchmark`.
-        force: Compare even where device or settings differ; otherwise such arms are incomparable.
+        old: The earlier result: a .json file of `benchmark --out`, or the document in it.
+        new: The later result, likewise.
+        gate: Metrics to compare, as in `benchmark`.
+        force: Compare even if device or settings differ; otherwise such arms are incomparable.
 
     Raises:
-        UsageError: A file is no result.
+        UsageError: A file or a document is not a result.
     """
-    from edge_squeeze.benchmarks import replaying, request
+    from edge_squeeze.benchmarks import benchmark as benchmarks
 
-    return replaying.compare(Path(old), Path(new), request.gates(gate), force=force)
+    return benchmarks.compare(_saved(old), _saved(new), gates(gate), force=force)
 
 
-def replay(file: str | Path, *, gate: str | Sequence[str] = "p50") -> Result:
-    """The result saved in a file, its figures computed anew from its samples.
+def replay(file: str | Path | Mapping[str, Any], *, gate: str | Sequence[str] = BENCHMARK.gate) -> Result:
+    """A saved result with its figures computed anew from its samples.
 
     Args:
-        file: A .json file of `benchmark --out`.
-        gate: What is compared, as in `benchmark`.
+        file: A .json file of `benchmark --out`, or the document in it.
+        gate: Metrics to compare, as in `benchmark`.
 
     Raises:
-        UsageError: The file is no result.
+        UsageError: The file or the document is not a result.
     """
-    from edge_squeeze.benchmarks import replaying, request
+    from edge_squeeze.benchmarks import benchmark as benchmarks
 
-    return replaying.replay(Path(file), request.gates(gate))
+    return benchmarks.replay(_saved(file), gates(gate))
+
+
+def _saved(source: str | Path | Mapping[str, Any]) -> Path | Mapping[str, Any]:
+    return Path(source) if isinstance(source, str) else source
 
 
 def _design(keywords: Mapping[str, Any]) -> Design:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from synthetic import FakeDevice, asked, measure
+from synthetic import FakeDevice, measure, three_files
 
 import edge_squeeze
 from edge_squeeze.artifact.folder import Artifact
@@ -28,7 +28,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
         patch.setenv("EDGE_SQUEEZE_CACHE", str(folder / "cache"))
         device = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 10.0})
         device.broken = {"c."}
-        return measure(asked(folder), device)
+        return measure(three_files(folder), device)
 
 
 def one_line(value: object, pattern: str) -> None:

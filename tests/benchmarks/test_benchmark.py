@@ -12,27 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import SETTINGS, FakeDevice, a_device, a_reading, asked, measure
+from synthetic import DEFAULT, FakeDevice, a_device, a_reading, measure, three_files
 
-from edge_squeeze.benchmarks import aa_floor, arms, result as results
-from edge_squeeze.benchmarks.arms import Ask
-from edge_squeeze.benchmarks.launches.records import as_json
-from edge_squeeze.benchmarks.reports import documents, headline, report
-from edge_squeeze.benchmarks.statistics.verdicts import EQUIVALENT, IMPROVEMENT, REGRESSION
+from edge_squeeze.benchmarks import arms, benchmark, headline, report, result_files
+from edge_squeeze.benchmarks.launch_records import as_json
+from edge_squeeze.benchmarks.options import BenchmarkOptions
+from edge_squeeze.benchmarks.verdicts import EQUIVALENT, IMPROVEMENT, REGRESSION
 from edge_squeeze.cli import benchmark_report
+from edge_squeeze.cli.benchmark_report import Output
 from edge_squeeze.engines import catalogue
 from edge_squeeze.errors import ConversionError, UsageError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
+AA_FLOOR = BenchmarkOptions(aa_floor=True)
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Ask:
-    return asked(tmp_path)
+def files(tmp_path: Path) -> list[Path]:
+    return three_files(tmp_path)
 
 
-def test_verdicts_are_right_about_what_was_drawn(ask: Ask) -> None:
-    found = measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+def test_verdicts_are_right_about_what_was_drawn(files: list[Path]) -> None:
+    found = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
     assert [one.verdict for one in found.comparisons] == [IMPROVEMENT, REGRESSION]
     assert [one.base for one in found.comparisons] == ["a.tflite litert 1"] * 2
     latencies = [one.summary.p50_ms for one in found.arms if one.summary]
@@ -40,24 +41,24 @@ def test_verdicts_are_right_about_what_was_drawn(ask: Ask) -> None:
     assert {one.validity for one in found.arms} == {"valid"}
 
 
-def test_the_first_line_tells_how_fast_how_sure_and_whether_to_trust_it(ask: Ask) -> None:
-    line = headline.headline(measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})))
+def test_the_first_line_tells_how_fast_how_sure_and_whether_to_trust_it(files: list[Path]) -> None:
+    line = headline.headline(measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})))
     assert line.startswith("Fastest is b.tflite: ")
-    for words in (" ms an inference (95 %: ", " times as fast as a.tflite (improvement)", "Trust: valid."):
+    for words in (" ms per inference (95 %: ", " times as fast as a.tflite (improvement)", "Trust: valid."):
         assert words in line
 
 
-def test_the_first_line_tells_what_to_change(ask: Ask) -> None:
+def test_the_first_line_tells_what_to_change(files: list[Path]) -> None:
     busy = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}, noise=0.0, readings=[
         as_json(a_reading(at, run_delay_ns=at * 100_000_000)) for at in range(3)
     ])  # fmt: skip
-    line = headline.headline(measure(ask, busy))
+    line = headline.headline(measure(files, busy))
     assert "Trust: invalid (waiting)" in line
     assert "End other programs" in line
 
 
-def test_an_artifact_that_failed_its_proof_is_marked_and_never_the_best(ask: Ask) -> None:
-    found = measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+def test_an_artifact_that_failed_its_proof_is_marked_and_never_the_best(files: list[Path]) -> None:
+    found = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
     wrong = dataclasses.replace(found.arms[1], correctness=dataclasses.replace(found.arms[1].correctness, gate="fail"))
     marked = dataclasses.replace(found, arms=[found.arms[0], wrong, found.arms[2]])
     assert headline.headline(marked).startswith("Fastest is a.tflite")
@@ -66,11 +67,11 @@ def test_an_artifact_that_failed_its_proof_is_marked_and_never_the_best(ask: Ask
     assert [row[-2:] for row in rows[:2]] == [["UNKNOWN", "baseline"], ["FAIL", "improvement"]]
     assert "parity" not in [column.title for column in report.table(found)[0]], "nothing to be marked"
     alone = dataclasses.replace(found, arms=[wrong], comparisons=[])
-    assert headline.headline(alone) == "No arm may be called fastest: b.tflite failed its proof."
+    assert headline.headline(alone) == "No arm can be called fastest: b.tflite failed its proof."
 
 
-def test_what_looks_fast_on_an_overloaded_machine_is_not_the_best(ask: Ask) -> None:
-    found = measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+def test_what_looks_fast_on_an_overloaded_machine_is_not_the_best(files: list[Path]) -> None:
+    found = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
     bad = [dataclasses.replace(found.arms[1].checks[0], status="fail")]
     unsound = dataclasses.replace(found.arms[1], checks=bad)
     assert headline.fastest([found.arms[0], unsound]) is found.arms[0]
@@ -79,33 +80,33 @@ def test_what_looks_fast_on_an_overloaded_machine_is_not_the_best(ask: Ask) -> N
     assert headline.fastest([unsound]) is unsound
 
 
-def test_an_arm_that_fails_is_a_row_with_its_reason(ask: Ask) -> None:
+def test_an_arm_that_fails_is_a_row_with_its_reason(files: list[Path]) -> None:
     device = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
     device.broken = {"b."}
-    found = measure(ask, device)
+    found = measure(files, device)
     assert report.table(found)[1][1][-1] == "failed"
     assert "b.tflite failed: b. is broken" in report.notes(found)
     assert [one.verdict for one in found.comparisons] == ["incomparable", REGRESSION]
-    assert benchmark_report.exit_code(found, strict=False, fail_on_regression=False) == 4
-    assert benchmark_report.exit_code(found, strict=False, fail_on_regression=True) == 8
+    assert benchmark_report.exit_code(found, Output()) == 4
+    assert benchmark_report.exit_code(found, Output(fail_on_regression=True)) == 8
 
 
-def test_nothing_measured_is_an_error_and_leaves_no_journal(ask: Ask, tmp_path: Path) -> None:
+def test_nothing_measured_is_an_error_and_leaves_no_journal(files: list[Path], tmp_path: Path) -> None:
     device = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
     device.broken = {"a.", "b.", "c."}
     with pytest.raises(ConversionError, match=r"a\. is broken\nb\. is broken"):
-        measure(ask, device)
+        measure(files, device)
     assert not list((tmp_path / "cache").rglob("*.jsonl"))
 
 
-def test_an_interrupted_benchmark_goes_on_where_it_was(ask: Ask, tmp_path: Path) -> None:
+def test_an_interrupted_benchmark_goes_on_where_it_was(files: list[Path], tmp_path: Path) -> None:
     first = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
     first.interrupt_after = 8
     with pytest.raises(KeyboardInterrupt):
-        measure(ask, first)
+        measure(files, first)
     assert len(list((tmp_path / "cache").rglob("*.jsonl"))) == 1
     second = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}, seed=1)
-    found = measure(ask, second)
+    found = measure(files, second)
     assert len(second.tasks) == 3 * 10 + 3 * 3 - 8
     assert found.resumed_after_s is not None
     assert not list((tmp_path / "cache").rglob("*.jsonl"))
@@ -119,9 +120,9 @@ def keys(value: Any) -> Iterator[str]:
         yield from keys(child)
 
 
-def test_the_json_has_the_figures_where_they_are_promised_and_every_sample(ask: Ask) -> None:
-    found = measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
-    document = json.loads(results.dumps(results.to_json(found)))
+def test_the_json_has_the_figures_where_they_are_promised_and_every_sample(files: list[Path]) -> None:
+    found = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    document = json.loads(result_files.dumps(result_files.to_json(found)))
     assert document["schema"] == "edge_squeeze.bench/1"
     assert [one["summary"]["p50_ms"] for one in document["arms"]] == pytest.approx([10, 5, 11], rel=0.02)
     assert document["comparisons"][0]["verdict"] == IMPROVEMENT
@@ -129,13 +130,13 @@ def test_the_json_has_the_figures_where_they_are_promised_and_every_sample(ask: 
     assert len(document["order"]) == 3 * (document["arms"][0]["summary"]["n_launches"] + 3)
     assert all(launch["samples_ns"] for launch in document["arms"][0]["launches"] if launch["kind"] == "timed")
     assert document["device"]["id_hash"] == a_device().device.id_hash
-    lean = results.to_json(found, raw=False)
+    lean = result_files.to_json(found, raw=False)
     assert max(len(one["samples_ns"]) for one in lean["arms"][0]["launches"]) == 1
 
 
-def test_csv_and_markdown_hold_the_same_figures(ask: Ask, tmp_path: Path) -> None:
-    found = measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
-    documents.write(found, [tmp_path / "table.csv", tmp_path / "table.md"], raw=True)
+def test_csv_and_markdown_hold_the_same_figures(files: list[Path], tmp_path: Path) -> None:
+    found = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    result_files.write(found, [tmp_path / "table.csv", tmp_path / "table.md"], raw=True)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
     assert [float(row["p50_ms"]) for row in rows] == [one.summary.p50_ms for one in found.arms if one.summary]
     text = (tmp_path / "table.md").read_text()
@@ -144,82 +145,82 @@ def test_csv_and_markdown_hold_the_same_figures(ask: Ask, tmp_path: Path) -> Non
     assert text.count("\n| ") == 2 + 3
 
 
-def test_the_floor_of_a_device_is_measured_kept_and_judged_by(ask: Ask) -> None:
-    alone = dataclasses.replace(ask, paths=ask.paths[:1])
+def test_the_floor_of_a_device_is_measured_kept_and_judged_by(files: list[Path]) -> None:
+    alone = files[:1]
     noisy = FakeDevice({"a.": 10.0, "b.": 10.4}, noise=0.05)
-    found = measure(alone, noisy, dataclasses.replace(SETTINGS, aa=True))
+    found = measure(alone, noisy, AA_FLOOR)
     assert [one.arm.name for one in found.arms] == ["a.tflite A", "a.tflite B"]
     assert found.measured_floor is not None
     assert 0.02 < found.measured_floor < 0.10
-    kept = aa_floor.known(a_device().device.id_hash, "litert", 1)
+    kept = benchmark.known_floor(a_device().device.id_hash, "litert", 1)
     assert kept is not None
     assert kept.floor == found.measured_floor
-    later = measure(dataclasses.replace(ask, paths=ask.paths[:2]), FakeDevice({"a.": 10.0, "b.": 10.4}, noise=0.001))
+    later = measure(files[:2], FakeDevice({"a.": 10.0, "b.": 10.4}, noise=0.001))
     assert later.comparisons[0].delta == pytest.approx(2 * kept.floor)
     assert later.comparisons[0].verdict == EQUIVALENT, "4 % slower is nothing where the floor is higher"
     assert any("A/A floor" in note for note in report.notes(later))
 
 
-def test_an_invalid_measurement_leaves_no_floor(ask: Ask) -> None:
-    alone = dataclasses.replace(ask, paths=ask.paths[:1])
+def test_an_invalid_measurement_leaves_no_floor(files: list[Path]) -> None:
+    alone = files[:1]
     busy = FakeDevice({"a.": 10.0}, noise=0.3, cpu_ns=1)
-    found = measure(alone, busy, dataclasses.replace(SETTINGS, aa=True))
+    found = measure(alone, busy, AA_FLOOR)
     assert found.measured_floor is None
-    assert aa_floor.known(a_device().device.id_hash, "litert", 1) is None
-    assert benchmark_report.exit_code(found, strict=False, fail_on_regression=False) == 7
+    assert benchmark.known_floor(a_device().device.id_hash, "litert", 1) is None
+    assert benchmark_report.exit_code(found, Output()) == 7
     assert any("floor was not kept" in note for note in report.notes(found))
 
 
-def test_a_floor_holds_for_its_engine_and_threads_alone(ask: Ask) -> None:
-    alone = dataclasses.replace(ask, paths=ask.paths[:1])
-    measure(alone, FakeDevice({"a.": 10.0}, noise=0.05), dataclasses.replace(SETTINGS, aa=True))
-    both = dataclasses.replace(ask, paths=ask.paths[:2])
+def test_a_floor_holds_for_its_engine_and_threads_alone(files: list[Path]) -> None:
+    alone = files[:1]
+    measure(alone, FakeDevice({"a.": 10.0}, noise=0.05), AA_FLOOR)
+    both = files[:2]
     device = FakeDevice({"a.": 10.0, "b.": 10.0})
     assert measure(both, device).aa_floor is not None
-    assert measure(dataclasses.replace(both, threads=(2,)), device).aa_floor is None
+    assert measure(both, device, BenchmarkOptions(threads=(2,))).aa_floor is None
 
 
-def test_the_first_line_tells_of_a_regression_and_of_what_is_not_told_apart(ask: Ask) -> None:
-    slower = headline.headline(measure(ask, FakeDevice({"a.": 10.0, "b.": 15.0, "c.": 11.5})))
+def test_the_first_line_tells_of_a_regression_and_of_what_is_not_told_apart(files: list[Path]) -> None:
+    slower = headline.headline(measure(files, FakeDevice({"a.": 10.0, "b.": 15.0, "c.": 11.5})))
     assert slower.startswith("Fastest is a.tflite")
     assert "Regression: b.tflite (p50, 1.5" in slower
-    alike = headline.headline(measure(ask, FakeDevice({"a.": 10.0, "b.": 10.0, "c.": 11.5}, seed=5)))
+    alike = headline.headline(measure(files, FakeDevice({"a.": 10.0, "b.": 10.0, "c.": 11.5}, seed=5)))
     assert alike.startswith("Nominally fastest is")
-    rivals = headline.headline(measure(ask, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 5.0}, seed=6)))
+    rivals = headline.headline(measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 5.0}, seed=6)))
     assert rivals.startswith("Nominally fastest is")
 
 
-def test_a_lone_arm_is_no_passed_comparison(ask: Ask) -> None:
-    found = measure(dataclasses.replace(ask, paths=ask.paths[:1]), FakeDevice({"a.": 10.0}))
+def test_a_lone_arm_is_no_passed_comparison(files: list[Path]) -> None:
+    found = measure(files[:1], FakeDevice({"a.": 10.0}))
     with pytest.raises(UsageError, match="at least two"):
-        benchmark_report.exit_code(found, strict=False, fail_on_regression=True)
+        benchmark_report.exit_code(found, Output(fail_on_regression=True))
 
 
-def test_what_all_leaves_out_is_named(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_all_leaves_out_is_named(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arms, "is_installed", lambda name: False)
     monkeypatch.setattr(catalogue, "is_installed", lambda name: name == "ai_edge_litert")
-    told = list(arms.left_out(dataclasses.replace(ask, runtimes=["all"])))
+    told = list(arms.left_out(BenchmarkOptions(runtime=("all",))))
     assert "Left out: ncnn, which is not installed (pip install ncnn pnnx)." in told
     assert not any("litert," in one for one in told)
-    assert not list(arms.left_out(ask))
+    assert not list(arms.left_out(DEFAULT))
 
 
-def test_a_floor_is_of_one_file(ask: Ask) -> None:
+def test_a_floor_is_of_one_file(files: list[Path]) -> None:
     with pytest.raises(UsageError, match="--aa-floor takes one file"):
-        measure(ask, FakeDevice({"a.": 1.0}), dataclasses.replace(SETTINGS, aa=True))
+        measure(files, FakeDevice({"a.": 1.0}), AA_FLOOR)
 
 
 @pytest.mark.parametrize("name", ["result.txt", "result", "folder.json"])
 def test_an_out_that_cannot_be_is_refused_before_anything_is_measured(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(UsageError, match="--out"):
-        documents.check([tmp_path / name])
+        result_files.check_names([tmp_path / name])
 
 
 def test_saved_results_are_as_readable_as_other_files(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        results.save(tmp_path / "r.json", "{}")
+        result_files.save(tmp_path / "r.json", "{}")
     finally:
         os.umask(before)
     assert (tmp_path / "r.json").stat().st_mode & 0o777 == 0o640

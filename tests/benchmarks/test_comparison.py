@@ -1,3 +1,5 @@
+"""Which arms are compared, under which conditions, and what comes of it."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -8,12 +10,14 @@ import numpy as np
 import pytest
 from synthetic import MS, STANDARD, a_device, a_launch, a_memory_launch, an_arm, launches
 
-from edge_squeeze.benchmarks.benchmark import judged
+from edge_squeeze.benchmarks.benchmark import judge
 from edge_squeeze.benchmarks.checks import FAIL, INVALID, PASS, SUSPECT, UNKNOWN, VALID, WARN, Check
-from edge_squeeze.benchmarks.comparison import GATES, Pair, compare, within
-from edge_squeeze.benchmarks.correctness import Correctness
-from edge_squeeze.benchmarks.launches.records import Launch
+from edge_squeeze.benchmarks.comparison import METRICS, Pair, compare, differences, fingerprint, within
+from edge_squeeze.benchmarks.launch_records import Inputs, Launch, Served
+from edge_squeeze.benchmarks.options import GATES, PROFILES, SIZE, BenchmarkOptions, Profile
+from edge_squeeze.benchmarks.preparation import Correctness
 from edge_squeeze.benchmarks.result import ArmResult, Comparison
+from edge_squeeze.machine.device import Device, Power
 
 SCATTER = np.exp(0.003 * np.array([3, -2, 0, 4, -1, 1, -4, 2, -3, 0]))
 OTHER_SCATTER = SCATTER[[4, 1, 7, 3, 9, 0, 8, 2, 6, 5]]
@@ -22,7 +26,7 @@ BASE = 10 * SCATTER
 
 def result(made: Sequence[Launch], name: str = "a", **arm: Any) -> ArmResult:
     bare = ArmResult(an_arm(name, **arm), list(made), None, Correctness("pass"), [])
-    return judged(bare, STANDARD, a_device(), None, None)
+    return judge(bare, STANDARD, a_device())
 
 
 def timed(medians: Sequence[float] | np.ndarray, name: str = "a", **arm: Any) -> ArmResult:
@@ -212,8 +216,11 @@ def test_what_cannot_be_compared_costs_the_others_nothing() -> None:
         (Pair(failed("a"), BASELINE), "a litert 1 could not be measured", []),
         (Pair(BASELINE, dataclasses.replace(BASELINE, failure="it broke")), "a litert 1 could not be measured", []),
         (Pair(dataclasses.replace(BASELINE, summary=None), BASELINE), "a litert 1 could not be measured", []),
-        (Pair(BASELINE, BASELINE, ("x was 1, is 2", "y was 3, is 4")), "not the same: x was 1, is 2; y was 3, is 4",
-         ["x was 1, is 2", "y was 3, is 4"]),
+        (
+            Pair(BASELINE, BASELINE, ("x was 1, is 2", "y was 3, is 4")),
+            "different conditions: x was 1, is 2; y was 3, is 4",
+            ["x was 1, is 2", "y was 3, is 4"],
+        ),
     ],
 )  # fmt: skip
 def test_what_is_incomparable_says_why(gate: str, pair: Pair, reason: str, differ: list[str]) -> None:
@@ -247,3 +254,93 @@ def test_the_first_arm_is_compared_with_each_other() -> None:
     a, b, c = BASELINE, timed(BASE, "b"), failed("c")
     assert within([a, b, c]) == [Pair(a, b), Pair(a, c)]
     assert within([a]) == []
+
+
+def test_every_gate_has_a_metric() -> None:
+    assert set(GATES) == {*METRICS, SIZE}
+
+
+DEVICE = a_device()
+
+
+def system(**changes: Any) -> Device:
+    return dataclasses.replace(DEVICE, device=dataclasses.replace(DEVICE.device, **changes))
+
+
+def processor(**changes: Any) -> Device:
+    return dataclasses.replace(DEVICE, cpu=dataclasses.replace(DEVICE.cpu, **changes))
+
+
+def measured(launch: dict[str, Any] | None = None, **arm: Any) -> ArmResult:
+    made = [dataclasses.replace(one, **(launch or {})) for one in launches([10, 10, 10])]
+    return judge(ArmResult(an_arm(**arm), made, None, Correctness("pass"), []), STANDARD, DEVICE)
+
+
+def served(version: str = "2.3.0", dtype: str = "uint8", side: int = 8) -> dict[str, Any]:
+    image = {"name": "image", "shape": [1, side, side, 3], "dtype": dtype}
+    return {"served": Served(version, "xnnpack", 39, 39, [image], [])}
+
+
+BEFORE = fingerprint(DEVICE, measured(), STANDARD)
+
+
+@pytest.mark.parametrize(
+    ("device", "arm", "expected"),
+    [
+        (DEVICE, measured(), ()),
+        (DEVICE, measured(sha256="another file", size_bytes=5, name="b", precision="int8"), ()),
+        (system(kernel="6.2"), measured(), ()),
+        (system(id_hash="ba9876543210"), measured(), ("device was 0123456789ab, is ba9876543210",)),
+        (processor(name="Other"), measured(), ("processor was CPU, is Other",)),
+        (processor(governor=["powersave"]), measured(), ("governor was ['performance'], is ['powersave']",)),
+        (dataclasses.replace(DEVICE, power=Power("battery", 80)), measured(), ("power was mains, is battery",)),
+        (DEVICE, measured(cpus=[1]), ("cores was [0, 1], is [1]",)),
+        (DEVICE, measured(threads=2), ("threads was 1, is 2",)),
+        (DEVICE, measured(engine="onnxruntime"), ("engine was litert, is onnxruntime",)),
+        (DEVICE, measured(kernels="builtin"), ("engine was litert, is litert:builtin",)),
+        (DEVICE, measured(spin=True), ("spinning was False, is True",)),
+        (DEVICE, measured(served("2.4.0")), ("engine version was 2.3.0, is 2.4.0",)),
+        (
+            DEVICE,
+            measured(served(dtype="int8")),
+            ("input was [([1, 8, 8, 3], 'uint8')], is [([1, 8, 8, 3], 'int8')]",),
+        ),
+        (
+            DEVICE,
+            measured(served(side=9)),
+            ("input was [([1, 8, 8, 3], 'uint8')], is [([1, 9, 9, 3], 'uint8')]",),
+        ),
+        (
+            DEVICE,
+            measured({"inputs": Inputs(8, "others", 8, zero=False)}),
+            ("inputs was sha of inputs, is others",),
+        ),
+        (processor(name="Other"), measured(threads=2), ("processor was CPU, is Other", "threads was 1, is 2")),
+    ],
+)
+def test_what_differs_between_two_sessions_is_named(device: Device, arm: ArmResult, expected: tuple[str, ...]) -> None:
+    assert differences(BEFORE, fingerprint(device, arm, STANDARD)) == expected
+
+
+@pytest.mark.parametrize(
+    ("base", "cand", "expected"),
+    [
+        (STANDARD, PROFILES["quick"], ("profile was standard, is quick",)),
+        (STANDARD, BenchmarkOptions(launches=5).resolve_profile(), ()),  # more launches measure the same
+        (
+            PROFILES["paced"],
+            BenchmarkOptions(profile="paced", rate=10).resolve_profile(),
+            ("frames per second was 30, is 10",),
+        ),
+    ],
+)
+def test_ways_to_measure_are_told_apart(base: Profile, cand: Profile, expected: tuple[str, ...]) -> None:
+    assert differences(fingerprint(DEVICE, measured(), base), fingerprint(DEVICE, measured(), cand)) == expected
+
+
+@pytest.mark.parametrize("made", [[], [a_memory_launch()], launches([10])])
+def test_an_arm_that_failed_has_a_fingerprint_too(made: list[Any]) -> None:
+    broken = ArmResult(an_arm(), made, None, Correctness("unknown"), [], "it broke")
+    found = fingerprint(DEVICE, broken, STANDARD)
+    unknown = {"engine version": None, "input": None, "inputs": None}
+    assert found == BEFORE | unknown

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from synthetic import a_reading
 
-from edge_squeeze.benchmarks.machine import conditions
-from edge_squeeze.benchmarks.machine.conditions import Readings
-from edge_squeeze.benchmarks.machine.telemetry import Reading
+from edge_squeeze.benchmarks import telemetry
+from edge_squeeze.benchmarks.telemetry import Reading, Readings
 
 COUNTERS = ("cgroup_throttled", "throttle_count", "steal_ticks", "total_ticks", "run_delay_ns", "cpu_pressure_total_us")
 GHZ = 1_000_000
@@ -39,7 +38,7 @@ def of(name: str, *launches: Sequence[Any]) -> Readings:
     ],
 )
 def test_a_counter_rises_within_launches(name: str, launches: list[list[int | None]], risen: int | None) -> None:
-    assert conditions.increase(of(name, *launches), name) == risen
+    assert telemetry.increase(of(name, *launches), name) == risen
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def test_a_counter_rises_within_launches(name: str, launches: list[list[int | No
     [([[1, 3, 2], [2]], 3), ([[0, 0]], 0), ([[None, 1], [None]], 1), ([[None]], None), ([[]], None), ([], None)],
 )
 def test_the_most_is_that_of_any_reading(launches: list[list[int | None]], most: int | None) -> None:
-    assert conditions.most(of("swapped_bytes", *launches), "swapped_bytes") == most
+    assert telemetry.most(of("swapped_bytes", *launches), "swapped_bytes") == most
 
 
 @pytest.mark.parametrize(
@@ -68,14 +67,14 @@ def test_the_most_is_that_of_any_reading(launches: list[list[int | None]], most:
 def test_waiting_is_a_share_of_the_launches_time(launches: list[list[int | None]], share: float | None) -> None:
     expected = None if share is None else pytest.approx(share)
     in_ns = [[None if value is None else value * 1_000_000 for value in values] for values in launches]
-    assert conditions.waiting(of("run_delay_ns", *in_ns)) == expected
+    assert telemetry.waiting(of("run_delay_ns", *in_ns)) == expected
     in_us = [[None if value is None else value * 1000 for value in values] for values in launches]
-    assert conditions.pressure(of("cpu_pressure_total_us", *in_us)) == expected
+    assert telemetry.pressure(of("cpu_pressure_total_us", *in_us)) == expected
 
 
 def test_no_time_between_readings_gives_no_share() -> None:
     at_once = [[a_reading(1, run_delay_ns=0), a_reading(1, run_delay_ns=5)]]
-    assert conditions.waiting(at_once) is None
+    assert telemetry.waiting(at_once) is None
 
 
 @pytest.mark.parametrize(
@@ -96,7 +95,7 @@ def test_steal_is_a_share_of_the_ticks(ticks: list[list[tuple[int | None, int | 
         [a_reading(at, steal_ticks=steal, total_ticks=total) for at, (steal, total) in enumerate(of_launch)]
         for of_launch in ticks
     ]
-    assert conditions.steal(readings) == (None if share is None else pytest.approx(share))
+    assert telemetry.steal(readings) == (None if share is None else pytest.approx(share))
 
 
 @pytest.mark.parametrize(
@@ -126,10 +125,10 @@ def test_a_drop_of_the_clock_is_that_of_the_fastest_core(
         for of_launch in launches
     ]
     expected = None if drop is None else pytest.approx(drop)
-    assert conditions.frequency_drop(of("freq_khz", *in_khz)) == expected
+    assert telemetry.frequency_drop(of("freq_khz", *in_khz)) == expected
 
 
-OWN, COOLING = "the processor's own throttling", "cooling by slowing down"
+OWN, COOLING = "the processor's own throttling", "slowed down to cool"
 
 
 def untold(at: int, **changes: Any) -> Reading:
@@ -164,13 +163,13 @@ def test_throttling_is_told_by_all_that_tell_of_it(
     make: Callable[..., Reading], launches: list[list[dict[str, Any]]], expected: list[str]
 ) -> None:
     readings = [[make(at, **told) for at, told in enumerate(of_launch)] for of_launch in launches]
-    assert conditions.throttling(readings) == expected
+    assert telemetry.throttling(readings) == expected
 
 
 @pytest.mark.parametrize("readings", [[], [[]], [[untold(0)]], [[untold(0), untold(1), untold(2)], [untold(0)]]])
 @pytest.mark.parametrize(
     "look",
-    [conditions.pressure, conditions.waiting, conditions.steal, conditions.frequency_drop, conditions.throttling],
+    [telemetry.pressure, telemetry.waiting, telemetry.steal, telemetry.frequency_drop, telemetry.throttling],
 )
 def test_a_machine_that_tells_nothing_leaves_all_unknown(
     look: Callable[[Readings], object], readings: Readings

@@ -7,9 +7,9 @@ import pytest
 from synthetic import STANDARD, a_device, an_arm, launches
 
 from edge_squeeze.benchmarks import int8_advice
-from edge_squeeze.benchmarks.benchmark import judged
-from edge_squeeze.benchmarks.correctness import Correctness
-from edge_squeeze.benchmarks.launches.records import Served
+from edge_squeeze.benchmarks.benchmark import judge
+from edge_squeeze.benchmarks.launch_records import Served
+from edge_squeeze.benchmarks.preparation import Correctness
 from edge_squeeze.benchmarks.result import ArmResult
 from edge_squeeze.inspection.inspector import Inspection
 from edge_squeeze.inspection.layers import Kernel
@@ -20,10 +20,10 @@ FLOAT = dataclasses.replace(INT8, dtype="float32", arithmetic="float32", activat
 HALF = dataclasses.replace(FLOAT, dtype="float16")
 HYBRID = dataclasses.replace(INT8, arithmetic="hybrid", activations="float32")
 SIGNED = dataclasses.replace(INT8, operator="Conv", activations="int8")
-NO_DOT_PRODUCT = "This processor has no dot product of int8, so int8 takes about as many instructions as float32."
+NO_DOT_PRODUCT = "This processor has no int8 dot product, so int8 takes about as many instructions as float32."
 BUILT_IN = "It runs on litert's built-in kernels; XNNPACK's, LiteRT's default, are faster."
 SHORT = "It is so short that calls and copies take much of the time, which int8 does not shorten."
-ISLANDS = "2 float islands: each dequantizes what goes in and quantizes what comes out."
+ISLANDS = "2 float islands: each dequantizes its inputs and quantizes its outputs again."
 LEFT = "5 of 40 operators were left to slower built-in kernels."
 ON_X86 = "ONNX Runtime leaves 2 layers with int8 activations in float on x86. Quantize them to uint8."
 
@@ -45,7 +45,7 @@ FILES = {"sha of float": looked(FLOAT), "sha of int8": looked(INT8)}
 def measured(name: str, p50_ms: float, served: Served | None = None, **arm: Any) -> ArmResult:
     made = launches([p50_ms] * 3, f"{name} litert 1")
     made = made if served is None else [dataclasses.replace(one, served=served) for one in made]
-    return judged(ArmResult(an_arm(name, **arm), made, None, Correctness("pass"), []), STANDARD, a_device(), None, None)
+    return judge(ArmResult(an_arm(name, **arm), made, None, Correctness("pass"), []), STANDARD, a_device())
 
 
 def processor(**changes: Any) -> Device:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from synthetic import (
-    SETTINGS,
     STANDARD,
     FakeDevice,
     a_device,
@@ -19,23 +18,20 @@ from synthetic import (
     a_memory_launch,
     a_reading,
     an_arm,
-    asked,
     launches,
     measure,
+    three_files,
 )
 from validity_cases import QUIET, all_launches, checked, told
 
-from edge_squeeze.artifact import folder
 from edge_squeeze.artifact.manifest import TensorSpec
-from edge_squeeze.benchmarks import comparison, correctness, request, result as results
-from edge_squeeze.benchmarks.benchmark import judged
+from edge_squeeze.benchmarks import comparison, headline, preparation, report, result_files, telemetry
+from edge_squeeze.benchmarks.benchmark import judge
 from edge_squeeze.benchmarks.checks import INVALID, WARN, Check
 from edge_squeeze.benchmarks.comparison import Pair, differences, fingerprint
-from edge_squeeze.benchmarks.correctness import Correctness
-from edge_squeeze.benchmarks.launches.records import PIXELS, SUSTAINED, InputSet, Launch, Served
-from edge_squeeze.benchmarks.machine import conditions
-from edge_squeeze.benchmarks.profiles import choose
-from edge_squeeze.benchmarks.reports import headline, report
+from edge_squeeze.benchmarks.launch_records import PIXELS, SUSTAINED, InputSet, Launch, Served
+from edge_squeeze.benchmarks.options import BenchmarkOptions
+from edge_squeeze.benchmarks.preparation import Correctness
 from edge_squeeze.benchmarks.result import ArmResult
 from edge_squeeze.benchmarks.summary import Sustained, summarize
 
@@ -45,7 +41,7 @@ def check(checks: list[Check], name: str) -> Check:
 
 
 def an_arm_result(made: list[Launch], name: str = "a") -> ArmResult:
-    return judged(ArmResult(an_arm(name), made, None, Correctness("pass"), []), STANDARD, a_device(), None, None)
+    return judge(ArmResult(an_arm(name), made, None, Correctness("pass"), []), STANDARD, a_device())
 
 
 def sustained(*samples: list[float]) -> Sustained:
@@ -85,36 +81,36 @@ def test_the_advice_is_always_more_launches_than_ran() -> None:
 
 
 @pytest.fixture
-def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Where the arms a and b have left what they computed; neither is an artifact in truth."""
-    spec = TensorSpec("s", (1, 3), "float32", "nc", "")
-    monkeypatch.setattr(folder, "load", lambda _: SimpleNamespace(manifest=SimpleNamespace(output=spec)))
+def outputs(tmp_path: Path) -> dict[str, str]:
+    """Where the arms a and b have left what they computed."""
     return {f"{name} litert 1": str(tmp_path / f"{name}.npy") for name in "ab"}
 
 
 def fed(name: str, precision: str) -> Any:
-    return an_arm(name, precision=precision, inputs=InputSet(PIXELS, source="folder"))
+    manifest = SimpleNamespace(output=TensorSpec("s", (1, 3), "float32", "nc", ""))
+    inputs = InputSet(PIXELS, source="folder")
+    return an_arm(name, precision=precision, inputs=inputs, model=SimpleNamespace(manifest=manifest))
 
 
 def test_outputs_that_are_not_finite_can_be_saved(outputs: dict[str, str]) -> None:
     for path, value in zip(outputs.values(), (0.5, math.nan), strict=True):
         np.save(path, np.full((2, 3), value, np.float32))
-    found = correctness.judge([fed("a", "float32"), fed("b", "int8")], outputs)["b litert 1"]
+    found = preparation.judge_outputs([fed("a", "float32"), fed("b", "int8")], outputs)["b litert 1"]
     assert found.cosine is None
-    assert results.dumps(dataclasses.asdict(found))
+    assert result_files.dumps(dataclasses.asdict(found))
 
 
 def test_another_float32_arm_serves_if_the_first_failed(outputs: dict[str, str]) -> None:
     for path in outputs.values():
         np.save(path, np.eye(3, dtype=np.float32))
-    found = correctness.judge([fed("failed", "float32"), fed("a", "float32"), fed("b", "int8")], outputs)
+    found = preparation.judge_outputs([fed("failed", "float32"), fed("a", "float32"), fed("b", "int8")], outputs)
     assert found["b litert 1"].reference == "a litert 1"
 
 
 def test_a_verdict_on_memory_gets_as_many_launches_as_one_on_time() -> None:
-    assert request.settings("quick", None, None, None, "p50", aa=False, fresh=False).profile.memory_launches == 1
-    assert request.settings("quick", None, None, None, "memory", aa=False, fresh=False).profile.memory_launches == 3
-    assert request.settings("quick", 7, None, None, "memory", aa=False, fresh=False).profile.memory_launches == 7
+    assert BenchmarkOptions(profile="quick", gate=("p50",)).resolve_profile().memory_launches == 1
+    assert BenchmarkOptions(profile="quick", gate=("memory",)).resolve_profile().memory_launches == 3
+    assert BenchmarkOptions(profile="quick", launches=7, gate=("memory",)).resolve_profile().memory_launches == 7
 
 
 def test_memory_without_a_baseline_is_unknown() -> None:
@@ -128,7 +124,7 @@ def test_memory_without_a_baseline_is_unknown() -> None:
 def test_launches_that_do_not_tell_do_not_dilute_what_others_tell() -> None:
     telling = [a_reading(0, run_delay_ns=0), a_reading(2, run_delay_ns=50_000_000)]
     silent = [a_reading(0, run_delay_ns=None), a_reading(2, run_delay_ns=None)]
-    assert conditions.waiting([telling, silent]) == conditions.waiting([telling]) == pytest.approx(0.1)
+    assert telemetry.waiting([telling, silent]) == telemetry.waiting([telling]) == pytest.approx(0.1)
 
 
 def test_throttling_between_two_readings_is_known_by_its_mark() -> None:
@@ -140,7 +136,7 @@ def test_speeds_of_an_emulated_processor_are_neither_told_nor_compared(tmp_path:
     emulated = dataclasses.replace(there, device=dataclasses.replace(there.device, emulated=True))
     drawn = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
     drawn.describe = lambda: emulated  # type: ignore[method-assign]
-    found = measure(asked(tmp_path), drawn, dataclasses.replace(SETTINGS, gates=("p50", "size")))
+    found = measure(three_files(tmp_path), drawn, BenchmarkOptions(gate=("p50", "size")))
     assert {one.validity for one in found.arms} == {INVALID}
     told = {(one.metric, one.verdict, one.reason) for one in found.comparisons}
     assert told == {("p50", "incomparable", "measured on an emulated processor"), ("size", "equivalent", None)}
@@ -168,8 +164,9 @@ def test_every_launch_is_looked_at(name: str, change: dict[str, Any]) -> None:
 
 def test_a_long_run_of_another_length_is_another_measurement() -> None:
     arm = an_arm_result(launches(QUIET))
-    short, long = (fingerprint(a_device(), arm, choose("sustained", None, s, None)) for s in (60.0, 600.0))
-    assert differences(short, long) == ("seconds of a launch was 60.0, is 600.0",)
+    sustained = [BenchmarkOptions(profile="sustained", duration=seconds) for seconds in (60.0, 600.0)]
+    short, long = (fingerprint(a_device(), arm, options.resolve_profile()) for options in sustained)
+    assert differences(short, long) == ("seconds per launch was 60.0, is 600.0",)
 
 
 def test_devices_that_do_not_say_who_they_are_may_differ() -> None:

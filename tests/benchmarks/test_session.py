@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from synthetic import FakeDevice, a_launch, an_arm
 
-from edge_squeeze.benchmarks import journal as journals, session as sessions
-from edge_squeeze.benchmarks.journal import Journal
-from edge_squeeze.benchmarks.launches.records import MEMORY, TIMED, Launch, Task
-from edge_squeeze.benchmarks.profiles import PROFILES
-from edge_squeeze.benchmarks.session import Session
+from edge_squeeze.benchmarks import session as journals, session as sessions
+from edge_squeeze.benchmarks.launch_records import MEMORY, TIMED, Launch, Task
+from edge_squeeze.benchmarks.options import PROFILES
+from edge_squeeze.benchmarks.session import Journal, Session
 from edge_squeeze.errors import UsageError
 from edge_squeeze.reporting import Silent
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from synthetic import MS, a_launch, a_memory_launch, launches
 
-from edge_squeeze.benchmarks.launches.records import PACED, SUSTAINED, Launch
-from edge_squeeze.benchmarks.statistics import intervals
+from edge_squeeze.benchmarks import intervals
+from edge_squeeze.benchmarks.launch_records import PACED, SUSTAINED, Launch
 from edge_squeeze.benchmarks.summary import Sustained, peak_rss, samples_ms, summarize, timed
 
 LEVEL = 0.95

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from synthetic import machine
 
-from edge_squeeze.benchmarks.machine import telemetry
-from edge_squeeze.benchmarks.machine.telemetry import AndroidBattery, Reading, Telemetry
+from edge_squeeze.benchmarks import telemetry
+from edge_squeeze.benchmarks.telemetry import AndroidBattery, Reading, Telemetry
 
 CPU = "sys/devices/system/cpu/cpu{}/"
 THERMAL = "sys/class/thermal/"

@@ -39,7 +39,7 @@ def test_a_benchmark_prints_its_answer_first_and_saves_what_it_measured(
     # which arm it names, and whether it is to be trusted, depends on what else runs here meanwhile
     answer = " ".join(done.stdout.partition("\n\n")[0].split())
     lead = r"(Fastest|Nominally fastest|Fastest of those that can be trusted) is"
-    assert re.match(lead + r" squeezenet1\.1-\S+: [\d.]+ ms an inference \(95 %: ", answer)
+    assert re.match(lead + r" squeezenet1\.1-\S+: [\d.]+ ms per inference \(95 %: ", answer)
     assert re.search(r"Trust: (valid\.|(suspect|invalid) \(\w+.*\)\. [A-Z])", answer)
     table = lines[lines.index("") + 1 :]
     assert re.match(r"arm +.*p50 ms +95 % .*trust +verdict$", table[0])
@@ -133,7 +133,7 @@ def test_an_ended_benchmark_is_gone_on_with(folders: dict[str, Path], tmp_path: 
         (("benchmark", "bad.tflite", "--out", "x.html"), 2, "--out must end in .json, .csv, .md"),
         (("benchmark", "bad.tflite", "--profile", "slow"), 2, "Unknown profile: 'slow'"),
         (("benchmark", "bad.tflite", "--cores", "77"), 2, "77"),
-        (("benchmark", "bad.tflite", "--inputs", "empty"), 2, "does not say what its pixels must go through"),
+        (("benchmark", "bad.tflite", "--inputs", "empty"), 2, "does not say how its pixels are preprocessed"),
         (("benchmark", "--replay", "bad.tflite"), 2, "bad.tflite"),
         (("compare", "bad.tflite", "bad.tflite"), 2, "bad.tflite"),
     ],

@@ -13,10 +13,11 @@ import pytest
 
 import edge_squeeze
 from edge_squeeze.artifact import folder as artifact
-from edge_squeeze.benchmarks import arms, preparation
-from edge_squeeze.benchmarks.arms import Ask
-from edge_squeeze.benchmarks.launches.local import Local
-from edge_squeeze.benchmarks.launches.records import TIMED, InputSet, Pace, Task
+from edge_squeeze.benchmarks import arms, model_files, preparation
+from edge_squeeze.benchmarks.arms import Arm, Placement
+from edge_squeeze.benchmarks.launch_records import TIMED, InputSet, Pace, Task
+from edge_squeeze.benchmarks.local_launches import Local
+from edge_squeeze.benchmarks.options import BenchmarkOptions
 from edge_squeeze.converters.export import Exported
 from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.engines import ncnn_engine
@@ -147,11 +148,15 @@ def test_a_size_that_leaves_nothing_to_pool_is_refused(exported: dict[str, Expor
         edge_squeeze.load(exported[name].folder).predict(loading.photograph(CAT), input_size=(3, 50))
 
 
+def resolved(folders: list[Path], *shapes: tuple[int, ...]) -> list[Arm]:
+    return arms.resolve(model_files.read_all(folders), BenchmarkOptions(input_shape=shapes), Placement())
+
+
 @pytest.mark.parametrize("name", ["tflite-int8", "onnx-float32"])
 def test_nothing_is_timed_where_nothing_is_left_to_pool(exported: dict[str, Exported], name: str) -> None:
     """One engine crashes there, and the other would be timed at computing nothing."""
     with pytest.raises(UsageError, match="input size must be 4 to 4096 pixels, got 40 x 3"):
-        arms.resolve(Ask([exported[name].folder], shapes=[[1, 40, 3, 3]]))
+        resolved([exported[name].folder], (1, 40, 3, 3))
 
 
 def test_the_command_line_classifies_at_any_size(
@@ -172,13 +177,13 @@ def test_other_artifacts_keep_their_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "shapes", "pixels"),
-    [([], [[1, 32, 32, 3]], [32, 32]), ([[1, 40, 48, 3]], [[1, 40, 48, 3]], [40, 48])],
+    [((), [[1, 32, 32, 3]], [32, 32]), (((1, 40, 48, 3),), [[1, 40, 48, 3]], [40, 48])],
 )
 def test_it_is_timed_at_its_usual_size_or_at_that_asked_for(
-    exported: dict[str, Exported], asked: list[list[int]], shapes: list[list[int]], pixels: list[int]
+    exported: dict[str, Exported], asked: tuple[tuple[int, ...], ...], shapes: list[list[int]], pixels: list[int]
 ) -> None:
     folders = [exported[name].folder for name in ("tflite-int8", "onnx-float32")]
-    for arm in arms.resolve(Ask(folders, shapes=asked)):
+    for arm in resolved(folders, *asked):
         assert (arm.shapes, arm.pixels) == (shapes, pixels)
         task = Task(TIMED, arm.path, arm.engine, None, 1, True, [], InputSet(arm.inputs.kind),
                     Pace(2, 0.0, 5.0, 5, 0.0, 5.0, block_s=0.01), shapes=arm.shapes)  # fmt: skip
@@ -192,13 +197,12 @@ def test_it_is_timed_at_its_usual_size_or_at_that_asked_for(
 def test_pictures_are_prepared_for_the_size_that_is_timed(
     exported: dict[str, Exported], pictures: Path, tmp_path: Path
 ) -> None:
-    ask = Ask([exported["tflite-int8"].folder], shapes=[[1, 40, 48, 3]])
-    (arm,) = preparation.prepare(arms.resolve(ask), pictures, tmp_path).arms
+    (arm,) = preparation.prepare(resolved([exported["tflite-int8"].folder], (1, 40, 48, 3)), pictures, tmp_path).arms
     assert np.load(str(arm.inputs.path)).shape == (3, 40, 48, 3)
 
 
 def test_channels_that_come_first_are_timed_as_such(turned: Exported) -> None:
-    (arm,) = arms.resolve(Ask([turned.folder]))
+    (arm,) = resolved([turned.folder])
     assert (arm.shapes, arm.pixels) == ([[1, 3, 32, 32]], [32, 32])
 
 
@@ -210,8 +214,7 @@ def test_ncnn_is_given_none_whose_pools_are_padded(
     (padded,) = edge_squeeze.export(
         "squeezenet-mlt", weights="random", classes=2, input_size="any", format="onnx", out=tmp_path
     )
-    ask = Ask([turned.folder, padded.folder])
-    every = [dataclasses.replace(arm, engine="ncnn", id=arm.name) for arm in arms.resolve(ask)]
+    every = [dataclasses.replace(arm, engine="ncnn", id=arm.name) for arm in resolved([turned.folder, padded.folder])]
     (tmp_path / "ready").mkdir()
     ready = preparation.prepare(every, None, tmp_path / "ready")
     assert list(ready.failures) == [padded.manifest.name]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from edge_squeeze import benchmark
 from edge_squeeze.artifact import folder as artifact
-from edge_squeeze.benchmarks.statistics.intervals import t_interval
+from edge_squeeze.benchmarks.intervals import t_interval
 
 AA_RUNS, AB_RUNS, ROUNDS = 100, 20, 20
 PLAIN = """

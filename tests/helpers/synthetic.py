@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze.benchmarks import benchmark
-from edge_squeeze.benchmarks.arms import Arm, Ask
-from edge_squeeze.benchmarks.benchmark import Settings
-from edge_squeeze.benchmarks.launches.records import (
+from edge_squeeze.benchmarks import benchmark, model_files
+from edge_squeeze.benchmarks.arms import Arm, Placement
+from edge_squeeze.benchmarks.launch_records import (
     MEMORY,
     PIXELS,
     TIMED,
@@ -24,15 +23,17 @@ from edge_squeeze.benchmarks.launches.records import (
     Task,
     as_json,
 )
-from edge_squeeze.benchmarks.machine.telemetry import Reading
-from edge_squeeze.benchmarks.profiles import PROFILES, Profile
+from edge_squeeze.benchmarks.options import PROFILES, BenchmarkOptions, Profile
 from edge_squeeze.benchmarks.result import Result
+from edge_squeeze.benchmarks.telemetry import Reading
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.machine.device import Cores, Device, Power, Processor, System
 from edge_squeeze.reporting import Silent
 
 MS = 1_000_000
 STANDARD: Profile = PROFILES["standard"]
+PLACEMENT = Placement(cpus=(0, 1), usable_cores=2)
+DEFAULT = BenchmarkOptions()
 
 
 def machine(root: Path, files: dict[str, str]) -> Path:
@@ -123,6 +124,9 @@ class FakeDevice:
     def describe(self) -> Device:
         return a_device()
 
+    def place(self, policy: str) -> Placement:
+        return PLACEMENT
+
     def calm(self, cpus: Sequence[int]) -> bool:
         return self.is_calm
 
@@ -140,16 +144,15 @@ class FakeDevice:
         return a_launch(samples, kind=task.kind, affinity=task.cpus, **self.changes)
 
 
-SETTINGS = Settings(STANDARD, argv=("benchmark",))
-
-
-def asked(folder: Path) -> Ask:
+def three_files(folder: Path) -> list[Path]:
     """Three files that look like models, which is all that is needed where nothing is run."""
-    for name in "abc":
-        (folder / f"{name}.tflite").write_bytes(b"\x1c\0\0\0TFL3 " + name.encode())
-    return Ask([folder / f"{name}.tflite" for name in "abc"], cpus=(0, 1), usable_cores=2)
+    files = [folder / f"{name}.tflite" for name in "abc"]
+    for file in files:
+        file.write_bytes(b"\x1c\0\0\0TFL3 " + file.stem.encode())
+    return files
 
 
-def measure(ask: Ask, device: FakeDevice, settings: Settings = SETTINGS) -> Result:
+def measure(files: Sequence[Path], device: FakeDevice, options: BenchmarkOptions = DEFAULT) -> Result:
     """What a whole benchmark on `device` finds."""
-    return benchmark.run(ask, settings, Silent(), device)
+    result = benchmark.run(model_files.read_all(files), options, Silent(), device)
+    return dataclasses.replace(result, argv=["benchmark"])

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 from synthetic import MS, STANDARD, a_device, a_reading, an_arm, launches, readings
 
-from edge_squeeze.benchmarks.case import Case
-from edge_squeeze.benchmarks.checks import FAIL, PASS, UNKNOWN, WARN, Check
-from edge_squeeze.benchmarks.launches.records import Inputs, Launch, Sanity, Served, as_json
-from edge_squeeze.benchmarks.profiles import PROFILES, Profile
+from edge_squeeze.benchmarks.checks import FAIL, PASS, UNKNOWN, WARN, Case, Check, check
+from edge_squeeze.benchmarks.launch_records import Inputs, Launch, Sanity, Served, as_json
+from edge_squeeze.benchmarks.options import PROFILES, Profile
 from edge_squeeze.benchmarks.session import level_of
 from edge_squeeze.benchmarks.summary import summarize
-from edge_squeeze.benchmarks.validity import check
 
 QUIET = 10 * (1 + 0.001 * np.array([3, -2, 0, 4, -1, 1, -4, 2, -3, 0]))  # ten medians in ms, in no order
 PACED = {"kind": "paced", "rate": 30.0, "response_ns": [MS], "back_to_back_ns": [10 * MS]}

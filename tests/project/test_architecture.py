@@ -73,7 +73,7 @@ ALLOWED = {
 }  # fmt: skip
 # Programs of their own, whose output is read by another process.
 PROGRAMS = {
-    "edge_squeeze/devices/agent.py", "edge_squeeze/weight_files/contents.py", "benchmarks/launches/launch.py",
+    "edge_squeeze/devices/agent.py", "edge_squeeze/weight_files/contents.py", "benchmarks/launch.py",
 }  # fmt: skip
 CAPTURES = "edge_squeeze/process/output.py"  # it redirects what others print
 MOST_LOOSE = 10

@@ -1,1 +1,0 @@
-"""What the machine does under a measurement: clocks, temperatures, disturbances."""

@@ -1,1 +1,0 @@
-"""What samples say: figures, intervals, verdicts, on plain numbers."""
