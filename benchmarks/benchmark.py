@@ -13,7 +13,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from edge_squeeze.benchmarks import comparison, int8_advice, preparation, result_files, session as sessions
 from edge_squeeze.benchmarks.arms import ALL, Arm, faults, left_out, resolve
@@ -25,6 +24,7 @@ from edge_squeeze.benchmarks.model_files import ModelFile
 from edge_squeeze.benchmarks.options import BenchmarkOptions, Profile
 from edge_squeeze.benchmarks.preparation import Correctness
 from edge_squeeze.benchmarks.result import ArmResult, Comparison, Result
+from edge_squeeze.benchmarks.result_files import Saved
 from edge_squeeze.benchmarks.session import Journal, Session, level_of
 from edge_squeeze.benchmarks.summary import summarize, timed
 from edge_squeeze.errors import ConversionError, UsageError
@@ -198,7 +198,7 @@ def _floor_path(device: str, engine: str, threads: int) -> Path:
     return sessions.folder() / f"aa-floor-{device}-{engine.replace(':', '-')}-{threads}.json"
 
 
-def replay(source: Path | Mapping[str, Any], gates: Sequence[str]) -> Result:
+def replay(source: Saved, gates: Sequence[str]) -> Result:
     """The result saved in a file, or in its document, with its figures, checks and verdicts computed anew."""
     saved = result_files.load(source)
     arms = _judge_all(saved)
@@ -206,9 +206,7 @@ def replay(source: Path | Mapping[str, Any], gates: Sequence[str]) -> Result:
     return dataclasses.replace(saved, arms=arms, comparisons=comparisons, measured_floor=None, floor_file=None)
 
 
-def compare(
-    old: Path | Mapping[str, Any], new: Path | Mapping[str, Any], gates: Sequence[str], *, force: bool
-) -> list[Comparison]:
+def compare(old: Saved, new: Saved, gates: Sequence[str], *, force: bool) -> list[Comparison]:
     """The arms of the result `new` against those of `old`; with `force` even under different conditions."""
     before, after = result_files.load(old), result_files.load(new)
     olds, news = ({result.arm.id: result for result in _judge_all(saved)} for saved in (before, after))

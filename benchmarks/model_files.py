@@ -50,8 +50,10 @@ class ModelFile:
             return None
 
 
-def read_all(paths: Sequence[str | Path]) -> list[ModelFile]:
-    """The model files at `paths`; UsageError without any, or if one cannot be measured."""
+def read_all(paths: str | Path | Sequence[str | Path]) -> list[ModelFile]:
+    """The model files at `paths`, one or several; UsageError without any, or if one cannot be measured."""
+    if isinstance(paths, str | Path):
+        return [read(Path(paths))]
     if not paths:
         raise UsageError("Nothing to measure. Required: a .tflite or .onnx file, or a folder that `export` left.")
     return [read(Path(path)) for path in paths]

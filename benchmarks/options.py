@@ -14,6 +14,7 @@ from edge_squeeze.errors import UsageError, unknown
 
 P50, MEMORY_GATE, SIZE = "p50", "memory", "size"
 GATES = (P50, "p90", "first", "load", MEMORY_GATE, SIZE)
+Words = str | Sequence[str]  # several: separated by commas, or one by one
 LARGEST_SIDE, MOST_SIDES = 1 << 16, 8
 # What a launch takes besides warming up and measuring: Python, NumPy, the engine, inputs, checks, the engine alone.
 # Measured on 2 x86 cores, 0.4 to 1.1 s; a board takes longer, which the first round shows.
@@ -168,7 +169,7 @@ class BenchmarkOptions:
         return profile
 
 
-def gates(text: str | Sequence[str]) -> tuple[str, ...]:
+def gates(text: Words) -> tuple[str, ...]:
     """The metrics that `text` names; UsageError for one that is unknown."""
     names = _words(text)
     _check_gates(names)

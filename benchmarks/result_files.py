@@ -30,6 +30,7 @@ from edge_squeeze.version import __version__
 SCHEMA = "edge_squeeze.bench/1"
 SEVERAL = "edge_squeeze.devices/1"  # documents of that schema, from several devices
 LARGEST = 1 << 30
+Saved = str | Path | Mapping[str, Any]  # the file of a result, or the document in it
 TIMES = ("samples_ns", "invoke_only_ns", "response_ns", "back_to_back_ns")
 CSV_COLUMNS: dict[str, Callable[[ArmResult], object]] = {
     "arm": lambda result: result.arm.id,
@@ -253,13 +254,13 @@ def to_json(result: Result, *, raw: bool = True) -> dict[str, Any]:
     return as_json(SavedResult.of(result, raw=raw))
 
 
-def load(source: Path | Mapping[str, Any]) -> Result:
+def load(source: Saved) -> Result:
     """The session saved in a file, or in its document, without what has to be computed from its launches.
 
     UsageError if it is not one, or of another version of the format.
     """
-    name = str(source) if isinstance(source, Path) else "The document"
-    document = read_json(source, LARGEST) if isinstance(source, Path) else source
+    name = "The document" if isinstance(source, Mapping) else str(source)
+    document = source if isinstance(source, Mapping) else read_json(Path(source), LARGEST)
     schema = document.get("schema") if isinstance(document, Mapping) else None
     if schema == SEVERAL:
         raise UsageError(

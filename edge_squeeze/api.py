@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_squeeze.benchmarks.options import BenchmarkOptions, gates
+from edge_squeeze.benchmarks.options import BenchmarkOptions, Words, gates
 from edge_squeeze.networks.variants import DEFAULT_VARIANT
 from edge_squeeze.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from edge_squeeze.benchmarks.result import Comparison, Result
+    from edge_squeeze.benchmarks.result_files import Saved
     from edge_squeeze.bundling.bundle import Bundled
     from edge_squeeze.converters.export import Exports
     from edge_squeeze.networks.architecture import Size
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from edge_squeeze.proof.verification import Verification
     from edge_squeeze.reporting import Reporter
     from edge_squeeze.training.training import Trained
-
-BENCHMARK = BenchmarkOptions()  # the defaults
 
 
 def build(
@@ -202,7 +201,7 @@ def train(
 
     options = TrainOptions(
         variant=variant,
-        images=_path(images),
+        images=None if images is None else Path(images),
         out=Path(out),
         epochs=TrainOptions.epochs if epochs is None else epochs,
         batch_size=TrainOptions.batch_size if batch_size is None else batch_size,
@@ -254,7 +253,8 @@ def verify(
     if images is not None:
         loading.check(Path(images))
     options = RunOptions(threads, runtime)
-    return verification.verify(loaded, _path(images), _path(original), custom_objects, options, reporter or Silent())
+    pictures, source = (None if path is None else Path(path) for path in (images, original))
+    return verification.verify(loaded, pictures, source, custom_objects, options, reporter or Silent())
 
 
 def load(artifact: str | Path, *, runtime: str | None = None, threads: int = 1) -> Classifier:
@@ -299,28 +299,27 @@ def bundle(artifacts: str | Path | Sequence[str | Path], target: str | Path, *, 
 def benchmark(
     files: str | Path | Sequence[str | Path],
     *,
-    profile: str = BENCHMARK.profile,
+    profile: str = BenchmarkOptions.profile,
     threads: int | str | Sequence[int] | None = None,
-    runtime: str | Sequence[str] | None = None,
-    cores: str = BENCHMARK.cores,
-    spin: bool = BENCHMARK.spin,
-    inputs: str | Path | None = BENCHMARK.inputs,
+    runtime: Words | None = None,
+    cores: str = BenchmarkOptions.cores,
+    spin: bool = BenchmarkOptions.spin,
+    inputs: str | Path | None = BenchmarkOptions.inputs,
     input_shape: Sequence[str] | None = None,
-    seed: int = BENCHMARK.seed,
-    launches: int | None = BENCHMARK.launches,
-    duration: float | None = BENCHMARK.duration,
-    rate: float | None = BENCHMARK.rate,
-    gate: str | Sequence[str] = BENCHMARK.gate,
-    across_networks: bool = BENCHMARK.across_networks,
-    aa_floor: bool = BENCHMARK.aa_floor,
-    fresh: bool = BENCHMARK.fresh,
+    seed: int = BenchmarkOptions.seed,
+    launches: int | None = BenchmarkOptions.launches,
+    duration: float | None = BenchmarkOptions.duration,
+    rate: float | None = BenchmarkOptions.rate,
+    gate: Words = BenchmarkOptions.gate,
+    across_networks: bool = BenchmarkOptions.across_networks,
+    aa_floor: bool = BenchmarkOptions.aa_floor,
+    fresh: bool = BenchmarkOptions.fresh,
     reporter: Reporter | None = None,
 ) -> Result:
     """The latency of files: the figures of every arm, whether to trust them, and what became of each comparison.
 
     `.arms[].summary.p50_ms` is the typical latency in milliseconds, `.arms[].validity` says whether to trust it,
-    `.comparisons[].verdict` whether an arm is slower or faster. Each combination of file, runtime and threads is an
-    arm.
+    `.comparisons[].verdict` whether an arm is slower or faster. Every file, runtime and number of threads is an arm.
 
     Args:
         files: .tflite or .onnx files, or folders that `export` left; the first of each network is its baseline.
@@ -332,9 +331,7 @@ def benchmark(
         inputs: Pictures to feed to artifacts; by default seeded pixels.
         input_shape: Shape of each input with open dimensions, as "1,224,224,3".
         seed: Seed of the inputs and of the order of the arms.
-        launches: Fresh processes of each arm; by default the profile's.
-        duration: Seconds of a launch ("sustained" and "paced" only).
-        rate: Frames a second ("paced" only); by default 30.
+        launches, duration, rate: Fresh processes per arm, seconds per launch, frames per second; else the profile's.
         gate: Metrics to compare: "p50", "p90", "first", "load", "memory", "size"; several likewise.
         across_networks: Compare all files with the first, even those of another network.
         aa_floor: Measure one file against itself, and keep the noise floor that this gives for later comparisons.
@@ -350,22 +347,14 @@ def benchmark(
     from edge_squeeze.benchmarks import benchmark as benchmarks, model_files
     from edge_squeeze.reporting import Silent
 
-    models = model_files.read_all([files] if isinstance(files, str | Path) else files)
-    return benchmarks.run(models, options, reporter or Silent())
+    return benchmarks.run(model_files.read_all(files), options, reporter or Silent())
 
 
-def compare(
-    old: str | Path | Mapping[str, Any],
-    new: str | Path | Mapping[str, Any],
-    *,
-    gate: str | Sequence[str] = BENCHMARK.gate,
-    force: bool = False,
-) -> list[Comparison]:
+def compare(old: Saved, new: Saved, *, gate: Words = BenchmarkOptions.gate, force: bool = False) -> list[Comparison]:
     """The comparisons of the arms of two saved results.
 
     Args:
-        old: The earlier result: a .json file of `benchmark --out`, or the document in it.
-        new: The later result, likewise.
+        old, new: The earlier and the later result: .json files of `benchmark --out`, or the documents in them.
         gate: Metrics to compare, as in `benchmark`.
         force: Compare even if device or settings differ; otherwise such arms are incomparable.
 
@@ -374,10 +363,10 @@ def compare(
     """
     from edge_squeeze.benchmarks import benchmark as benchmarks
 
-    return benchmarks.compare(_saved(old), _saved(new), gates(gate), force=force)
+    return benchmarks.compare(old, new, gates(gate), force=force)
 
 
-def replay(file: str | Path | Mapping[str, Any], *, gate: str | Sequence[str] = BENCHMARK.gate) -> Result:
+def replay(file: Saved, *, gate: Words = BenchmarkOptions.gate) -> Result:
     """A saved result with its figures computed anew from its samples.
 
     Args:
@@ -389,11 +378,7 @@ def replay(file: str | Path | Mapping[str, Any], *, gate: str | Sequence[str] = 
     """
     from edge_squeeze.benchmarks import benchmark as benchmarks
 
-    return benchmarks.replay(_saved(file), gates(gate))
-
-
-def _saved(source: str | Path | Mapping[str, Any]) -> Path | Mapping[str, Any]:
-    return Path(source) if isinstance(source, str) else source
+    return benchmarks.replay(file, gates(gate))
 
 
 def _design(keywords: Mapping[str, Any]) -> Design:
@@ -413,7 +398,3 @@ def _design(keywords: Mapping[str, Any]) -> Design:
         stacklevel=3,
     )
     return deprecated
-
-
-def _path(value: str | Path | None) -> Path | None:
-    return None if value is None else Path(value)

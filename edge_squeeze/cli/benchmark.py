@@ -11,28 +11,26 @@ from edge_squeeze.benchmarks.options import BenchmarkOptions
 from edge_squeeze.cli import arguments as arg
 from edge_squeeze.devices import address
 
-DEFAULT = BenchmarkOptions()
-
 
 def benchmark(
     files: arg.Files = None,
-    profile: arg.Profile = DEFAULT.profile,
+    profile: arg.Profile = BenchmarkOptions.profile,
     threads: arg.ThreadCounts = None,
     runtime: arg.Runtimes = None,
-    cores: arg.Cores = DEFAULT.cores,
+    cores: arg.Cores = BenchmarkOptions.cores,
     no_spin: arg.NoSpin = False,
-    inputs: arg.Inputs = DEFAULT.inputs,
+    inputs: arg.Inputs = BenchmarkOptions.inputs,
     input_shape: arg.InputShape = None,
-    seed: arg.InputSeed = DEFAULT.seed,
-    launches: arg.Launches = DEFAULT.launches,
-    duration: arg.Duration = DEFAULT.duration,
-    rate: arg.Rate = DEFAULT.rate,
-    gate: arg.Gate = list(DEFAULT.gate),  # noqa: B006 - typer copies the list
-    across_networks: arg.AcrossNetworks = DEFAULT.across_networks,
+    seed: arg.InputSeed = BenchmarkOptions.seed,
+    launches: arg.Launches = BenchmarkOptions.launches,
+    duration: arg.Duration = BenchmarkOptions.duration,
+    rate: arg.Rate = BenchmarkOptions.rate,
+    gate: arg.Gate = list(BenchmarkOptions.gate),  # noqa: B006 - typer copies the list
+    across_networks: arg.AcrossNetworks = BenchmarkOptions.across_networks,
     fail_on_regression: arg.FailOnRegression = False,
     strict: arg.Strict = False,
-    aa_floor: arg.AaFloor = DEFAULT.aa_floor,
-    fresh: arg.Fresh = DEFAULT.fresh,
+    aa_floor: arg.AaFloor = BenchmarkOptions.aa_floor,
+    fresh: arg.Fresh = BenchmarkOptions.fresh,
     device: arg.Devices = None,
     setup: arg.Setup = False,
     replay: arg.Replay = None,
@@ -56,7 +54,7 @@ def benchmark(
 def compare(
     old: arg.Old,
     new: arg.New,
-    gate: arg.Gate = list(DEFAULT.gate),  # noqa: B006 - typer copies the list
+    gate: arg.Gate = list(BenchmarkOptions.gate),  # noqa: B006 - typer copies the list
     strict: arg.Strict = False,
     force: arg.Force = False,
     json_: arg.Json = False,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from synthetic import FakeDevice, a_device, measure, three_files
 
+import edge_squeeze
 from edge_squeeze.benchmarks import benchmark, result_files
 from edge_squeeze.benchmarks.options import BenchmarkOptions
 from edge_squeeze.benchmarks.verdicts import EQUIVALENT, REGRESSION
@@ -121,3 +122,13 @@ def test_launches_without_times_are_refused(files: list[Path], tmp_path: Path, s
     (tmp_path / "bad.json").write_text(json.dumps(document))
     with pytest.raises(UsageError, match=r"a\.tflite litert 1"):
         benchmark.replay(tmp_path / "bad.json", ["p50"])
+
+
+def test_a_document_is_replayed_and_compared_like_its_file(files: list[Path], tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    result_files.write(measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})), [path], raw=True)
+    document = json.loads(path.read_text())
+    assert edge_squeeze.replay(document) == edge_squeeze.replay(path) == edge_squeeze.replay(str(path))
+    assert edge_squeeze.compare(document, path) == edge_squeeze.compare(path, path)
+    with pytest.raises(UsageError, match="The document is not a result"):
+        edge_squeeze.replay({})
