@@ -217,7 +217,7 @@ def _words(text: str | Sequence[str] | Sequence[int]) -> tuple[str, ...]:
 def _numbers(text: int | str | Sequence[str] | Sequence[int]) -> tuple[int, ...]:
     words = _words(str(text) if isinstance(text, int) else text)
     if not all(word.isdecimal() for word in words):
-        raise UsageError(f"--threads must be numbers from 1 separated by commas, got {text!r}.")
+        raise UsageError(f"--threads must be numbers from 1 separated by commas, got {','.join(words)!r}.")
     return tuple(map(int, words))
 
 
