@@ -23,7 +23,7 @@ from edge_squeeze.benchmarks.launch_records import MEMORY, Launch, Task, as_json
 from edge_squeeze.benchmarks.local_launches import Measurer
 from edge_squeeze.benchmarks.options import Profile, duration_range
 from edge_squeeze.errors import ConversionError, UsageError
-from edge_squeeze.files import cache
+from edge_squeeze.files import atomic, cache
 from edge_squeeze.files.reading import decode, read_text
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.version import __version__
@@ -214,16 +214,9 @@ def _forget_old(path: Path) -> None:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    """Hold the file for this process; UsageError if another one does.
-
-    Windows has no fcntl and locks that keep readers out, too: there nothing keeps a second session from starting.
-    """
+    """Hold the file for this process; UsageError if another one does."""
     try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        atomic.lock(descriptor, wait=False)
     except OSError as error:
         raise UsageError(
             f"The same benchmark of the same files is running already, and holds {path}. Wait for it, end it, or set "
