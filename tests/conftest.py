@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 from commands import CommandLine
 from PIL import Image
+from shared_exports import Exports, export_once
 
-import edge_squeeze
 from edge_squeeze.artifact import folder as artifact
-from edge_squeeze.converters.export import Exported
 from edge_squeeze.models import original, source
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,40 +47,33 @@ def original_11() -> original.Original:
 
 
 @pytest.fixture(scope="session")
-def exported_11(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
+def exported_11(tmp_path_factory: pytest.TempPathFactory) -> Exports:
     """Every target of SqueezeNet 1.1 with its ImageNet weights, by name without the variant."""
-    out = tmp_path_factory.mktemp("out-1.1")
-    exported = edge_squeeze.export("squeezenet1.1", format="all", precision="all", out=out)
-    return {one.manifest.name.removeprefix("squeezenet1.1-"): one for one in exported}
+    return export_once(tmp_path_factory, "squeezenet1.1")
 
 
 @pytest.fixture(scope="session")
-def exported_10(tmp_path_factory: pytest.TempPathFactory, deep_compression_file: Path) -> dict[str, Exported]:
+def exported_10(tmp_path_factory: pytest.TempPathFactory, deep_compression_file: Path) -> Exports:
     """Every target of SqueezeNet 1.0 with its ImageNet weights, by name without the variant."""
-    out = tmp_path_factory.mktemp("out-1.0")
-    exported = edge_squeeze.export(
-        "squeezenet1.0", format="all", precision="all", weights=deep_compression_file, out=out
-    )
-    return {one.manifest.name.removeprefix("squeezenet1.0-"): one for one in exported}
+    return export_once(tmp_path_factory, "squeezenet1.0", weights=deep_compression_file)
 
 
 @pytest.fixture
-def float32_11(exported_11: dict[str, Exported]) -> artifact.Artifact:
+def float32_11(exported_11: Exports) -> artifact.Artifact:
     """The float32 .tflite artifact of SqueezeNet 1.1."""
     return artifact.load(exported_11["tflite-float32"].folder)
 
 
 @pytest.fixture
 def command_line(tmp_path: Path) -> CommandLine:
-    """Runs `edge-squeeze ...` as a user does, in a process of its own, inside an empty folder."""
+    """Runs `edge-squeeze ...` inside an empty folder, within this process: it has loaded TensorFlow already."""
+    return functools.partial(commands.run_here, tmp_path)
 
-    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "edge_squeeze", *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, **environment}
-        )
 
-    return run
+@pytest.fixture
+def command_process(tmp_path: Path) -> CommandLine:
+    """Runs `edge-squeeze ...` inside an empty folder, in a process of its own."""
+    return functools.partial(commands.run, tmp_path)
 
 
 @pytest.fixture

@@ -5,21 +5,21 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from commands import CommandLine
+from shared_exports import Exports
 from small_models import network
 from typer.testing import CliRunner
 
 import edge_squeeze
 from edge_squeeze.cli import app
-from edge_squeeze.converters.export import Exported
 from edge_squeeze.pictures.loading import photograph
 
-CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = ("--weights", "random", "--classes", "10", "--input-size", "64")
 
 
@@ -30,15 +30,15 @@ def check_error(done: subprocess.CompletedProcess[str], code: int, *words: str) 
     assert "Traceback" not in done.stderr
 
 
-def test_export_verify_predict(command_line: CommandLine, tmp_path: Path) -> None:
-    done = command_line("export", "--format", "tflite", "--precision", "int8")
+def test_export_verify_predict(command_line: CommandLine, command_process: CommandLine, tmp_path: Path) -> None:
+    done = command_process("export", "--format", "tflite", "--precision", "int8")
     assert done.returncode == 0, done.stderr
     assert "PASS" in done.stdout
     assert "underestimate the ranges" in done.stderr
     assert "absl" not in done.stderr  # converters' chatter
     folder = "out/squeezenet1.1-tflite-int8"
     photograph("coffee").save(tmp_path / "coffee.jpg")
-    done = command_line("predict", folder, "coffee.jpg")
+    done = command_process("predict", folder, "coffee.jpg")
     assert done.returncode == 0, done.stderr
     assert "espresso (967)" in done.stdout
     assert " ms" in done.stdout
@@ -48,11 +48,13 @@ def test_export_verify_predict(command_line: CommandLine, tmp_path: Path) -> Non
     assert "Parity: PASS" in done.stdout
 
 
-def test_json_is_the_only_thing_on_standard_output(command_line: CommandLine, tmp_path: Path) -> None:
+def test_json_is_the_only_thing_on_standard_output(
+    command_line: CommandLine, command_process: CommandLine, tmp_path: Path
+) -> None:
     (made,) = json.loads(command_line("export", *SMALL, "--json").stdout)["artifacts"]
     assert made["verdict"] == "unproven"
     assert made["reason"] == "untrained weights"
-    checked = json.loads(command_line("verify", made["folder"], "--json").stdout)
+    checked = json.loads(command_process("verify", made["folder"], "--json").stdout)  # loads TensorFlow and an engine
     assert checked["passed"]
     assert checked["golden"]["pixels_equal"]
     photograph("coffee").save(tmp_path / "coffee.png")
@@ -118,9 +120,7 @@ def test_what_is_no_artifact_is_refused(command_line: CommandLine, tmp_path: Pat
     check_error(command_line(command, ".", *rest), 2, "is not an artifact")
 
 
-def test_pictures_that_are_none_are_refused(
-    command_line: CommandLine, tmp_path: Path, exported_11: dict[str, Exported]
-) -> None:
+def test_pictures_that_are_none_are_refused(command_line: CommandLine, tmp_path: Path, exported_11: Exports) -> None:
     folder = exported_11["tflite-int8"].folder
     (tmp_path / "a.jpg").write_text("no picture")
     check_error(command_line("predict", folder, "missing.jpg"), 2, "missing.jpg")
@@ -128,7 +128,7 @@ def test_pictures_that_are_none_are_refused(
 
 
 def test_a_failed_check_ends_with_3_and_a_changed_file_with_2(
-    command_line: CommandLine, tmp_path: Path, exported_11: dict[str, Exported]
+    command_line: CommandLine, tmp_path: Path, exported_11: Exports
 ) -> None:
     folder = Path(shutil.copytree(exported_11["tflite-float32"].folder, tmp_path / "copy"))
     scores = folder / "golden" / "scores-xnnpack.f32"
@@ -166,14 +166,14 @@ def test_help_loads_nothing_heavy(command: tuple[str, ...]) -> None:
     assert out.count("loaded []\n") == 2  # the process that supervises, and the one that works
 
 
-def test_predict_needs_no_tensorflow(tmp_path: Path, exported_11: dict[str, Exported]) -> None:
+def test_predict_needs_no_tensorflow(tmp_path: Path, exported_11: Exports) -> None:
     photograph("coffee").save(tmp_path / "coffee.png")
     for name in ("tflite-int8", "onnx-float32"):
         out = run_python(WITHOUT_TENSORFLOW, "predict", str(exported_11[name].folder), str(tmp_path / "coffee.png"))
         assert "espresso" in out
 
 
-def test_inspect_and_doctor_need_no_tensorflow(exported_11: dict[str, Exported]) -> None:
+def test_inspect_and_doctor_need_no_tensorflow(exported_11: Exports) -> None:
     for name in ("tflite-int8", "onnx-float32"):
         found = json.loads(run_python(WITHOUT_TENSORFLOW, "inspect", str(exported_11[name].folder), "--json"))
         assert found["parameters"] == 1_235_496
@@ -206,9 +206,8 @@ def test_one_file_that_cannot_be_made_does_not_keep_the_others(command_line: Com
     import keras
 
     inputs = keras.Input((32, 32, 3))
-    normalized = keras.layers.LayerNormalization()(
-        keras.layers.Conv2D(8, 3)(inputs)
-    )  # negates: TFLite has no int8 for it
+    convolved = keras.layers.Conv2D(8, 3)(inputs)
+    normalized = keras.layers.LayerNormalization()(convolved)  # negates: TFLite has no int8 for it
     pooled = keras.layers.GlobalAveragePooling2D()(normalized)
     keras.Model(inputs, keras.layers.Dense(2)(pooled)).save(tmp_path / "mine.keras")
     done = command_line("export", "mine.keras", "--preprocessing", "unit", "--precision", "int8,float32")
@@ -222,8 +221,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert run_python(code) == "[]\n"
 
 
-def test_debug_shows_the_traceback(command_line: CommandLine) -> None:
-    done = command_line("export", "squeezenet9", "--debug")
+def test_debug_shows_the_traceback(command_process: CommandLine) -> None:
+    done = command_process("export", "squeezenet9", "--debug")
     assert done.returncode == 2
     assert "Traceback" in done.stderr
 
@@ -250,9 +249,8 @@ def test_options_that_take_several_may_be_repeated(command_line: CommandLine) ->
     done = command_line("export", *SMALL, "--json", *options.split())
     assert done.returncode == 0, done.stderr
     names = [one["name"].removeprefix("squeezenet1.1-") for one in json.loads(done.stdout)["artifacts"]]
-    assert {name.partition("-random")[0] for name in names} == {
-        "onnx-float32", "onnx-float16", "tflite-float32", "tflite-float16",
-    }  # fmt: skip
+    expected = {"onnx-float32", "onnx-float16", "tflite-float32", "tflite-float16"}
+    assert {name.partition("-random")[0] for name in names} == expected
 
 
 @pytest.mark.parametrize(
@@ -315,5 +313,5 @@ def test_completion_is_offered_and_completes(command_line: CommandLine) -> None:
     assert done.stdout.split() == ["benchmark"]
 
 
-def test_version(command_line: CommandLine) -> None:
-    assert command_line("--version").stdout == f"edge-squeeze {edge_squeeze.__version__}\n"
+def test_version(command_process: CommandLine) -> None:
+    assert command_process("--version").stdout == f"edge-squeeze {edge_squeeze.__version__}\n"

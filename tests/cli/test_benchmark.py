@@ -10,30 +10,29 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import PROGRAM, CommandLine
+from shared_exports import Exports
 
-from edge_squeeze.converters.export import Exported
-
-CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.usefixtures("own_cache")
 SHORT = ("--profile", "quick", "--launches", "3", "--threads", "1")
 CORE = str(min(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else "0"
 
 
 @pytest.fixture
-def folders(exported_11: dict[str, Exported]) -> dict[str, Path]:
+def folders(exported_11: Exports) -> dict[str, Path]:
     return {name: one.folder for name, one in exported_11.items()}
 
 
 def test_a_benchmark_prints_its_answer_first_and_saves_what_it_measured(
-    command_line: CommandLine, folders: dict[str, Path], tmp_path: Path
+    command_process: CommandLine, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     files = (folders["tflite-float32"], folders["tflite-int8"], folders["onnx-float32"])
     saved = [argument for name in ("r.json", "r.csv", "r.md") for argument in ("--out", name)]
-    done = command_line("benchmark", *files, "--profile", "quick", "--threads", 1, *saved)
+    done = command_process("benchmark", *files, "--profile", "quick", "--threads", 1, *saved)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     # which arm it names, and whether it is to be trusted, depends on what else runs here meanwhile
@@ -43,23 +42,21 @@ def test_a_benchmark_prints_its_answer_first_and_saves_what_it_measured(
     assert re.search(r"Trust: (valid\.|(suspect|invalid) \(\w+.*\)\. [A-Z])", answer)
     table = lines[lines.index("") + 1 :]
     assert re.match(r"arm +.*p50 ms +95 % .*trust +verdict$", table[0])
-    assert [line.split()[0] for line in table[1:4]] == [
-        "squeezenet1.1-tflite-float32", "squeezenet1.1-tflite-int8", "squeezenet1.1-onnx-float32",
-    ]  # fmt: skip
+    assert [line.split()[0] for line in table[1:4]] == [file.name for file in files]
     document = json.loads((tmp_path / "r.json").read_text())
     latencies = [one["summary"]["p50_ms"] for one in document["arms"]]
     found = document["comparisons"][0]
     assert (found["verdict"] == "improvement" and 0.1 < found["ratio"] < 0.8) or found["validity"] == "invalid"
     assert [float(row["p50_ms"]) for row in csv.DictReader((tmp_path / "r.csv").open())] == latencies
-    replayed = command_line("benchmark", "--replay", "r.json", "--json")
+    replayed = command_process("benchmark", "--replay", "r.json", "--json")
     assert [one["summary"]["p50_ms"] for one in json.loads(replayed.stdout)["arms"]] == latencies
-    compared = command_line("compare", "r.json", "r.json", "-v")  # all columns, however wide the noise made them
+    compared = command_process("compare", "r.json", "r.json", "-v")  # all columns, however wide the noise made them
     assert compared.returncode in (0, 9), compared.stderr  # itself, if it was precise enough to say so
     assert re.search(r"squeezenet1\.1-tflite-int8 litert 1\s+p50 +1\.000 ", compared.stdout)
 
 
-def test_json_is_the_only_thing_on_standard_output(command_line: CommandLine, folders: dict[str, Path]) -> None:
-    done = command_line("benchmark", folders["tflite-int8"], "--profile", "quick", "--launches", 1, "--json")
+def test_json_is_the_only_thing_on_standard_output(command_process: CommandLine, folders: dict[str, Path]) -> None:
+    done = command_process("benchmark", folders["tflite-int8"], "--profile", "quick", "--launches", 1, "--json")
     document = json.loads(done.stdout)
     assert document["arms"][0]["summary"]["p50_ci95"] is None
     assert document["arms"][0]["validity"] in ("suspect", "invalid")
@@ -77,10 +74,10 @@ def busy_core() -> Iterator[None]:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are bound to cores on Linux alone")
 def test_a_contended_core_makes_the_measurement_invalid(
-    command_line: CommandLine, folders: dict[str, Path], busy_core: None
+    command_process: CommandLine, folders: dict[str, Path], busy_core: None
 ) -> None:
     options = ("--cores", CORE, "--strict", "--json")
-    done = command_line("benchmark", folders["tflite-int8"], *SHORT, *options)
+    done = command_process("benchmark", folders["tflite-int8"], *SHORT, *options)
     assert done.returncode == 7, done.stderr
     (arm,) = json.loads(done.stdout)["arms"]
     assert arm["validity"] == "invalid"
@@ -92,15 +89,17 @@ def test_a_contended_core_makes_the_measurement_invalid(
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_an_ended_benchmark_is_gone_on_with(folders: dict[str, Path], tmp_path: Path, end: signal.Signals) -> None:
     cache = tmp_path / "cache"
-    command = [
-        sys.executable, "-m", "edge_squeeze", "benchmark", str(folders["tflite-int8"]), "--profile", "quick",
-        "--launches", "4", "--threads", "1", "--json",
-    ]  # fmt: skip
+    options = ("--profile", "quick", "--launches", "4", "--threads", "1", "--json")
+    command = [*PROGRAM, "benchmark", str(folders["tflite-int8"]), *options]
     environment = {**os.environ, "EDGE_SQUEEZE_CACHE": str(cache)}
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell may have it ignored
-    )  # fmt: skip
+    )
     deadline = time.monotonic() + 60
     while not any(path.read_text().count("\n") >= 2 for path in cache.rglob("*.jsonl")):
         assert time.monotonic() < deadline
@@ -149,10 +148,12 @@ def test_what_cannot_be_is_told(
     assert "Traceback" not in done.stderr
 
 
-def test_pictures_can_be_fed_to_artifacts(command_line: CommandLine, folders: dict[str, Path], pictures: Path) -> None:
+def test_pictures_can_be_fed_to_artifacts(
+    command_process: CommandLine, folders: dict[str, Path], pictures: Path
+) -> None:
     files = (folders["tflite-float32"], folders["tflite-int8"])
     options = ("--profile", "quick", "--launches", 1, "--threads", 1, "--inputs", pictures, "--json")
-    done = command_line("benchmark", *files, *options)
+    done = command_process("benchmark", *files, *options)
     float32, int8 = json.loads(done.stdout)["arms"]
     assert float32["input"]["count"] == 3
     assert float32["input"]["sha256"] == int8["input"]["sha256"]

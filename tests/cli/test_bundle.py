@@ -3,13 +3,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import CommandLine
 from small_artifacts import contents, make, tree
 
-CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 MODELS = "app/src/main/assets/models"
 
 
@@ -24,8 +23,10 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_android_project_gets_shows_and_loses_artifacts(command_line: CommandLine, home: Path) -> None:
-    done = command_line("bundle", "android", "out/pass", "out/other", "project")
+def test_an_android_project_gets_shows_and_loses_artifacts(
+    command_line: CommandLine, command_process: CommandLine, home: Path
+) -> None:
+    done = command_process("bundle", "android", "out/pass", "out/other", "project")
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
     assert rows[:3] == [

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 
+import commands
 import pytest
+from places import ROOT
 
 from edge_squeeze.networks.variants import VARIANTS
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edge_squeeze", "models", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return commands.run_here(ROOT, "models", *arguments)
 
 
 def test_every_network_is_listed_with_its_counts() -> None:

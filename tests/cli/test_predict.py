@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from commands import run_here
 from small_models import network
 
 import edge_squeeze
@@ -17,20 +16,12 @@ from edge_squeeze.artifact.folder import Artifact
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures.loading import check
 
-# Where TensorFlow is missing a command that comes to want it ends with 5, or without parity.
-WITHOUT_TENSORFLOW = """
-import runpy, sys
-for name in ("tensorflow", "keras"):
-    sys.modules[name] = None
-sys.argv = ["edge-squeeze", *sys.argv[1:]]
-runpy.run_module("edge_squeeze", run_name="__main__")
-"""
 
-
-def run(folder: Path, *arguments: object, code: str | None = None) -> subprocess.CompletedProcess[str]:
-    program = ["-m", "edge_squeeze"] if code is None else ["-c", code]
-    command = [sys.executable, *program, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=dict(os.environ))
+@pytest.fixture
+def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that comes to want TensorFlow ends with 5, or without parity."""
+    for name in ("tensorflow", "keras"):
+        monkeypatch.setitem(sys.modules, name, None)  # importing it raises
 
 
 @pytest.fixture
@@ -43,7 +34,7 @@ def mixed(pictures: Path) -> Path:
 
 
 def test_predict_goes_past_unreadable_pictures_and_ends_with_2(float32_11: Artifact, mixed: Path) -> None:
-    done = run(mixed, "predict", float32_11.folder, mixed)
+    done = run_here(mixed, "predict", float32_11.folder, mixed)
     assert done.returncode == 2
     assert re.sub(r"\s+", " ", done.stdout).count(f" {mixed / '1.png'} (preprocess ") == 1
     first, last, total = done.stderr.splitlines()
@@ -53,7 +44,7 @@ def test_predict_goes_past_unreadable_pictures_and_ends_with_2(float32_11: Artif
 
 
 def test_json_says_why_a_picture_has_no_predictions(float32_11: Artifact, mixed: Path) -> None:
-    done = run(mixed, "predict", float32_11.folder, "1.png", "nowhere", "0.png", "--json")
+    done = run_here(mixed, "predict", float32_11.folder, "1.png", "nowhere", "0.png", "--json")
     assert done.returncode == 2
     read, missing, text = json.loads(done.stdout)
     assert (read["picture"], len(read["predictions"])) == ("1.png", 5)
@@ -64,7 +55,7 @@ def test_json_says_why_a_picture_has_no_predictions(float32_11: Artifact, mixed:
 
 @pytest.mark.parametrize("picture", ["0.png", "nowhere.png"])
 def test_a_single_unreadable_picture_is_an_error_as_ever(float32_11: Artifact, mixed: Path, picture: str) -> None:
-    done = run(mixed, "predict", float32_11.folder, picture, "--json")
+    done = run_here(mixed, "predict", float32_11.folder, picture, "--json")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: ")
     assert picture in done.stderr
@@ -87,10 +78,14 @@ def bad_pictures(folder: Path) -> dict[str, str]:
     (folder / "nothing.txt").write_text("\n")
     (folder / "gone.txt").write_text("gone.png\n")
     return {
-        "missing": "No such file or folder: missing", "empty": "No pictures in empty", "texts": "No pictures in texts",
-        "broken": "a.png is not a picture", "bytes.txt": "bytes.txt cannot be read as text",
-        "nothing.txt": "nothing.txt lists no pictures", "gone.txt": "No such picture: gone.png",
-    }  # fmt: skip
+        "missing": "No such file or folder: missing",
+        "empty": "No pictures in empty",
+        "texts": "No pictures in texts",
+        "broken": "a.png is not a picture",
+        "bytes.txt": "bytes.txt cannot be read as text",
+        "nothing.txt": "nothing.txt lists no pictures",
+        "gone.txt": "No such picture: gone.png",
+    }
 
 
 def test_what_holds_no_pictures_is_refused_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,30 +97,35 @@ def test_what_holds_no_pictures_is_refused_with_the_reason(tmp_path: Path, monke
 
 @pytest.mark.parametrize("option", ["--images", "--calibration"])
 @pytest.mark.parametrize("model", ["squeezenet1.1", "own.keras"])
-def test_export_refuses_bad_pictures_before_a_model_is_loaded(tmp_path: Path, model: str, option: str) -> None:
+def test_export_refuses_bad_pictures_before_a_model_is_loaded(
+    tmp_path: Path, request: pytest.FixtureRequest, model: str, option: str
+) -> None:
     network(classes=3).save(tmp_path / "own.keras")
+    request.getfixturevalue("without_tensorflow")
     preprocessing = ["--preprocessing", "raw"] if model == "own.keras" else []
     bad = bad_pictures(tmp_path)
     for name in ("missing", "empty", "broken"):
-        done = run(
-            tmp_path, "export", model, *preprocessing, "--precision", "int8", option, name, code=WITHOUT_TENSORFLOW
-        )
+        done = run_here(tmp_path, "export", model, *preprocessing, "--precision", "int8", option, name)
         assert done.returncode == 2, done.stderr
         assert bad[name] in done.stderr
         assert "[1]" not in done.stderr, "a step was begun"
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("without_tensorflow")
 def test_a_broken_calibration_json_is_refused_as_early(tmp_path: Path) -> None:
     (tmp_path / "calibration.json").write_text('{"schema_version": 1}')
-    done = run(tmp_path, "export", "--precision", "int8", "--calibration", "calibration.json", code=WITHOUT_TENSORFLOW)
+    done = run_here(tmp_path, "export", "--precision", "int8", "--calibration", "calibration.json")
     assert done.returncode == 2
     assert "calibration.json" in done.stderr
 
 
-def test_verify_refuses_bad_pictures_before_anything_is_checked(tmp_path: Path, float32_11: Artifact) -> None:
+def test_verify_refuses_bad_pictures_before_anything_is_checked(
+    tmp_path: Path, request: pytest.FixtureRequest, float32_11: Artifact
+) -> None:
+    request.getfixturevalue("without_tensorflow")
     for name, message in bad_pictures(tmp_path).items():
-        done = run(tmp_path, "verify", float32_11.folder, "--images", name, code=WITHOUT_TENSORFLOW)
+        done = run_here(tmp_path, "verify", float32_11.folder, "--images", name)
         assert done.returncode == 2
         assert message in done.stderr
         assert "[1]" not in done.stderr

@@ -1,51 +1,78 @@
-"""The commands in a real terminal of 40, 80 and 120 columns, and on a pipe, as a user runs them."""
+"""The commands in a real terminal of 40, 80 and 120 columns, and on a pipe."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import re
 import struct
 import subprocess
-import sys
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import commands
 import pytest
+from commands import PROGRAM, run_onto
 from small_artifacts import make
+
+from edge_squeeze.doctor.installation import Installation, why_not_loadable
 
 fcntl = pytest.importorskip("fcntl")
 pty = pytest.importorskip("pty")
 termios = pytest.importorskip("termios")
 
-COMMAND = [sys.executable, "-m", "edge_squeeze"]
+TERMINAL = {"TERM": "xterm-256color"}
+OVER = b"\0"
+WHY_NOT_LOADABLE = functools.cache(why_not_loadable)  # the engines are loaded for the first `doctor` only
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 SMALL = ("--weights", "random", "--classes", "10", "--input-size", "48")
 NAME = "squeezenet1.1-tflite-float32-random-classes-10-input-size-48"
-Terminal = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def as_after_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    cached = functools.partial(Installation, why_not_loadable=WHY_NOT_LOADABLE)
+    monkeypatch.setattr("edge_squeeze.doctor.examination.Installation", cached)
 
 
 def in_terminal(folder: Path, columns: int, *arguments: str, **environment: str) -> tuple[int, str]:
-    """The exit code and the output of a command whose standard output and error are a terminal."""
+    """The exit code and the output of a command in this process whose standard output and error are a terminal."""
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with ThreadPoolExecutor() as pool:
+        output = pool.submit(_read_all, terminal)
+        try:
+            code = run_onto(end, end, folder, *arguments, **{**TERMINAL, **environment})
+        finally:
+            os.write(end, OVER)  # not by closing it, which the command's own copies of it would outlast
+            os.close(end)
+    return code, output.result()
+
+
+def process_in_terminal(folder: Path, columns: int, *arguments: str, **environment: str) -> tuple[int, str]:
+    """`in_terminal` as a user has it: in a process of its own, which the terminal belongs to."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(folder)
-        own = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
-        os.execvpe(COMMAND[0], [*COMMAND, *arguments], {**own, "TERM": "xterm-256color", **environment})
+        os.execvpe(PROGRAM[0], [*PROGRAM, *arguments], {**os.environ, **TERMINAL, **environment})
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    output = b""
-    while data := _read(terminal):
-        output += data
+    output = _read_all(terminal)
     _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), output
+
+
+def _read_all(terminal: int) -> str:
+    """What is written to a terminal until it is over, or the last program has closed it."""
+    output = b""
+    with contextlib.suppress(OSError):  # how it is closed on Linux
+        while not output.endswith(OVER) and (data := os.read(terminal, 1 << 16)):
+            output += data
     os.close(terminal)
-    return os.waitstatus_to_exitcode(status), output.decode().replace("\r\n", "\n")
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 1 << 16)
-    except OSError:  # it ended
-        return b""
+    return output.removesuffix(OVER).decode().replace("\r\n", "\n")
 
 
 def shown(output: str) -> list[str]:
@@ -64,9 +91,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("terminal")
     for name, verdict in (("fails", "fail"), ("holds", "pass")):
         make(folder / "made", name, verdict=verdict)
-    done = subprocess.run([*COMMAND, "export", *SMALL], cwd=folder, capture_output=True, text=True, check=True)
-    assert f"  out/{NAME}" in done.stdout.splitlines()
-    subprocess.run([*COMMAND, "bundle", "files", "made/holds", "app"], cwd=folder, capture_output=True, check=True)
+    assert f"  out/{NAME}" in commands.run_here(folder, "export", *SMALL).stdout.splitlines()
+    assert commands.run_here(folder, "bundle", "files", "made/holds", "app").returncode == 0
     (folder / "app" / "holds" / "labels.txt").unlink()
     return folder
 
@@ -86,6 +112,7 @@ COMMANDS = {
     "benchmark": (0, ("benchmark", f"out/{NAME}", "--profile", "quick", "--launches", "1", "--threads", "1,2")),
 }
 SLOW = {"export": (40,), "verify": (40, 80), "benchmark": (80,)}
+IN_PROCESSES = ("models", "benchmark")  # of their own, also on a pipe
 
 
 @pytest.mark.parametrize(
@@ -95,7 +122,8 @@ def test_nothing_is_wider_than_the_terminal_but_what_is_to_be_copied(
     home: Path, tmp_path: Path, name: str, columns: int
 ) -> None:
     expected, arguments = COMMANDS[name]
-    code, output = in_terminal(home, columns, *arguments, EDGE_SQUEEZE_CACHE=str(tmp_path))
+    run = process_in_terminal if name == "benchmark" else in_terminal
+    code, output = run(home, columns, *arguments, EDGE_SQUEEZE_CACHE=str(tmp_path))
     assert code == expected, output
     broad = [line for line in shown(output) if len(line) > min(columns, 100) and not to_copy(line)]
     if columns == 40:  # figures that do not fit beside each other even alone are no prose
@@ -106,20 +134,19 @@ def test_nothing_is_wider_than_the_terminal_but_what_is_to_be_copied(
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_pipe_gets_no_codes_and_no_progress(home: Path, tmp_path: Path, name: str) -> None:
     expected, arguments = COMMANDS[name]
-    plain = {"TERM": "xterm-256color", "EDGE_SQUEEZE_CACHE": str(tmp_path)}
-    own = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
-    done = subprocess.run([*COMMAND, *arguments], cwd=home, env={**own, **plain}, capture_output=True, check=False)
+    run = commands.run if name in IN_PROCESSES else commands.run_here
+    done = run(home, *arguments, **TERMINAL, EDGE_SQUEEZE_CACHE=str(tmp_path))
     assert done.returncode == expected, done.stderr
-    assert not re.search(rb"[\x1b\r\b]", done.stdout + done.stderr)
-    lines = done.stdout.decode().splitlines()
+    assert not re.search(r"[\x1b\r\b]", done.stdout + done.stderr)
+    lines = done.stdout.splitlines()
     assert [line for line in lines if len(line) > 100 and not to_copy(line)] == []
 
 
 def test_a_terminal_shows_progress_and_colors_unless_told_not_to(home: Path) -> None:
-    _, output = in_terminal(home, 80, "verify", f"out/{NAME}")
+    _, output = process_in_terminal(home, 80, "verify", f"out/{NAME}")
     assert "\r" in output
     assert "prove" in output
-    _, listed = in_terminal(home, 80, "models")
+    _, listed = process_in_terminal(home, 80, "models")
     assert COLORS.search(listed)
     _, plain = in_terminal(home, 80, "models", NO_COLOR="1")
     assert "\x1b" not in plain
@@ -129,7 +156,7 @@ def test_a_terminal_shows_progress_and_colors_unless_told_not_to(home: Path) -> 
 
 
 def test_the_next_commands_work_as_they_are_printed(home: Path) -> None:
-    done = subprocess.run([*COMMAND, "export", *SMALL], cwd=home, capture_output=True, text=True, check=True)
+    done = commands.run_here(home, "export", *SMALL)
     (command, _) = done.stdout.partition("Next:\n")[2].splitlines()
     picture = f"out/{NAME}/golden/picture.png"
     predicted = subprocess.run(

@@ -7,14 +7,13 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from colored_pictures import draw
-from commands import ENOUGH, SMALL, CommandLine, next_command
+from commands import ENOUGH, PROGRAM, SMALL, CommandLine, next_command
 
 import edge_squeeze
 from edge_squeeze.cli import train
@@ -41,9 +40,11 @@ def check_exported(command_line: CommandLine, tmp_path: Path, stdout: str, train
     return float32, int8
 
 
-def test_train_then_what_it_says_is_next(command_line: CommandLine, tmp_path: Path) -> None:
+def test_train_then_what_it_says_is_next(
+    command_line: CommandLine, command_process: CommandLine, tmp_path: Path
+) -> None:
     draw(tmp_path / "my pictures")
-    done = command_line("train", "squeezenet-lab", "--images", "my pictures", *ENOUGH)
+    done = command_process("train", "squeezenet-lab", "--images", "my pictures", *ENOUGH)
     assert done.returncode == 0, done.stderr
     assert "on 24 pictures that had no part in the training (95 % interval: " in " ".join(done.stdout.split())
     assert "validation accuracy by epoch" in done.stderr
@@ -154,9 +155,8 @@ def test_pictures_beside_the_classes_are_told(
 
 
 def start(folder: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "edge_squeeze", "train", "squeezenet-lab", "--images", "pictures", *SMALL, *more]
     return subprocess.Popen(
-        command,
+        [*PROGRAM, "train", "squeezenet-lab", "--images", "pictures", *SMALL, *more],
         cwd=folder,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

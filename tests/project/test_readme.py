@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 from places import ROOT
 from small_models import network
@@ -50,10 +48,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_commands_of_the_readme(home: Path, command: str) -> None:
     program, *arguments = shlex.split(command)
     assert program == "edge-squeeze"
-    done = subprocess.run(
-        [sys.executable, "-m", "edge_squeeze", *arguments],
-        cwd=home, env={**os.environ, "COLUMNS": "120"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    run = commands.run if arguments[0] == "benchmark" else commands.run_here
+    done = run(home, *arguments, COLUMNS="120")
     unclear = arguments[0] == "compare" and done.returncode == INCONCLUSIVE  # measured too little to say more
     assert done.returncode == 0 or unclear, done.stderr + done.stdout
     lines = done.stdout.splitlines()
@@ -72,9 +68,9 @@ def test_the_demo_ends_with_one_list_of_commands_that_work_from_the_checkout() -
     assert f"\ndemo: export {NO_NEXT} := 1\n" in (ROOT / "Makefile").read_text()
     lines = recipe[1].splitlines()
     title = next(at for at, line in enumerate(lines) if "Next" in line)
-    commands = [re.fullmatch(r"\t@echo '  \$\(BIN\)/edge-squeeze (.*)'", line) for line in lines[title + 1 :]]
-    assert len(commands) == 3
-    for command in commands:
+    listed = [re.fullmatch(r"\t@echo '  \$\(BIN\)/edge-squeeze (.*)'", line) for line in lines[title + 1 :]]
+    assert len(listed) == 3
+    for command in listed:
         assert command
         name, *words = command[1].split()
         get_command(app).commands[name].make_context(name, words)  # type: ignore[attr-defined]
@@ -101,8 +97,7 @@ def test_every_target_is_in_the_tables(target: object) -> None:
 
 
 def test_help_names_every_choice() -> None:
-    command = [sys.executable, "-m", "edge_squeeze", "export", "--help"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    text = commands.run_here(ROOT, "export", "--help").stdout
     assert not [name for name in (*FORMATS, *precisions(), *VARIANTS) if name not in text]
 
 

@@ -1,0 +1,31 @@
+"""Real exports, made once in a run of the tests, whichever of its processes needs them first."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pickle
+from typing import Any
+
+import pytest
+
+import edge_squeeze
+from edge_squeeze.converters.export import Exported
+
+Exports = dict[str, Exported]
+
+
+def export_once(factory: pytest.TempPathFactory, variant: str, **options: Any) -> Exports:
+    """Every target of `variant`, by name without the variant; the folders are shared: tests change copies only."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"exported-{variant}"
+    folder.mkdir(exist_ok=True)
+    finished = folder / "exported.pickle"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        if not finished.exists():
+            exported = edge_squeeze.export(variant, format="all", precision="all", out=folder / "out", **options)
+            by_name = {artifact.manifest.name.removeprefix(f"{variant}-"): artifact for artifact in exported}
+            finished.write_bytes(pickle.dumps(by_name))
+    exports: Exports = pickle.loads(finished.read_bytes())
+    return exports
