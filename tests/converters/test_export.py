@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from commands import CommandLine
+from shared_exports import Exports
 
 import edge_squeeze
 from edge_squeeze.artifact import folder as artifact
@@ -24,7 +26,6 @@ from edge_squeeze.inspection.inspector import inspect
 from edge_squeeze.models.original import Original
 from edge_squeeze.pictures.loading import load_folder, photograph_crops
 
-CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = [f"{target.format}-{target.precision}" for target in all_targets()]
 FLOAT32 = ["tflite-float32", "onnx-float32"]
 # Of the 1,235,496 float32 weights: half for float16, a quarter and a little for int8.
@@ -32,8 +33,14 @@ LARGEST = {"float32": 1.02, "float16": 0.52, "dynamic": 0.28, "int8": 0.29}
 FILES = {"model.json", "labels.txt", "parity.json", "golden/picture.png", "golden/pixels.rgb"}
 
 
+def rarely(often: list[Any], *values: list[Any]) -> list[Any]:
+    """The combinations of `values` that the quick run leaves out, for each value of which one is among `often`."""
+    left_out = (case for case in itertools.product(*values) if case not in often)
+    return [pytest.param(*case, marks=pytest.mark.slow) for case in left_out]
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_real_weights_pass_their_gates(exported_11: dict[str, Exported], name: str) -> None:
+def test_real_weights_pass_their_gates(exported_11: Exports, name: str) -> None:
     proof = exported_11[name].proof
     assert proof.verdict == "pass", proof.failures
     assert len(proof.pictures) >= 32
@@ -41,13 +48,13 @@ def test_real_weights_pass_their_gates(exported_11: dict[str, Exported], name: s
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_real_weights_of_10_pass_their_gates(exported_10: dict[str, Exported], name: str) -> None:
+def test_real_weights_of_10_pass_their_gates(exported_10: Exports, name: str) -> None:
     proof = exported_10[name].proof
     assert proof.verdict == "pass", proof.failures
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_artifact_is_complete(exported_11: dict[str, Exported], name: str) -> None:
+def test_the_artifact_is_complete(exported_11: Exports, name: str) -> None:
     one = artifact.load(exported_11[name].folder)
     found = {str(p.relative_to(one.folder)) for p in one.folder.rglob("*") if p.is_file()}
     expected = FILES | {one.manifest.file.name} | {entry.file for entry in one.manifest.golden.scores.values()}
@@ -58,7 +65,7 @@ def test_the_artifact_is_complete(exported_11: dict[str, Exported], name: str) -
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_file_is_what_its_name_says(exported_11: dict[str, Exported], name: str) -> None:
+def test_the_file_is_what_its_name_says(exported_11: Exports, name: str) -> None:
     one = artifact.load(exported_11[name].folder)
     found = inspect(one.model(), one.manifest.format)
     quantized = one.manifest.precision == "int8"
@@ -73,13 +80,16 @@ def test_the_file_is_what_its_name_says(exported_11: dict[str, Exported], name: 
         assert "float32" not in found.tensor_types
 
 
-def test_transposes_left_over_are_counted(exported_11: dict[str, Exported]) -> None:
+def test_transposes_left_over_are_counted(exported_11: Exports) -> None:
     assert exported_11["onnx-float32"].manifest.graph.transposes == 1  # NHWC pictures, NCHW convolutions
     assert exported_11["tflite-float32"].manifest.graph.transposes == 0
 
 
-@pytest.mark.parametrize("options", [{"layout": "nchw"}, {"dynamic_batch": True}, {"io": "uint8"}, {"opset": 13}])
-@pytest.mark.parametrize("precision", ["float32", "float16"])
+OPTIONS = [{"layout": "nchw"}, {"dynamic_batch": True}, {"io": "uint8"}, {"opset": 13}]
+OFTEN = [("float32", OPTIONS[0]), ("float16", OPTIONS[1]), ("float16", OPTIONS[2]), ("float32", OPTIONS[3])]
+
+
+@pytest.mark.parametrize(("precision", "options"), [*OFTEN, *rarely(OFTEN, ["float32", "float16"], OPTIONS)])
 def test_onnx_options_are_proven_too(tmp_path: Path, options: dict[str, object], precision: str) -> None:
     (one,) = edge_squeeze.export(format="onnx", precision=precision, out=tmp_path, **options)  # type: ignore[arg-type]
     assert one.proof.verdict == "pass", one.proof.failures
@@ -90,7 +100,22 @@ def test_onnx_options_are_proven_too(tmp_path: Path, options: dict[str, object],
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-@pytest.mark.parametrize("io", ["uint8", "int8", "float32"])
+def test_the_usual_input_type_is_proven(exported_11: Exports, precision: str) -> None:
+    usual = exported_11[f"tflite-{precision}"]
+    assert usual.manifest.input.dtype == targets.find("tflite", precision).ios[0]
+    assert usual.proof.verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("precision", "io"),
+    [
+        ("float32", "uint8"),
+        ("float32", "int8"),
+        ("int8", "int8"),
+        *rarely([], ["float32", "int8"], ["float32"]),
+        pytest.param("int8", "uint8", marks=pytest.mark.slow),
+    ],
+)
 def test_tflite_input_types_are_proven_too(tmp_path: Path, precision: str, io: str) -> None:
     if io not in targets.find("tflite", precision).ios:
         with pytest.raises(UsageError, match="has no --io"):
@@ -109,7 +134,7 @@ def test_baked_preprocessing_equals_the_original(original_11: Original) -> None:
     assert np.abs(got - original_11.run(crops)).max() <= 1e-5
 
 
-def test_a_file_that_lies_about_itself_is_refused(exported_11: dict[str, Exported]) -> None:
+def test_a_file_that_lies_about_itself_is_refused(exported_11: Exports) -> None:
     dynamic = artifact.load(exported_11["tflite-dynamic"].folder).model()
     (order,), _ = targets.plan(["tflite"], ["int8"], FileOptions())
     with pytest.raises(ConversionError) as caught:
@@ -132,7 +157,7 @@ def test_exports_are_the_same_each_time(command_line: CommandLine, tmp_path: Pat
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_what_a_layer_computes_is_called_like_it(exported_11: dict[str, Exported], precision: str) -> None:
+def test_what_a_layer_computes_is_called_like_it(exported_11: Exports, precision: str) -> None:
     import tflite
 
     model = tflite.Model.GetRootAs(artifact.load(exported_11[f"tflite-{precision}"].folder).model(), 0)
@@ -149,7 +174,7 @@ def test_random_weights_are_never_called_proven(tmp_path: Path) -> None:
     assert one.manifest.weights.seed == 3
 
 
-def test_parity_json_holds_every_picture(exported_11: dict[str, Exported]) -> None:
+def test_parity_json_holds_every_picture(exported_11: Exports) -> None:
     one = exported_11["tflite-int8"]
     content = json.loads((one.folder / "parity.json").read_text())
     (pictures,) = content["sets"]
@@ -158,8 +183,10 @@ def test_parity_json_holds_every_picture(exported_11: dict[str, Exported]) -> No
     assert all(gate["passed"] for gate in pictures["gates"])
 
 
-@pytest.mark.parametrize("name", FLOAT32)
-@pytest.mark.parametrize("variant", ["exported_11", "exported_10"])
+SHOWN = [("exported_11", "onnx-float32"), ("exported_10", "tflite-float32")]
+
+
+@pytest.mark.parametrize(("variant", "name"), [*SHOWN, *rarely(SHOWN, ["exported_11", "exported_10"], FLOAT32)])
 def test_float32_agrees_on_imagenet(
     request: pytest.FixtureRequest, imagenet_pictures: Path, variant: str, name: str
 ) -> None:
@@ -170,7 +197,10 @@ def test_float32_agrees_on_imagenet(
     assert found.proof.parity.max_abs <= 2e-5
 
 
-@pytest.mark.parametrize(("variant", "agreement"), [("squeezenet1.1", 0.90), ("squeezenet1.0", 0.86)])
+@pytest.mark.parametrize(
+    ("variant", "agreement"),
+    [("squeezenet1.1", 0.90), pytest.param("squeezenet1.0", 0.86, marks=pytest.mark.slow)],
+)
 def test_int8_keeps_its_accuracy_on_pictures_it_was_not_calibrated_on(
     tmp_path: Path, imagenet_pictures: Path, deep_compression_file: Path, variant: str, agreement: float
 ) -> None:
@@ -181,15 +211,13 @@ def test_int8_keeps_its_accuracy_on_pictures_it_was_not_calibrated_on(
         folder.mkdir(exist_ok=True)
         (folder / name).symlink_to(imagenet_pictures / name)
     weights = "imagenet" if variant == "squeezenet1.1" else deep_compression_file
-    both = edge_squeeze.export(
-        variant, precision="float32,int8", weights=weights,
-        calibration=tmp_path / "calibration", images=tmp_path / "test", out=tmp_path / "out",
-    )  # fmt: skip
+    pictures = {"calibration": tmp_path / "calibration", "images": tmp_path / "test"}
+    both = edge_squeeze.export(variant, precision="float32,int8", weights=weights, out=tmp_path / "out", **pictures)
     float32, int8 = (one.proof for one in both)
     assert int8.parity.top1_agreement >= agreement
-    pictures = load_folder(tmp_path / "test", both[0].manifest.preprocessing)
-    expected = np.array([truth[name] for name in pictures.names])
-    accuracy = [np.mean(scores(one, pictures.pixels).argmax(axis=1) == expected) for one in both]
+    tested = load_folder(tmp_path / "test", both[0].manifest.preprocessing)
+    expected = np.array([truth[name] for name in tested.names])
+    accuracy = [np.mean(scores(one, tested.pixels).argmax(axis=1) == expected) for one in both]
     assert accuracy[0] >= 0.5
     assert accuracy[1] >= accuracy[0] - 0.05
     assert float32.verdict == int8.verdict == "pass"
@@ -211,7 +239,7 @@ def without_mean(model: object, own: object) -> object:
     return normalization.bake(model, dataclasses.replace(own, mean=(0, 0, 0)))  # type: ignore[type-var]
 
 
-@pytest.mark.parametrize("damage", [swapped_channels, without_mean])
+@pytest.mark.parametrize("damage", [swapped_channels, pytest.param(without_mean, marks=pytest.mark.slow)])
 def test_wrong_preprocessing_fails_every_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: object) -> None:
     monkeypatch.setattr("edge_squeeze.converters.export.bake", damage)
     for one in edge_squeeze.export(format="all", precision="all", out=tmp_path):

@@ -19,7 +19,8 @@ from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures.loading import PHOTOGRAPHS, photograph_crops
 
-EVERY = [pytest.param(name, marks=pytest.mark.slow) if name == "mobilenet" else name for name in CASES]  # a minute
+SLOW = ("mobilenet", "depthwise")  # a minute, and what "valid" and "saved" show one by one
+EVERY = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +107,15 @@ def without_mean(normalization: Any) -> Any:
     return dataclasses.replace(normalization, mean=(0.0,) * 3)
 
 
-@pytest.mark.parametrize("name", ["valid", "saved"])  # folded, and as an operator of its own
-@pytest.mark.parametrize("damage", [swapped, without_mean])
+@pytest.mark.parametrize(
+    ("damage", "name"),
+    [
+        (swapped, "valid"),  # folded
+        (without_mean, "saved"),  # as an operator of its own
+        pytest.param(swapped, "saved", marks=pytest.mark.slow),
+        pytest.param(without_mean, "valid", marks=pytest.mark.slow),
+    ],
+)
 def test_wrong_preprocessing_fails(
     trained: Callable[[str], Path], home: Path, monkeypatch: pytest.MonkeyPatch, name: str,
     damage: Callable[[Any], Any], tmp_path: Path,

@@ -126,7 +126,13 @@ def test_labels_by_lot_cannot_be_learned(colored: Path, tmp_path: Path) -> None:
 DIGITS: dict[str, Any] = {"images": None, "learning_rate": 0.1}  # scores differ by their place in a batch
 
 
-@pytest.mark.parametrize("options", [{**SMALL, "learning_rate": 1.0}, DIGITS], ids=["colors", "digits"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({**SMALL, "learning_rate": 1.0}, id="colors"),
+        pytest.param(DIGITS, id="digits", marks=pytest.mark.slow),
+    ],
+)
 def test_a_network_that_died_is_said_to_be_dead(colored: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     result = edge_squeeze.train("squeezenet-lab", out=tmp_path, epochs=2, **{"images": colored, **options})
     assert result.dead
@@ -153,7 +159,12 @@ def test_one_seed_gives_one_split_and_one_beginning(colored: Path, tmp_path: Pat
     assert records[0]["epochs"][0]["loss"] == pytest.approx(records[1]["epochs"][0]["loss"], rel=1e-3)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+OFTEN = ("squeezenet1.1", "squeezenet-lab")  # one that gives probabilities, one that gives logits
+
+
+@pytest.mark.parametrize(
+    "variant", [pytest.param(name, marks=[] if name in OFTEN else pytest.mark.slow) for name in VARIANTS]
+)
 def test_every_row_can_be_trained_with_every_design(variant: str, tmp_path: Path) -> None:
     images, design = draw(tmp_path / "few", each=10), Design("complex", base_e=16, incr_e=8)
     result = edge_squeeze.train(variant, images=images, out=tmp_path, epochs=1, input_size=(64, 48), **design.record())
