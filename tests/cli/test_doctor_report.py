@@ -15,10 +15,15 @@ from edge_squeeze.packages import own_requirements
 from edge_squeeze.version import __version__
 
 BOARD = Machine(
-    "3.11.2", "/home/pi/venv/bin/python", "Linux", "armv7l", "glibc 2.36",
+    "3.11.2",
+    "/home/pi/venv/bin/python",
+    "Linux",
+    "armv7l",
+    "glibc 2.36",
     Cpu("Raspberry Pi 4 Model B Rev 1.4 (Cortex-A72)", 4, [], []),
-    Memory(10**9, limited=True), [Disk("here", "/home/pi", 10**9), Disk("in the cache", "/home/pi/.cache", 10**7)],
-)  # fmt: skip
+    Memory(10**9, limited=True),
+    [Disk("here", "/home/pi", 10**9), Disk("in the cache", "/home/pi/.cache", 10**7)],
+)
 UNKNOWN = replace(BOARD, libc=None, cpu=Cpu(None, 1, None, None), memory=None, disks=[])
 TFLITE_RUNTIME = {
     "numpy": "1.26.4",

@@ -23,11 +23,25 @@ def made(**changes: Any) -> Inspection:
     """What looking into a small file could give."""
     image = FileTensor("image", (None, 8, 8, 3), "uint8", 0.5, 3)
     usual: dict[str, Any] = {
-        "format": "tflite", "size_bytes": 2000, "deflated_bytes": 1000, "sha256": "0" * 64, "inputs": [image],
-        "outputs": [FileTensor("scores", None, "float32")], "operators": {"CONV_2D": 1}, "custom_operators": [],
-        "tensor_types": {"int8": 2}, "kernels": [INT8], "parameters": 100, "macs": 2_000_000, "macs_unknown": None,
-        "has_integers": True, "float_fallbacks": {}, "float_islands": 0, "opset": None, "elsewhere": [],
-    }  # fmt: skip
+        "format": "tflite",
+        "size_bytes": 2000,
+        "deflated_bytes": 1000,
+        "sha256": "0" * 64,
+        "inputs": [image],
+        "outputs": [FileTensor("scores", None, "float32")],
+        "operators": {"CONV_2D": 1},
+        "custom_operators": [],
+        "tensor_types": {"int8": 2},
+        "kernels": [INT8],
+        "parameters": 100,
+        "macs": 2_000_000,
+        "macs_unknown": None,
+        "has_integers": True,
+        "float_fallbacks": {},
+        "float_islands": 0,
+        "opset": None,
+        "elsewhere": [],
+    }
     return Inspection(**{**usual, **changes})
 
 
@@ -89,10 +103,14 @@ def test_the_text_has_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
 def test_names_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     evil = "\x1b[2J" + "x" * 500
     changes = {
-        "inputs": [FileTensor(evil, (1,), evil)], "operators": {evil: 1}, "custom_operators": [evil],
-        "metadata": {"producer": evil}, "elsewhere": [evil], "float_fallbacks": {evil: 1},
+        "inputs": [FileTensor(evil, (1,), evil)],
+        "operators": {evil: 1},
+        "custom_operators": [evil],
+        "metadata": {"producer": evil},
+        "elsewhere": [evil],
+        "float_fallbacks": {evil: 1},
         "kernels": [dataclasses.replace(INT8, operator=evil)],
-    }  # fmt: skip
+    }
     inspect_report.show("a", made(**changes), None, as_json=False)
     text = capsys.readouterr().out
     assert "\x1b" not in text

@@ -30,9 +30,11 @@ def run(*, terminal: bool, verbose: bool = False, **environment: str) -> tuple[s
     """What a program has written while its first step goes on, and in all."""
     read, write = pty.openpty() if terminal else os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(verbose=verbose)], stdin=subprocess.PIPE, stderr=write,
+        [sys.executable, "-c", PROGRAM.format(verbose=verbose)],
+        stdin=subprocess.PIPE,
+        stderr=write,
         env={**os.environ, "TERM": "xterm", **environment},
-    )  # fmt: skip
+    )
     os.close(write)
     assert process.stdin
     killer = threading.Timer(60, process.kill)  # else a step that says nothing would be waited for without end

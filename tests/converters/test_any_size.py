@@ -46,9 +46,14 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
 def turned(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """An .onnx file that leaves everything but the channels open, which come first."""
     (one,) = edge_squeeze.export(
-        "squeezenet-lab", weights="random", input_size="any", format="onnx", layout="nchw", dynamic_batch=True,
+        "squeezenet-lab",
+        weights="random",
+        input_size="any",
+        format="onnx",
+        layout="nchw",
+        dynamic_batch=True,
         out=tmp_path_factory.mktemp("turned"),
-    )  # fmt: skip
+    )
     return one
 
 
@@ -75,8 +80,10 @@ def test_open_sides_of_onnx_files_are_named(turned: Exported) -> None:
     import onnx
 
     graph = onnx.load_model_from_string(model(turned)).graph
-    sides = [[side.dim_param or side.dim_value for side in end.type.tensor_type.shape.dim]
-             for end in (*graph.input, *graph.output)]  # fmt: skip
+    sides = [
+        [side.dim_param or side.dim_value for side in end.type.tensor_type.shape.dim]
+        for end in (*graph.input, *graph.output)
+    ]
     assert sides == [["batch", 3, "height", "width"], ["batch", 10]]
     assert open_runner(model(turned), "onnx").run(crops((19, 30))).shape == (5, 10)
 
@@ -185,8 +192,18 @@ def test_it_is_timed_at_its_usual_size_or_at_that_asked_for(
     folders = [exported[name].folder for name in ("tflite-int8", "onnx-float32")]
     for arm in resolved(folders, *asked):
         assert (arm.shapes, arm.pixels) == (shapes, pixels)
-        task = Task(TIMED, arm.path, arm.engine, None, 1, True, [], InputSet(arm.inputs.kind),
-                    Pace(2, 0.0, 5.0, 5, 0.0, 5.0, block_s=0.01), shapes=arm.shapes)  # fmt: skip
+        task = Task(
+            TIMED,
+            arm.path,
+            arm.engine,
+            None,
+            1,
+            True,
+            [],
+            InputSet(arm.inputs.kind),
+            Pace(2, 0.0, 5.0, 5, 0.0, 5.0, block_s=0.01),
+            shapes=arm.shapes,
+        )
         launch = Local().launch(task)
         assert len(launch.samples_ns) >= 5
         assert launch.sanity.finite

@@ -25,9 +25,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory, deep_compression_file: Pat
     int8 is left out: it fails with them at a fixed size, too, since they were not trained for this network.
     """
     every = edge_squeeze.export(
-        "squeezenet-mlt", weights=deep_compression_file, input_size="any", format="all",
-        precision="float32,float16,dynamic", out=tmp_path_factory.mktemp("trained"),
-    )  # fmt: skip
+        "squeezenet-mlt",
+        weights=deep_compression_file,
+        input_size="any",
+        format="all",
+        precision="float32,float16,dynamic",
+        out=tmp_path_factory.mktemp("trained"),
+    )
     return {f"{one.manifest.format}-{one.manifest.precision}": one for one in every}
 
 

@@ -131,9 +131,12 @@ def test_a_calibration_of_another_design_is_refused(tmp_path: Path) -> None:
     (one,) = edge_squeeze.export("squeezenet-composable", out=tmp_path, **options)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"design: required .*complex"):
         edge_squeeze.export(
-            "squeezenet-composable", bypass="complex", calibration=one.folder / "calibration.json",
-            out=tmp_path / "other", **options,  # type: ignore[arg-type]
-        )  # fmt: skip
+            "squeezenet-composable",
+            bypass="complex",
+            calibration=one.folder / "calibration.json",
+            out=tmp_path / "other",
+            **options,  # type: ignore[arg-type]
+        )
 
 
 def test_weights_that_tell_nothing_of_their_pictures_need_a_preprocessing(tmp_path: Path) -> None:

@@ -209,7 +209,17 @@ def hostile_pictures() -> Iterator[tuple[str, bytes]]:
         yield f"large-{name}.png", png(11_300, 11_300, color, depth, rows=11_300)  # the largest that is let through
         yield f"larger-{name}.png", png(13_000, 13_500, color, depth, rows=13_500)
     yield "line.png", png(60_000, 1, 2)
-    yield "huge.bmp", b"BM" + (54).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little") + (
-        (40).to_bytes(4, "little") + (2**31 - 1).to_bytes(4, "little") * 2 + (1).to_bytes(2, "little")
-        + (24).to_bytes(2, "little") + bytes(24)
-    )  # fmt: skip
+    yield (
+        "huge.bmp",
+        b"BM"
+        + (54).to_bytes(4, "little")
+        + bytes(4)
+        + (54).to_bytes(4, "little")
+        + (
+            (40).to_bytes(4, "little")
+            + (2**31 - 1).to_bytes(4, "little") * 2
+            + (1).to_bytes(2, "little")
+            + (24).to_bytes(2, "little")
+            + bytes(24)
+        ),
+    )

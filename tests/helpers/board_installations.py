@@ -18,9 +18,18 @@ from environments import INSTALL_TIMEOUT_S, constrain, copy_source, must, run, u
 PI4, PI5, PI2 = "cortex-a72", "cortex-a76", "cortex-a7"  # the second alone has dot products of int8, the last 32 bits
 # What tflite-runtime's extra brings to 32 bits. By name: uv does not see Debian's NumPy and Pillow, which it needs too.
 ON_32_BITS = (
-    "tflite-runtime", "typer", "rich", "tflite", "flatbuffers", "shellingham", "annotated-doc", "pygments",
-    "markdown-it-py", "mdurl", "packaging",
-)  # fmt: skip
+    "tflite-runtime",
+    "typer",
+    "rich",
+    "tflite",
+    "flatbuffers",
+    "shellingham",
+    "annotated-doc",
+    "pygments",
+    "markdown-it-py",
+    "mdurl",
+    "packaging",
+)
 
 
 def folder_of_boards(config: pytest.Config) -> Path:

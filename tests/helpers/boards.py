@@ -104,10 +104,14 @@ class Board:
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """A command of edge-squeeze on the desk."""
         return subprocess.Popen(
-            [sys.executable, "-m", "edge_squeeze", *map(str, arguments)], cwd=self.folder, env=self.desk(), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, "-m", "edge_squeeze", *map(str, arguments)],
+            cwd=self.folder,
+            env=self.desk(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell may ignore it
-        )  # fmt: skip
+        )
 
     def run(self, *arguments: object) -> tuple[int, str, str]:
         """The exit code, output and errors of a command of edge-squeeze on the desk."""

@@ -42,15 +42,29 @@ def a_picture() -> bytes:
 def a_manifest(name: str, model: bytes, labels: bytes, verdict: str) -> Manifest:
     scores = {family: GoldenScores(f"golden/scores-{family}.f32", 0.0, "") for family in ("xnnpack", "builtin")}
     return Manifest(
-        name=name, variant=None, format="tflite", precision="int8", options={}, parameters=1, classes=CLASSES,
-        file=ModelFile("model-int8.tflite", len(model), sha256(model)), labels=LabelsFile("labels.txt", sha256(labels)),
-        weights=WeightsRecord("file", "", trained=True), input_size=(HEIGHT, WIDTH),
+        name=name,
+        variant=None,
+        format="tflite",
+        precision="int8",
+        options={},
+        parameters=1,
+        classes=CLASSES,
+        file=ModelFile("model-int8.tflite", len(model), sha256(model)),
+        labels=LabelsFile("labels.txt", sha256(labels)),
+        weights=WeightsRecord("file", "", trained=True),
+        input_size=(HEIGHT, WIDTH),
         input=TensorSpec("image", (1, HEIGHT, WIDTH, 3), "uint8", "nhwc", "pixels"),
-        output=TensorSpec("scores", (1, CLASSES), "uint8", "nc", "scores"), rewrites=[], quantizer=None, gates={},
-        preprocessing=Preprocessing(8, (HEIGHT, WIDTH)), tools={}, command="edge-squeeze export",
-        golden=Golden("golden/picture.png", "golden/pixels.rgb", scores), graph=Graph({}, {}, 0),
+        output=TensorSpec("scores", (1, CLASSES), "uint8", "nc", "scores"),
+        rewrites=[],
+        quantizer=None,
+        gates={},
+        preprocessing=Preprocessing(8, (HEIGHT, WIDTH)),
+        tools={},
+        command="edge-squeeze export",
+        golden=Golden("golden/picture.png", "golden/pixels.rgb", scores),
+        graph=Graph({}, {}, 0),
         parity=ParityRecord(verdict, {"unproven": "untrained weights"}.get(verdict, "top1_agreement is 0.5")),
-    )  # fmt: skip
+    )
 
 
 def contents(name: str, model: bytes = b"model", verdict: str = "pass") -> dict[str, bytes]:

@@ -47,10 +47,24 @@ def machine(root: Path, files: dict[str, str]) -> Path:
 
 def an_arm(name: str = "a", **changes: Any) -> Arm:
     arm = Arm(
-        id=f"{name} litert 1", name=name, path=f"{name}.tflite", format="tflite", sha256=f"sha of {name}",
-        size_bytes=1_000_000, precision="float32", parity="pass", engine="litert", kernels=None, threads=1,
-        spin=False, policy="big", cpus=[0, 1], usable_cores=2, inputs=InputSet(PIXELS), network="1.1",
-    )  # fmt: skip
+        id=f"{name} litert 1",
+        name=name,
+        path=f"{name}.tflite",
+        format="tflite",
+        sha256=f"sha of {name}",
+        size_bytes=1_000_000,
+        precision="float32",
+        parity="pass",
+        engine="litert",
+        kernels=None,
+        threads=1,
+        spin=False,
+        policy="big",
+        cpus=[0, 1],
+        usable_cores=2,
+        inputs=InputSet(PIXELS),
+        network="1.1",
+    )
     return dataclasses.replace(arm, **changes)
 
 
@@ -65,10 +79,22 @@ def a_device(**changes: Any) -> Device:
 def a_reading(at: int, **changes: Any) -> Reading:
     """The reading `at` quarters of a second after the first of a launch on a quiet machine."""
     quiet = Reading(
-        at_ns=at * 250 * MS, freq_khz=[2_000_000, 2_000_000], temp_c=50.0, cooling=0, throttled=[],
-        throttled_since_boot=[], throttle_count=0, cgroup_throttled=0, cpu_pressure=0.0, cpu_pressure_total_us=0,
-        steal_ticks=0, total_ticks=at * 50, load_1=1.0, swapped_bytes=0, run_delay_ns=0,
-    )  # fmt: skip
+        at_ns=at * 250 * MS,
+        freq_khz=[2_000_000, 2_000_000],
+        temp_c=50.0,
+        cooling=0,
+        throttled=[],
+        throttled_since_boot=[],
+        throttle_count=0,
+        cgroup_throttled=0,
+        cpu_pressure=0.0,
+        cpu_pressure_total_us=0,
+        steal_ticks=0,
+        total_ticks=at * 50,
+        load_1=1.0,
+        swapped_bytes=0,
+        run_delay_ns=0,
+    )
     return dataclasses.replace(quiet, **changes)
 
 
@@ -82,14 +108,33 @@ def a_launch(
 ) -> Launch:
     samples = [round(value * MS) for value in samples_ms]
     launch = Launch(
-        arm=arm, round=round_, kind=TIMED, start_utc="2026-01-01T00:00:00+00:00", pid=1, import_ns=20 * MS,
-        load_init_ns=10 * MS, first_ns=2 * samples[0], warmup_ns=samples[:5], samples_ns=samples,
-        invoke_only_ns=samples[:10], cpu_ns=sum(samples), wall_ns=sum(samples), nvcsw=0, nivcsw=0, majflt=0,
-        baseline_rss_bytes=50_000_000, peak_rss_bytes=70_000_000, timer_ns=60, probe_ns=[500_000, 500_000],
-        affinity=[0, 1], readings=readings(), block_ends=[len(samples) // 2, len(samples)],
+        arm=arm,
+        round=round_,
+        kind=TIMED,
+        start_utc="2026-01-01T00:00:00+00:00",
+        pid=1,
+        import_ns=20 * MS,
+        load_init_ns=10 * MS,
+        first_ns=2 * samples[0],
+        warmup_ns=samples[:5],
+        samples_ns=samples,
+        invoke_only_ns=samples[:10],
+        cpu_ns=sum(samples),
+        wall_ns=sum(samples),
+        nvcsw=0,
+        nivcsw=0,
+        majflt=0,
+        baseline_rss_bytes=50_000_000,
+        peak_rss_bytes=70_000_000,
+        timer_ns=60,
+        probe_ns=[500_000, 500_000],
+        affinity=[0, 1],
+        readings=readings(),
+        block_ends=[len(samples) // 2, len(samples)],
         served=Served("2.3.0", "xnnpack", 39, 39, [{"name": "image", "shape": [1, 8, 8, 3], "dtype": "uint8"}], []),
-        inputs=Inputs(8, "sha of inputs", 8, zero=False), sanity=Sanity(True, False, 8, "sha of outputs"),
-    )  # fmt: skip
+        inputs=Inputs(8, "sha of inputs", 8, zero=False),
+        sanity=Sanity(True, False, 8, "sha of outputs"),
+    )
     return dataclasses.replace(launch, **changes)
 
 

@@ -55,9 +55,14 @@ def inside(root: Path, command: str) -> subprocess.CompletedProcess[str]:
     login = ["/usr/bin/env", "-i", "HOME=/root", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", *index]
     enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER, str(root)]
     return subprocess.run(
-        [*enter, *login, "sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, check=False, timeout=TIMEOUT_S,
-    )  # fmt: skip
+        [*enter, *login, "sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
 
 
 @pytest.fixture

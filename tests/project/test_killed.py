@@ -69,9 +69,13 @@ def test_fifty_kills_at_random_moments(tmp_path: Path, pictures: Path) -> None:
 def test_an_interrupted_export_says_so_and_leaves_whole_artifacts_alone(tmp_path: Path, seconds: float) -> None:
     command = [sys.executable, "-m", "edge_squeeze", "export", "--format", "all", "--precision", "all"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell may have it ignored
-    )  # fmt: skip
+    )
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("[1]"):

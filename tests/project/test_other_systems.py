@@ -44,9 +44,14 @@ def python(system: str | None, folder: Path, *arguments: object) -> subprocess.C
     folder.mkdir(exist_ok=True)
     variables = os.environ | {"PYTHONIOENCODING": "utf-8"} if system is None else environment(system, folder)
     return subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, encoding="cp1252", errors="replace", check=False,
-        cwd=folder, env=variables,
-    )  # fmt: skip
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        encoding="cp1252",
+        errors="replace",
+        check=False,
+        cwd=folder,
+        env=variables,
+    )
 
 
 def edge_squeeze_on(system: str, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -146,9 +151,10 @@ def test_every_module_can_be_imported(system: str, tmp_path: Path) -> None:
     folders |= {f"edge_squeeze.{name}": ROOT / name for name in ("converters", "benchmarks")}
     names = [
         ".".join([package, *path.relative_to(folder).with_suffix("").parts])
-        for package, folder in folders.items() for path in sorted(folder.rglob("*.py"))
+        for package, folder in folders.items()
+        for path in sorted(folder.rglob("*.py"))
         if path.stem not in ("__init__", "__main__")
-    ]  # fmt: skip
+    ]
     assert len(names) > 100
     code = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
     done = python(system, tmp_path, "-c", code, *names)

@@ -48,9 +48,13 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     )
     must(run(*installing, "--target", backend, "setuptools>=77", timeout_s=INSTALL_TIMEOUT_S))
     done = subprocess.run(
-        [sys.executable, "-c", BUILD, folder], cwd=folder / "source", env={**os.environ, "PYTHONPATH": str(backend)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", BUILD, folder],
+        cwd=folder / "source",
+        env={**os.environ, "PYTHONPATH": str(backend)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     source, wheel = (folder / name for name in done.stdout.splitlines() if name.endswith((".tar.gz", ".whl")))
     return source, wheel
@@ -81,9 +85,13 @@ def test_an_installed_wheel_points_at_pages_that_it_has(archives: tuple[Path, Pa
     with zipfile.ZipFile(archives[1]) as archive:
         archive.extractall(tmp_path / "site")
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "edge_squeeze", "--help"], cwd=tmp_path, check=True,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "site"), "COLUMNS": "40"}, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-P", "-m", "edge_squeeze", "--help"],
+        cwd=tmp_path,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site"), "COLUMNS": "40"},
+        capture_output=True,
+        text=True,
+    )
     (page,) = re.findall(r"^\s*(\S+/commands\.md)$", done.stdout, re.MULTILINE)
     assert Path(page) == tmp_path / "site" / "edge_squeeze" / "docs" / "commands.md"
     assert Path(page).is_file()

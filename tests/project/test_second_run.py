@@ -24,7 +24,13 @@ def test_the_quick_tests_pass_over_what_an_earlier_run_left() -> None:
     for folder in FOLDERS:
         assert list((ROOT / folder).rglob("*.pyc")), "nothing was left to be stumbled over"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "1", "-m", "not slow"], cwd=ROOT, env=plain,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=TIMEOUT_S,
-    )  # fmt: skip
+        [sys.executable, "-m", "pytest", "-q", "-n", "1", "-m", "not slow"],
+        cwd=ROOT,
+        env=plain,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
     assert done.returncode == 0, done.stdout[-10000:]

@@ -54,9 +54,13 @@ def add_python(checkout: Path, version: str, name: str = "python3.11", after: st
 
 def set_up(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(checkout / "programs" / "make"), ".venv/.ready", *arguments], cwd=checkout, capture_output=True, text=True,
-        check=False, env={"PATH": str(checkout / "programs"), "HOME": str(checkout)},
-    )  # fmt: skip
+        [str(checkout / "programs" / "make"), ".venv/.ready", *arguments],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": str(checkout / "programs"), "HOME": str(checkout)},
+    )
 
 
 def calls(checkout: Path) -> list[str]:

@@ -12,9 +12,20 @@ import sys
 from typing import Any
 
 FUNCTIONS = (
-    "posix_fadvise", "posix_fallocate", "sched_getaffinity", "sched_setaffinity", "sched_setscheduler", "setresuid",
-    "setresgid", "memfd_create", "pidfd_open", "getrandom", "copy_file_range", "splice", "eventfd",
-)  # fmt: skip
+    "posix_fadvise",
+    "posix_fallocate",
+    "sched_getaffinity",
+    "sched_setaffinity",
+    "sched_setscheduler",
+    "setresuid",
+    "setresgid",
+    "memfd_create",
+    "pidfd_open",
+    "getrandom",
+    "copy_file_range",
+    "splice",
+    "eventfd",
+)
 LINUX_ONLY = ("prctl", "renameat2")  # of the C library
 FOLDERS = ("/proc", "/sys")
 
