@@ -52,9 +52,23 @@ SESSION_COLUMNS: dict[str, Callable[[Result], object]] = {
     "processor": lambda result: result.device.cpu.name,
 }
 FIGURES = (
-    "p50_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms", "floor_ms", "mad_ms", "n_launches", "n_samples",
-    "invoke_only_ms", "cpu_ms", "import_ms", "load_init_ms", "cold_load_ms", "first_ms", "peak_rss_bytes",
-)  # fmt: skip
+    "p50_ms",
+    "p90_ms",
+    "p95_ms",
+    "p99_ms",
+    "mean_ms",
+    "floor_ms",
+    "mad_ms",
+    "n_launches",
+    "n_samples",
+    "invoke_only_ms",
+    "cpu_ms",
+    "import_ms",
+    "load_init_ms",
+    "cold_load_ms",
+    "first_ms",
+    "peak_rss_bytes",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,9 +235,18 @@ class SavedResult:
 
 
 SAME_FIELDS = (  # of a result, in memory and on disk
-    "created_utc", "session_id", "profile", "argv", "seed", "order", "waited_s", "resumed_after_s", "aa_floor",
-    "measured_floor", "floor_file",
-)  # fmt: skip
+    "created_utc",
+    "session_id",
+    "profile",
+    "argv",
+    "seed",
+    "order",
+    "waited_s",
+    "resumed_after_s",
+    "aa_floor",
+    "measured_floor",
+    "floor_file",
+)
 
 
 def _runtime(result: ArmResult) -> SavedRuntime:

@@ -21,13 +21,20 @@ from edge_squeeze.reporting import Column
 LARGEST_FILE = 1 << 31  # neither format allows more in one file
 INDENT = 22
 ENDS = (
-    Column("", text=True), Column("name", text=True, cut=True), Column("shape", 1, text=True),
-    Column("dtype", text=True), Column("scale, zero point", text=True),
-)  # fmt: skip
+    Column("", text=True),
+    Column("name", text=True, cut=True),
+    Column("shape", 1, text=True),
+    Column("dtype", text=True),
+    Column("scale, zero point", text=True),
+)
 LAYERS = (
-    Column("layers", text=True, cut=True), Column("weights", text=True), Column("compute in", text=True),
-    Column("count"), Column("numbers", 1), Column("MACs"),
-)  # fmt: skip
+    Column("layers", text=True, cut=True),
+    Column("weights", text=True),
+    Column("compute in", text=True),
+    Column("count"),
+    Column("numbers", 1),
+    Column("MACs"),
+)
 LONGEST_NAME, LONGEST_VALUE, MOST_TEXT = 60, 300, 1000
 MILLION = 1_000_000
 MOST_ENDS = 12

@@ -37,8 +37,12 @@ def verify(
 
     output.visible(verbose)
     options: dict[str, Any] = {
-        "images": images, "original": original, "custom_objects": custom_objects, "runtime": runtime, "threads": threads
-    }  # fmt: skip
+        "images": images,
+        "original": original,
+        "custom_objects": custom_objects,
+        "runtime": runtime,
+        "threads": threads,
+    }
     if elsewhere := address.elsewhere(device, setup=setup, most=1):
         raise typer.Exit(_on_device(artifact, *elsewhere, setup=setup, as_json=json_, **options))
     found = api.verify(artifact, **options, reporter=ConsoleReporter(verbose=verbose))
@@ -48,9 +52,17 @@ def verify(
 
 
 def _on_device(
-    artifact: Path, address: Address, *, setup: bool, images: Path | None, original: Path | None,
-    custom_objects: str | None, runtime: str | None, threads: int, as_json: bool,
-) -> int:  # fmt: skip
+    artifact: Path,
+    address: Address,
+    *,
+    setup: bool,
+    images: Path | None,
+    original: Path | None,
+    custom_objects: str | None,
+    runtime: str | None,
+    threads: int,
+    as_json: bool,
+) -> int:
     """The exit code of `verify` on the device `address`, once what it prints there is printed here."""
     from edge_squeeze.artifact import folder as artifacts
     from edge_squeeze.cli.console import print_json, print_prose, whole

@@ -21,9 +21,17 @@ QUANTIZE, DEQUANTIZE = ("QUANTIZE", "QuantizeLinear"), ("DEQUANTIZE", "Dequantiz
 DYNAMIC = "DynamicQuantizeLinear"
 CONVERSIONS = {*QUANTIZE, *DEQUANTIZE, DYNAMIC, "CAST", "Cast", "Constant"}  # these convert numbers, or hold them
 MOVES = {  # these compute nothing
-    "TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS",
-    "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity",
-}  # fmt: skip
+    "TRANSPOSE",
+    "RESHAPE",
+    "SQUEEZE",
+    "EXPAND_DIMS",
+    "Transpose",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Flatten",
+    "Identity",
+}
 INTEGER_KINDS = ("ConvInteger", "MatMulInteger")
 INTEGER_PREFIXES = ("QLinear", "QGemm")
 CLAMPS = ("Relu", "Clip")  # an integer kernel does these when it rounds
@@ -34,13 +42,32 @@ QDQ: dict[str, tuple[int, int | None]] = {
     "Where": (1, None),
     **dict.fromkeys(
         (
-            "AveragePool", "Clip", "Expand", "Flatten", "Gather", "GatherElements", "GlobalAveragePool", "LeakyRelu",
-            "MaxPool", "ReduceMax", "ReduceMin", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split",
-            "Squeeze", "Tile", "Transpose", "Unsqueeze",
+            "AveragePool",
+            "Clip",
+            "Expand",
+            "Flatten",
+            "Gather",
+            "GatherElements",
+            "GlobalAveragePool",
+            "LeakyRelu",
+            "MaxPool",
+            "ReduceMax",
+            "ReduceMin",
+            "Relu",
+            "Reshape",
+            "Resize",
+            "Sigmoid",
+            "Slice",
+            "Softmax",
+            "Split",
+            "Squeeze",
+            "Tile",
+            "Transpose",
+            "Unsqueeze",
         ),
         (0, 1),
     ),
-}  # fmt: skip
+}
 FLOAT_OUTPUT = ("Gemm", "MatMul")  # their integer kernels can give floats
 COMPUTED = "computed"  # in place of a dtype: the weights are not a constant
 CONVOLUTION, TRANSPOSED, DENSE = "convolution", "transposed convolution", "dense layer"
@@ -129,11 +156,15 @@ class Arithmetic:
     def _is_quantized(self, index: int, *, clamped: bool = False) -> bool:
         """Whether a float tensor only goes to quantizations, directly or through one of CLAMPS."""
         readers = self.graph.read_by.get(index, [])
-        return bool(readers) and index not in self.graph.leaving and all(
-            reader.base in QUANTIZE
-            or (reader.kind in CLAMPS and not clamped and self._is_quantized(reader.outputs[0], clamped=True))
-            for reader in readers
-        )  # fmt: skip
+        return (
+            bool(readers)
+            and index not in self.graph.leaving
+            and all(
+                reader.base in QUANTIZE
+                or (reader.kind in CLAMPS and not clamped and self._is_quantized(reader.outputs[0], clamped=True))
+                for reader in readers
+            )
+        )
 
     def _is_integer(self, operator: Operator) -> bool:
         """Whether an operator computes in integers that stand for quantized numbers."""

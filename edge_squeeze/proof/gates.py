@@ -111,10 +111,14 @@ SAME_ARITHMETIC = (
 )
 
 OWN_ARITHMETIC = (
-    at_most("max_abs", 1e-4, "float32 sums in another order: 7.5e-6 measured on MobileNetV2, EfficientNetB0 and "
-            "ResNet50V2, 5e-5 on inputs far larger than a network was trained on"),
+    at_most(
+        "max_abs",
+        1e-4,
+        "float32 sums in another order: 7.5e-6 measured on MobileNetV2, EfficientNetB0 and "
+        "ResNet50V2, 5e-5 on inputs far larger than a network was trained on",
+    ),
     at_least("top1_agreement", 1.0, "two classes would have to be within 1e-4 of each other to swap"),
-)  # fmt: skip
+)
 
 HALF_WEIGHTS = (
     at_most(

@@ -49,10 +49,16 @@ def test_the_manifest_gets_what_gradle_would_add() -> None:
     )
     got = merge_manifest(MANIFEST % (ANDROID, "", "", ".A", provider), SETTINGS)
     for expected in (
-        'package="some.app"', 'android:versionCode="7"', 'android:versionName="1.2"', 'android:name="some.space.A"',
-        '<uses-sdk android:minSdkVersion="26" android:targetSdkVersion="34"', 'android:name="x.y.Z"',
-        'android:authorities="some.app.files"', 'android:name="some.space.B"', 'android:extractNativeLibs="false"',
-    ):  # fmt: skip
+        'package="some.app"',
+        'android:versionCode="7"',
+        'android:versionName="1.2"',
+        'android:name="some.space.A"',
+        '<uses-sdk android:minSdkVersion="26" android:targetSdkVersion="34"',
+        'android:name="x.y.Z"',
+        'android:authorities="some.app.files"',
+        'android:name="some.space.B"',
+        'android:extractNativeLibs="false"',
+    ):
         assert expected in got
 
 

@@ -47,9 +47,13 @@ def ids(paths: Sequence[Path], **options: Any) -> list[str]:
 def test_every_combination_is_an_arm(files: dict[str, Path]) -> None:
     asked = ids(list(files.values()), runtime=("litert", "litert:builtin", "onnxruntime"), threads=(1, 2))
     assert asked == [
-        "one.tflite litert 1", "one.tflite litert 2", "one.tflite litert:builtin 1", "one.tflite litert:builtin 2",
-        "two.onnx onnxruntime 1", "two.onnx onnxruntime 2",
-    ]  # fmt: skip
+        "one.tflite litert 1",
+        "one.tflite litert 2",
+        "one.tflite litert:builtin 1",
+        "one.tflite litert:builtin 2",
+        "two.onnx onnxruntime 1",
+        "two.onnx onnxruntime 2",
+    ]
 
 
 def test_by_default_each_file_gets_the_first_engine_for_it(files: dict[str, Path]) -> None:
@@ -135,10 +139,14 @@ def test_what_is_not_there_is_refused() -> None:
         model_files.read_all([])
 
 
-REQUIREMENTS = read_requirements([
-    "numpy>=1.24", 'tflite-runtime>=2.14; extra == "tflite-runtime"', 'numpy<2; extra == "tflite-runtime"',
-    'ai-edge-litert>=2.3; extra == "litert"',
-])  # fmt: skip
+REQUIREMENTS = read_requirements(
+    [
+        "numpy>=1.24",
+        'tflite-runtime>=2.14; extra == "tflite-runtime"',
+        'numpy<2; extra == "tflite-runtime"',
+        'ai-edge-litert>=2.3; extra == "litert"',
+    ]
+)
 INSTALLED = {"numpy": "2.4.6", "tflite-runtime": "2.14.0", "ai-edge-litert": "2.3.0", "openvino": "2026.4"}
 CRASHED = {"openvino": "ended by SIGILL"}
 NUMPY_2 = "numpy 2.4.6 is too new, required >=1.24,<2 for tflite-runtime"

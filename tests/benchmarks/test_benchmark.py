@@ -49,9 +49,11 @@ def test_the_first_line_tells_how_fast_how_sure_and_whether_to_trust_it(files: l
 
 
 def test_the_first_line_tells_what_to_change(files: list[Path]) -> None:
-    busy = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}, noise=0.0, readings=[
-        as_json(a_reading(at, run_delay_ns=at * 100_000_000)) for at in range(3)
-    ])  # fmt: skip
+    busy = FakeDevice(
+        {"a.": 10.0, "b.": 5.0, "c.": 11.0},
+        noise=0.0,
+        readings=[as_json(a_reading(at, run_delay_ns=at * 100_000_000)) for at in range(3)],
+    )
     line = headline.headline(measure(files, busy))
     assert "Trust: invalid (waiting)" in line
     assert "End other programs" in line

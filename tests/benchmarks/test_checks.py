@@ -53,10 +53,27 @@ NOBODY_TELLS = Device(
 )
 # What the launches themselves show, whatever the machine tells.
 SHOWN = {
-    "contention", "probe", "steadiness", "stationarity", "drift", "bimodal", "precision", "agreement", "percentiles",
-    "oversubscription", "samples", "major_faults", "timer", "inputs", "outputs", "variety", "pace",
-    "repeatability", "preemption", "resumed",
-}  # fmt: skip
+    "contention",
+    "probe",
+    "steadiness",
+    "stationarity",
+    "drift",
+    "bimodal",
+    "precision",
+    "agreement",
+    "percentiles",
+    "oversubscription",
+    "samples",
+    "major_faults",
+    "timer",
+    "inputs",
+    "outputs",
+    "variety",
+    "pace",
+    "repeatability",
+    "preemption",
+    "resumed",
+}
 
 
 def idle_and_waiting(share: float, run_delay_ns: int | None) -> Done:

@@ -222,7 +222,7 @@ def test_what_cannot_be_compared_costs_the_others_nothing() -> None:
             ["x was 1, is 2", "y was 3, is 4"],
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_incomparable_says_why(gate: str, pair: Pair, reason: str, differ: list[str]) -> None:
     (found,) = compare([pair], [gate], None, paired=False)
     assert (found.verdict, found.reason, found.fingerprint_diff) == ("incomparable", reason, differ)

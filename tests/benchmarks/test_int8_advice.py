@@ -31,11 +31,25 @@ ON_X86 = "ONNX Runtime leaves 2 layers with int8 activations in float on x86. Qu
 def looked(*kernels: Kernel, **changes: Any) -> Inspection:
     """What looking into a file with these layers could give."""
     usual: dict[str, Any] = {
-        "format": "tflite", "size_bytes": 2000, "deflated_bytes": 1000, "sha256": "", "inputs": [], "outputs": [],
-        "operators": {"CONV_2D": 1}, "custom_operators": [], "tensor_types": {}, "kernels": list(kernels),
-        "parameters": 100, "macs": None, "macs_unknown": None, "has_integers": True, "float_fallbacks": {},
-        "float_islands": 0, "opset": None, "elsewhere": [],
-    }  # fmt: skip
+        "format": "tflite",
+        "size_bytes": 2000,
+        "deflated_bytes": 1000,
+        "sha256": "",
+        "inputs": [],
+        "outputs": [],
+        "operators": {"CONV_2D": 1},
+        "custom_operators": [],
+        "tensor_types": {},
+        "kernels": list(kernels),
+        "parameters": 100,
+        "macs": None,
+        "macs_unknown": None,
+        "has_integers": True,
+        "float_fallbacks": {},
+        "float_islands": 0,
+        "opset": None,
+        "elsewhere": [],
+    }
     return Inspection(**{**usual, **changes})
 
 

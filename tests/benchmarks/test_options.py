@@ -23,9 +23,12 @@ def test_a_profile_is_taken_as_it_is_unless_something_is_asked(name: str) -> Non
 def test_profiles_are_those_of_the_documentation() -> None:
     rows = {name: (p.launches, p.most_launches, p.pace.runs, p.pace.seconds) for name, p in PROFILES.items()}
     assert rows == {
-        "quick": (3, 6, 20, 0.5), "standard": (10, 20, 50, 2), "rigorous": (20, 40, 100, 5),
-        "sustained": (1, 1, 0, 600), "paced": (3, 3, 300, 0),
-    }  # fmt: skip
+        "quick": (3, 6, 20, 0.5),
+        "standard": (10, 20, 50, 2),
+        "rigorous": (20, 40, 100, 5),
+        "sustained": (1, 1, 0, 600),
+        "paced": (3, 3, 300, 0),
+    }
 
 
 def test_a_number_of_launches_is_final() -> None:
@@ -41,9 +44,10 @@ def test_a_duration_is_seconds_of_a_sustained_run_and_frames_of_a_paced_one() ->
 # Seconds that launches and memory launches took on 2 x86 cores: squeezenet-lab and SqueezeNet 1.1, LiteRT and ONNX
 # Runtime, one thread, 2026-11-26.
 TOOK = {
-    "quick": ((1.42, 2.19), (0.36, 0.80)), "standard": ((3.46, 4.17), (0.45, 0.77)),
+    "quick": ((1.42, 2.19), (0.36, 0.80)),
+    "standard": ((3.46, 4.17), (0.45, 0.77)),
     "paced": ((11.35, 12.60), (0.34, 0.94)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", TOOK)

@@ -176,9 +176,10 @@ def test_other_programs_are_blamed_for_a_slow_end_only_where_they_were_seen(
     summary = drawn.arms[0].summary
     assert summary is not None
     arm = dataclasses.replace(
-        drawn.arms[0], summary=dataclasses.replace(summary, sustained=throttled),
+        drawn.arms[0],
+        summary=dataclasses.replace(summary, sustained=throttled),
         checks=[Check("waiting", status, None, 0.03)],
-    )  # fmt: skip
+    )
     said = " ".join(report.notes(dataclasses.replace(drawn, arms=[arm], comparisons=[])))
     assert "slower from 30 s on" in said
     assert ("possibly because other programs were running" in said) is blamed
@@ -224,11 +225,12 @@ def test_fifteen_arms_with_every_fault_are_told_in_few_lines(
     spoilt = many(drawn, lambda at: faults["steal"][0])
     arms = [
         dataclasses.replace(
-            one, arm=dataclasses.replace(one.arm, name=f"squeezenet1.1-tflite-float32-{at}"),
+            one,
+            arm=dataclasses.replace(one.arm, name=f"squeezenet1.1-tflite-float32-{at}"),
             checks=[found[at % len(found)] for found in faults.values()],
         )
         for at, one in enumerate(spoilt.arms)
-    ]  # fmt: skip
+    ]
     told = list(doubts(dataclasses.replace(spoilt, arms=arms), every=False))
     assert {one.partition(" (")[0] for one in told} == faults.keys()
     assert len(told) <= len(faults) + 8, "few checks know several causes"

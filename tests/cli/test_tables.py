@@ -10,9 +10,13 @@ from edge_squeeze.cli.tables import fits, print_table
 from edge_squeeze.reporting import Column
 
 COLUMNS = (
-    Column("arm", text=True), Column("engine", 2, text=True), Column("p50 ms"), Column("load", 3), Column("p90", 1),
+    Column("arm", text=True),
+    Column("engine", 2, text=True),
+    Column("p50 ms"),
+    Column("load", 3),
+    Column("p90", 1),
     Column("verdict", text=True),
-)  # fmt: skip
+)
 ROWS = [("squeezenet1.1-tflite-int8", "litert", "2.50", "7.28", "2.57", "improvement"), ("b", "x", "1", "2", "3", "-")]
 LONG = [("squeezenet1.1-tflite-float32-random-classes-10-input-size-64-and-more", *ROWS[0][1:]), ROWS[1]]
 
@@ -24,10 +28,15 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("columns", "left_out"),
     [
-        ("200", []), ("66", []), ("65", ["load"]), ("60", ["load"]), ("59", ["engine", "load"]),
-        ("52", ["engine", "load"]), ("51", ["engine", "load", "p90"]),
+        ("200", []),
+        ("66", []),
+        ("65", ["load"]),
+        ("60", ["load"]),
+        ("59", ["engine", "load"]),
+        ("52", ["engine", "load"]),
+        ("51", ["engine", "load", "p90"]),
     ],
-)  # fmt: skip
+)
 def test_the_columns_of_the_highest_rank_go_first_and_are_named(
     columns: str, left_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

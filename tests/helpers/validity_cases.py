@@ -192,4 +192,4 @@ TABLE: list[tuple[str, Make, list[tuple[Any, str]]]] = [
     ("repeatability", each("sanity", 1), [(outputs(), PASS), (outputs(sha256="another"), WARN)]),
     ("emulated", system("device", "emulated"), [(False, PASS), (True, FAIL), (None, UNKNOWN)]),
     ("resumed", known("resumed_after_s"), [(None, PASS), (299.0, PASS), (301.0, WARN)]),
-]  # fmt: skip
+]

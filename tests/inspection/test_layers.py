@@ -128,10 +128,16 @@ def constant(name: str, dtype: str, elements: int, scales: int = 0) -> Tensor:
 )
 def test_parameters_are_what_was_learned(operators: list[Operator], expected: int) -> None:
     tensors = [
-        Tensor("x", "float32"), Tensor("y", "float32"), constant("w", "float32", 108), constant("b", "float32", 4),
-        constant("q", "int8", 50), constant("scales", "float32", 5), constant("shape", "int64", 4),
-        constant("one", "float32", 1), Tensor("z", "float32"),
-    ]  # fmt: skip
+        Tensor("x", "float32"),
+        Tensor("y", "float32"),
+        constant("w", "float32", 108),
+        constant("b", "float32", 4),
+        constant("q", "int8", 50),
+        constant("scales", "float32", 5),
+        constant("shape", "int64", 4),
+        constant("one", "float32", 1),
+        Tensor("z", "float32"),
+    ]
     assert parameters(FileGraph(tensors, operators, [0], [1])) == expected
 
 

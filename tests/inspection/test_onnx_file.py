@@ -31,9 +31,11 @@ def model(nodes: list[Any], inputs: list[Any], outputs: list[Any], constants: An
 def conv(batch: int | str = 1, **rest: Any) -> Any:
     return model(
         [helper.make_node("Conv", ["x", "w", "b"], ["c"]), helper.make_node("Relu", ["c"], ["y"])],
-        [value("x", [batch, 3, 8, 8])], [value("y", [batch, 4, 6, 6])],
-        [constant("w", 4, 3, 3, 3), constant("b", 4)], **rest,
-    )  # fmt: skip
+        [value("x", [batch, 3, 8, 8])],
+        [value("y", [batch, 4, 6, 6])],
+        [constant("w", 4, 3, 3, 3), constant("b", 4)],
+        **rest,
+    )
 
 
 def read(proto: Any) -> FileGraph:
@@ -88,8 +90,11 @@ def test_custom_domains_are_told_and_functions_are_not() -> None:
     ]
     graph = read(model(nodes, [value("x", [1])], [value("y")], functions=[twice]))
     assert {o.kind: o.custom for o in graph.operators} == {
-        "my.Twice": False, "com.acme.Magic": True, "Scaler": False, "Add": False,
-    }  # fmt: skip
+        "my.Twice": False,
+        "com.acme.Magic": True,
+        "Scaler": False,
+        "Add": False,
+    }
 
 
 def test_branches_see_what_is_outside() -> None:
@@ -100,9 +105,11 @@ def test_branches_see_what_is_outside() -> None:
     graph = read(
         model(
             [helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=other)],
-            [value("c", [], T.BOOL), value("x", [1, 3, 8, 8])], [value("y")], [constant("w", 4, 3, 3, 3)],
+            [value("c", [], T.BOOL), value("x", [1, 3, 8, 8])],
+            [value("y")],
+            [constant("w", 4, 3, 3, 3)],
         )
-    )  # fmt: skip
+    )
     convolution = next(o for o in graph.operators if o.kind == "Conv")
     assert convolution.graph > 0
     assert [graph.tensors[i].name for i in convolution.inputs] == ["x", "w"]
@@ -117,8 +124,9 @@ def test_sequences_and_optionals_are_told() -> None:
     ]
     graph = read(model([helper.make_node("ConcatFromSequence", ["s"], ["y"], axis=0)], inputs, [value("y")]))
     assert [(graph.tensors[i].dtype, graph.tensors[i].shape) for i in graph.inputs] == [
-        ("sequence(float32)", None), ("optional(float32)", None),
-    ]  # fmt: skip
+        ("sequence(float32)", None),
+        ("optional(float32)", None),
+    ]
 
 
 def test_other_files_are_named_and_not_opened(tmp_path: Path) -> None:

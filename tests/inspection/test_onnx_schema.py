@@ -12,10 +12,14 @@ from edge_squeeze.inspection import onnx_schema
 
 # Ours -> theirs, where the name is not theirs without Proto.
 NAMES = {
-    "OperatorSet": "OperatorSetIdProto", "Entry": "StringStringEntryProto", "TensorType": "TypeProto.Tensor",
-    "ElementType": "TypeProto.Sequence", "MapType": "TypeProto.Map", "TensorShape": "TensorShapeProto",
+    "OperatorSet": "OperatorSetIdProto",
+    "Entry": "StringStringEntryProto",
+    "TensorType": "TypeProto.Tensor",
+    "ElementType": "TypeProto.Sequence",
+    "MapType": "TypeProto.Map",
+    "TensorShape": "TensorShapeProto",
     "Dimension": "TensorShapeProto.Dimension",
-}  # fmt: skip
+}
 Field = descriptor_pb2.FieldDescriptorProto
 
 

@@ -140,8 +140,11 @@ def test_a_file_made_by_hand_is_read() -> None:
     ]
     (operator,) = graph.operators
     assert (operator.kind, operator.inputs, operator.outputs, operator.custom) == (
-        "FULLY_CONNECTED", (0, 1, -1), (2,), False,
-    )  # fmt: skip
+        "FULLY_CONNECTED",
+        (0, 1, -1),
+        (2,),
+        False,
+    )
     assert (graph.inputs, graph.outputs) == ([0], [2])
     assert graph.metadata["schema_version"] == 3
 

@@ -61,9 +61,15 @@ def exported(home: Path, trained: Callable[[str], Path]) -> Callable[[str], list
     def export(name: str) -> list[Any]:
         if name not in known:
             known[name] = edge_squeeze.export(
-                trained(name), format="all", precision="all", preprocessing=CASES[name].preprocessing,
-                labels=home / "labels.txt", calibration=home / "calibration", images=home / "test", out=home / "out",
-            )  # fmt: skip
+                trained(name),
+                format="all",
+                precision="all",
+                preprocessing=CASES[name].preprocessing,
+                labels=home / "labels.txt",
+                calibration=home / "calibration",
+                images=home / "test",
+                out=home / "out",
+            )
         return known[name]
 
     return export
@@ -117,9 +123,13 @@ def without_mean(normalization: Any) -> Any:
     ],
 )
 def test_wrong_preprocessing_fails(
-    trained: Callable[[str], Path], home: Path, monkeypatch: pytest.MonkeyPatch, name: str,
-    damage: Callable[[Any], Any], tmp_path: Path,
-) -> None:  # fmt: skip
+    trained: Callable[[str], Path],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    damage: Callable[[Any], Any],
+    tmp_path: Path,
+) -> None:
     bake = normalization.bake
     monkeypatch.setattr("edge_squeeze.converters.export.bake", lambda model, baked: bake(model, damage(baked)))
     for one in edge_squeeze.export(
@@ -139,9 +149,12 @@ def test_a_calibration_made_for_another_preprocessing_is_refused(
     (int8,) = [one for one in exported("valid") if one.manifest.precision == "int8"]
     with pytest.raises(UsageError, match="preprocessing: required"):
         edge_squeeze.export(
-            trained("valid"), precision="int8", preprocessing="raw", calibration=int8.folder / "calibration.json",
+            trained("valid"),
+            precision="int8",
+            preprocessing="raw",
+            calibration=int8.folder / "calibration.json",
             out=tmp_path,
-        )  # fmt: skip
+        )
 
 
 def test_a_model_that_normalizes_is_not_quietly_given_normalized_pictures(

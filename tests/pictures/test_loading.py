@@ -223,9 +223,14 @@ def test_export_and_verify_take_lists_and_tell_what_was_drawn(
     listed = written(pictures, "0.png", "1.png", "2.png")
     notes: list[str] = []
     (one,) = edge_squeeze.export(
-        "squeezenet-lab", precision="int8", weights="random", calibration=listed, images=listed, out=tmp_path / "out",
+        "squeezenet-lab",
+        precision="int8",
+        weights="random",
+        calibration=listed,
+        images=listed,
+        out=tmp_path / "out",
         reporter=Remembers(notes),
-    )  # fmt: skip
+    )
     assert f"calibrates on 2 of the 3 pictures of {listed} (seed 1)" in notes
     assert len(one.proof.pictures) == 3
     assert edge_squeeze.verify(one.folder, images=listed).proof.pictures.names == ("0.png", "1.png", "2.png")  # type: ignore[union-attr]

@@ -52,8 +52,13 @@ SEE_BOTH = ("api", "cli")
 ALLOWED = {
     "tensorflow": {"converters/formats/*", "converters/quantization/*", "edge_squeeze/models/*"},
     "keras": {
-        "converters/*", "converters/formats/*", "converters/quantization/*", "converters/rewrites/*",
-        "edge_squeeze/models/*", "edge_squeeze/networks/builder.py", "edge_squeeze/training/fitting.py",
+        "converters/*",
+        "converters/formats/*",
+        "converters/quantization/*",
+        "converters/rewrites/*",
+        "edge_squeeze/models/*",
+        "edge_squeeze/networks/builder.py",
+        "edge_squeeze/training/fitting.py",
     },
     "tf2onnx": {"converters/formats/to_onnx.py"},
     "onnx": {"converters/formats/to_onnx.py", "edge_squeeze/inspection/onnx_file.py"},  # to infer shapes
@@ -70,11 +75,13 @@ ALLOWED = {
     "packaging": {"edge_squeeze/packages.py", "edge_squeeze/doctor/*"},
     "rich": {"edge_squeeze/cli/*"},
     "typer": {"edge_squeeze/cli/*"},
-}  # fmt: skip
+}
 # Programs of their own, whose output is read by another process.
 PROGRAMS = {
-    "edge_squeeze/devices/agent.py", "edge_squeeze/weight_files/contents.py", "benchmarks/launch.py",
-}  # fmt: skip
+    "edge_squeeze/devices/agent.py",
+    "edge_squeeze/weight_files/contents.py",
+    "benchmarks/launch.py",
+}
 CAPTURES = "edge_squeeze/process/output.py"  # it redirects what others print
 MOST_LOOSE = 10
 

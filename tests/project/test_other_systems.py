@@ -322,9 +322,17 @@ def test_processes_are_asked_for_here() -> None:
     assert not supervision.process_runs(10**20)
 
 
-@pytest.mark.parametrize(("code", "name"), [
-    (0, None), (1, None), (-9, "SIGKILL"), (-11, "SIGSEGV"), (-200, "signal 200"), (0xC0000005, "SIGSEGV"),
-    (0xC000001D, "SIGILL"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (0, None),
+        (1, None),
+        (-9, "SIGKILL"),
+        (-11, "SIGSEGV"),
+        (-200, "signal 200"),
+        (0xC0000005, "SIGSEGV"),
+        (0xC000001D, "SIGILL"),
+    ],
+)
 def test_what_ended_a_process_has_a_name(code: int, name: str | None) -> None:
     assert supervision.ended_by(code) == name

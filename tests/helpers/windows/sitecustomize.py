@@ -217,9 +217,14 @@ def load(self: Any, name: Any, *arguments: Any, **options: Any) -> None:
 
 
 real: dict[str, Any] = {
-    "kill": os.kill, "rename": os.rename, "replace": os.replace, "open": os.open, "select": select.select,
-    "start": subprocess.Popen.__init__, "load": ctypes.CDLL.__init__,
-}  # fmt: skip
+    "kill": os.kill,
+    "rename": os.rename,
+    "replace": os.replace,
+    "open": os.open,
+    "select": select.select,
+    "start": subprocess.Popen.__init__,
+    "load": ctypes.CDLL.__init__,
+}
 for owner, names in ((signal, SIGNALS), (os, FUNCTIONS), (select, ["poll", "epoll"])):
     for gone in names:
         if hasattr(owner, gone):
