@@ -17,7 +17,7 @@ from edge_squeeze.benchmarks.options import BenchmarkOptions
 from edge_squeeze.benchmarks.result import Result
 from edge_squeeze.devices import session
 from edge_squeeze.devices.address import LOCAL, Address
-from edge_squeeze.devices.job import Job
+from edge_squeeze.devices.job import Job, option_words
 from edge_squeeze.devices.session import Attempt, Outcome, Tell
 from edge_squeeze.errors import DeviceError, EdgeSqueezeError, UsageError
 from edge_squeeze.formats import FORMATS
@@ -49,7 +49,7 @@ def measure(
     """
     _check_runtimes(options.runtime, setup=setup)
     files = [Path(model.shown) for model in models]
-    job = Job(["benchmark", *options.argv(), "--json", "--", *files], files, ",".join(options.runtime) or None)
+    job = Job(["benchmark", *option_words(options), "--json", "--", *files], files, ",".join(options.runtime) or None)
     return [_measured(attempt, job, options) for attempt in session.run(addresses, job, tell, setup=setup)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -136,19 +136,6 @@ class BenchmarkOptions:
         names = [field.name for field in dataclasses.fields(cls) if keywords.get(field.name) is not None]
         return cls(**{name: read[name](keywords[name]) if name in read else keywords[name] for name in names})
 
-    def argv(self) -> Iterator[str | Path]:
-        """These options as words of the command line, without those at their defaults; paths stay paths."""
-        for field in dataclasses.fields(self):
-            value, name = getattr(self, field.name), field.name.replace("_", "-")
-            if value == field.default:
-                continue
-            if isinstance(value, bool):
-                yield f"--{name}" if value else f"--no-{name}"
-                continue
-            for item in value if isinstance(value, tuple) else [value]:
-                yield f"--{name}"
-                yield item if isinstance(item, Path) else _word(item)
-
     def resolve_profile(self) -> Profile:
         """The profile with the launches, the duration and the rate that were asked for."""
         if self.profile not in PROFILES:
@@ -228,10 +215,6 @@ def _shape(text: str) -> tuple[int, ...]:
             f"--input-shape must be 1 to {MOST_SIDES} numbers separated by commas, as in 1,224,224,3, got {text!r}."
         )
     return tuple(map(int, sides))
-
-
-def _word(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _in_blocks(seconds: float, block_s: float) -> float:

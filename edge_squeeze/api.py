@@ -243,18 +243,13 @@ def verify(
         ConversionError: The engine refuses the file.
         MissingDependencyError: No engine for the format is installed.
     """
-    from edge_squeeze.artifact import folder
-    from edge_squeeze.engines.runner import RunOptions
-    from edge_squeeze.pictures import loading
     from edge_squeeze.proof import verification
+    from edge_squeeze.proof.verification import VerifyOptions
     from edge_squeeze.reporting import Silent
 
-    loaded = folder.load(Path(artifact))
-    if images is not None:
-        loading.check(Path(images))
-    options = RunOptions(threads, runtime)
     pictures, source = (None if path is None else Path(path) for path in (images, original))
-    return verification.verify(loaded, pictures, source, custom_objects, options, reporter or Silent())
+    options = VerifyOptions(pictures, source, custom_objects, runtime, threads)
+    return verification.verify(Path(artifact), options, reporter or Silent())
 
 
 def load(artifact: str | Path, *, runtime: str | None = None, threads: int = 1) -> Classifier:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from edge_squeeze.artifact.folder import MANIFEST, find_model
 from edge_squeeze.errors import UsageError
 from edge_squeeze.formats import FORMATS, of_name
 from edge_squeeze.pictures.loading import is_list, list_pictures, listed
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 USUAL = "litert+onnx"
 
@@ -51,6 +55,23 @@ class Job:
         requested = [name.strip() for name in (self.runtime or "").split(",")]
         needed = "+".join(sorted({extra for path in self.models for extra in _extras(path, requested)}))
         return [needed] if set(needed.split("+")) - set(USUAL.split("+")) else list(dict.fromkeys([needed, USUAL]))
+
+
+def option_words(options: DataclassInstance) -> Iterator[str | Path]:
+    """`options`, whose fields are named like those of a command, as its words; paths stay paths.
+
+    Those at their defaults are left out. A value of several is an option repeated.
+    """
+    for item in dataclasses.fields(options):
+        value, name = getattr(options, item.name), item.name.replace("_", "-")
+        if value == item.default:
+            continue
+        if isinstance(value, bool):
+            yield f"--{name}" if value else f"--no-{name}"
+            continue
+        for part in value if isinstance(value, tuple) else [value]:
+            yield f"--{name}"
+            yield part if isinstance(part, Path) else ",".join(map(str, part if isinstance(part, tuple) else [part]))
 
 
 def plain_name(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_squeeze.artifact import folder as artifacts
 from edge_squeeze.artifact.folder import Artifact
 from edge_squeeze.engines.runner import Runner, RunOptions, open_runner
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
@@ -16,7 +17,7 @@ from edge_squeeze.models import source as subjects
 from edge_squeeze.models.original import Original
 from edge_squeeze.models.source import Sides, Subject
 from edge_squeeze.packages import is_installed
-from edge_squeeze.pictures.loading import Part, PictureSet, load_folder, photograph_crops
+from edge_squeeze.pictures.loading import Part, PictureSet, check as check_pictures, load_folder, photograph_crops
 from edge_squeeze.pictures.preprocessing import Preprocessing
 from edge_squeeze.proof import gates as gate_table, golden, parity
 from edge_squeeze.proof.gates import Gate, Gates, Judgment, gates_of_part, judge
@@ -263,44 +264,42 @@ def _would_pass_shuffled(reference: Reference, gates: Sequence[Gate]) -> bool:
     return all(judgment.passed for judgment in judge(figures, gates, reference.pictures.names))
 
 
-def verify(
-    artifact: Artifact,
-    images: Path | None,
-    original: Path | None,
-    custom_objects: str | None,
-    options: RunOptions,
-    reporter: Reporter,
-) -> Verification:
-    """Check the golden files of `artifact`, and its parity with its original if that is available.
+@dataclass(frozen=True)
+class VerifyOptions:
+    """What a verification is asked for; `edge_squeeze.verify` says what each option means."""
 
-    Args:
-        artifact: The artifact to verify.
-        images: The user's pictures to prove parity on; None for crops of the built-in photographs.
-        original: The file of the original; None to look where the artifact records it.
-        custom_objects: Python file of custom layers, for a Keras model of the user's.
-        options: How to run the artifact.
-        reporter: Shows the progress.
+    images: Path | None = None
+    original: Path | None = None
+    custom_objects: str | None = None
+    runtime: str | None = None
+    threads: int = 1
 
-    Raises:
-        UsageError: The artifact, a picture or `original` cannot be used.
+
+def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verification:
+    """Check the golden files of the artifact in `folder`, and its parity with its original if that is available.
+
+    UsageError if the artifact, a picture or the original cannot be used.
     """
+    artifact = artifacts.load(folder)
+    if options.images is not None:
+        check_pictures(options.images)
     gates = gate_table.find(artifact.manifest.format, artifact.manifest.precision)
     with reporter.step("golden files"):
         artifact.labels()
-        runner = open_runner(artifact.model(), artifact.manifest.format, options)
+        runner = open_runner(artifact.model(), artifact.manifest.format, RunOptions(options.threads, options.runtime))
         gold = golden.check(artifact, runner)
     with reporter.step("original"):
-        subject = _find_subject(artifact, original, custom_objects)
+        subject = _find_subject(artifact, options.original, options.custom_objects)
         if isinstance(subject, Subject):
             keras_original = subject.original()
             if subject.weights.sha256 != artifact.manifest.weights.sha256:
-                reporter.note(f"warning: {original} is not the file that the artifact records")
+                reporter.note(f"warning: {options.original} is not the file that the artifact records")
     if isinstance(subject, str):
-        if images is not None:
+        if options.images is not None:
             raise UsageError(f"--images cannot be used: {subject}.")
         return Verification(artifact, gold, None, subject)
     with reporter.step("parity"):
-        sets = load_pictures(images, subject.preprocessing, subject.other_sizes)
+        sets = load_pictures(options.images, subject.preprocessing, subject.other_sizes)
         references = [refer(keras_original, pictures) for pictures in sets]
         proof = prove_all(references, runner, gates, reporter, own=subject.own)
     return Verification(artifact, gold, proof, None)

@@ -12,6 +12,7 @@ import typer
 from edge_squeeze.benchmarks import options
 from edge_squeeze.benchmarks.options import PROFILES, BenchmarkOptions
 from edge_squeeze.cli import app, benchmark_report
+from edge_squeeze.devices.job import option_words
 from edge_squeeze.errors import UsageError
 
 
@@ -151,7 +152,7 @@ def parsed(options: BenchmarkOptions, monkeypatch: pytest.MonkeyPatch) -> Benchm
         return 0
 
     monkeypatch.setattr(benchmark_report, "run", run)
-    argv = [str(word) for word in options.argv()]
+    argv = [str(word) for word in option_words(options)]
     typer.main.get_command(app.app)(["benchmark", *argv, "--", "a.tflite"], standalone_mode=False)
     return seen[0]
 
@@ -166,7 +167,7 @@ def test_every_option_survives_the_command_line(name: str, monkeypatch: pytest.M
 
 
 def test_defaults_are_no_words_and_paths_stay_paths(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(BenchmarkOptions().argv()) == []
+    assert list(option_words(BenchmarkOptions())) == []
     assert parsed(BenchmarkOptions(), monkeypatch) == BenchmarkOptions()
-    words = list(BenchmarkOptions(inputs=Path("pictures"), spin=False, threads=(1, 2)).argv())
+    words = list(option_words(BenchmarkOptions(inputs=Path("pictures"), spin=False, threads=(1, 2))))
     assert words == ["--threads", "1", "--threads", "2", "--no-spin", "--inputs", Path("pictures")]
