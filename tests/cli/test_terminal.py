@@ -16,7 +16,7 @@ import pytest
 from commands import PROGRAM, run_onto
 from small_artifacts import make
 
-from edge_squeeze.doctor.installation import Installation, why_not_loadable
+from edge_squeeze.doctor.examination import Installation, why_not_loadable
 
 fcntl = pytest.importorskip("fcntl")
 pty = pytest.importorskip("pty")
