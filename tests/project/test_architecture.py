@@ -196,3 +196,10 @@ def test_functions_and_files_stay_short() -> None:
     assert not {name: length for name, length in lengths.items() if length > 40}
     assert sorted(lengths.values())[len(lengths) // 2] <= 10
     assert not [path for path in FILES if len((ROOT / path).read_text().splitlines()) > 400]
+
+
+def test_the_files_that_contributors_are_sent_to_exist() -> None:
+    named = re.findall(r"`([\w./]+(?:\.py|/))`", (ROOT / "CONTRIBUTING.md").read_text())
+    paths = [ROOT / name for name in named if "NAME" not in name]
+    assert len(paths) > 15
+    assert not [path for path in paths if not path.exists()]
