@@ -110,7 +110,7 @@ def export(
     A failed proof is not raised: `.proof.verdict` of each artifact says pass, fail or unproven.
 
     Args:
-        model: A variant, or a Keras model of yours: a .keras or .h5 file, or a SavedModel folder.
+        model: A variant, or your own Keras model: a .keras or .h5 file, or a SavedModel folder.
         format: "tflite", "onnx" or "all"; several with commas or in a sequence.
         precision: "float32", "float16", "dynamic", "int8" or "all"; several likewise.
         weights: "imagenet", "random" or a weights file, for a variant; by default "imagenet".
@@ -119,7 +119,7 @@ def export(
         input_size: Side in pixels, (height, width), or "any" for a variant that takes pictures of any size.
         bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio: As in `build`.
         preprocessing: What pixels went through in training: one of `edge_squeeze.pictures.presets.PRESETS`, a JSON
-            file, or the value itself. By default that of the weights; a model of yours requires it, unless a layer of
+            file, or the value itself. By default that of the weights; your own model requires it, unless a layer of
             it normalizes.
         resize: How pictures are brought to size: "crop", "stretch", or the short side in pixels before the crop.
         labels: Text file with a class name a line; by default ImageNet's for 1,000 classes, else numbers.

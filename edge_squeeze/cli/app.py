@@ -26,7 +26,7 @@ from edge_squeeze.version import __version__
 
 EPILOG = f"Any command: --debug shows the traceback of an error. Exit codes:\n\n\b\n{documentation.page('commands')}"
 app = typer.Typer(
-    help="Export Keras SqueezeNets, or a Keras classifier of yours, to TFLite and ONNX, with proof.",
+    help="Export Keras SqueezeNets, or your own Keras classifier, to TFLite and ONNX, with proof.",
     epilog=EPILOG,
     rich_markup_mode=None,  # rich's help takes longer to load than everything else together
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -84,7 +84,7 @@ SETTING_UP = (
         r"|ConnectTimeoutError|ReadTimeoutError|Network is unreachable|Cannot connect to proxy"
         r"|CERTIFICATE_VERIFY_FAILED",
         "its pip cannot reach a package index",
-        "Connect the board to the internet during the setup, or configure an index of yours in its pip.conf.",
+        "Connect the board to the internet during the setup, or configure your own package index in its pip.conf.",
     ),
     Refusal(
         r"No matching distribution found|Could not find a version|is not a supported wheel",

@@ -167,7 +167,7 @@ def _why(path: Path, error: Exception) -> str:
     if "Lambda" in text and "arbitrary code" in text:
         return (
             f"{path} has a Lambda layer with Python code in it, which would run on loading: refused. Build the model "
-            "with a layer of Keras' own, or with a class of yours and --custom-objects MODULE."
+            "with a layer of Keras' own, or define it in a class of your own and give --custom-objects MODULE."
         )
     if missing := re.search(
         r"(?:Could not locate (?:class|function)|Unknown (?:layer|activation function)):? '?(\w+)", text
