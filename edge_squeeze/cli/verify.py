@@ -54,7 +54,7 @@ def _on_device(artifact: Path, options: VerifyOptions, address: Address, *, setu
     from edge_squeeze.devices.job import Job, option_words
 
     if options.custom_objects is not None:
-        raise UsageError("--custom-objects runs your code, which is not sent to another machine. Verify on this machine.")
+        raise UsageError("--custom-objects runs your code, which is not sent to other machines. Verify on this one.")
     artifacts.load(artifact)
     argv = ["verify", *option_words(options), *(["--json"] if as_json else []), "--", artifact]
     outcome = session.run_alone(address, Job(argv, [artifact], options.runtime), exits.tell, setup=setup)

@@ -181,7 +181,7 @@ def test_an_artifact_is_verified_on_a_board(desk: Desk, artifacts: Path) -> None
         (("verify", "t", "--device", "local", "--setup"), 2, "Pass --device ssh:"),
         (("benchmark", "t", "--out", "r.txt", "--device", "ssh:b"), 2, "--out must end in"),
         (("benchmark", "--replay", "r.json", "--device", "ssh:b"), 2, "Leave --device ssh:b out"),
-        (("verify", "t", "--device", "ssh:b", "--custom-objects", "x.py"), 2, "is not taken to another machine"),
+        (("verify", "t", "--device", "ssh:b", "--custom-objects", "x.py"), 2, "is not sent to other machines"),
         (("verify", "t", "--device", "ssh:b", "--device", "local"), 2, "at most 1 --device"),
         (("verify", "t", "--device", ""), 2, "is not a device"),
         (("benchmark", "t", "--runtime", "lightrt", "--device", "ssh:b"), 2, "Error: Unknown runtime"),
