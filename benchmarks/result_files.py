@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import io
 import json
-import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from edge_squeeze.benchmarks.preparation import UNKNOWN, Correctness
 from edge_squeeze.benchmarks.result import ArmResult, Result
 from edge_squeeze.benchmarks.summary import count
 from edge_squeeze.errors import UsageError
+from edge_squeeze.files import atomic
 from edge_squeeze.files.reading import decode, read_json
 from edge_squeeze.machine.device import Device, Power, Processor, System
 from edge_squeeze.version import __version__
@@ -380,14 +380,6 @@ def write(result: Result, paths: Sequence[Path], *, raw: bool) -> None:
 def save(path: Path, text: str) -> None:
     """Write `text` to `path` in one step; UsageError if that cannot be done."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with part.open("x", encoding="utf-8") as file:
-                file.write(text)
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        atomic.write_file(path, text.encode())
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error}. Give another --out FILE.") from error

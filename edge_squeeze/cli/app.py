@@ -24,9 +24,9 @@ from edge_squeeze.files import documentation
 from edge_squeeze.process import supervision
 from edge_squeeze.version import __version__
 
-EPILOG = f"Any command: --debug shows the traceback of an error. Exit codes:\n\n\b\n{documentation.page('commands')}"
+EPILOG = f"Every command accepts --debug (show tracebacks). Exit codes:\n\n\b\n{documentation.page('commands')}"
 app = typer.Typer(
-    help="Export Keras SqueezeNets, or your own Keras classifier, to TFLite and ONNX, with proof.",
+    help="Export Keras SqueezeNets or your own Keras classifier to TFLite and ONNX, checked against the original.",
     epilog=EPILOG,
     rich_markup_mode=None,  # rich's help takes longer to load than everything else together
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -51,7 +51,7 @@ app.command(
     ),
 )(export.export)
 app.command(
-    short_help="Check an artifact, and prove it again.",
+    short_help="Check an artifact again.",
     epilog=arg.examples(
         "verify out/squeezenet1.1-tflite-float32 --images DIR",
         "verify out/squeezenet1.1-tflite-float32 --device ssh:USER@HOST",
@@ -67,7 +67,7 @@ app.command(
 )(inspect.inspect)
 app.command(short_help="Show what this installation can do.", epilog=arg.examples("doctor"))(doctor.doctor)
 app.command(
-    short_help="Measure how fast files are, with confidence.",
+    short_help="Measure model latency, with confidence intervals.",
     epilog=arg.examples(
         "benchmark OLD.tflite NEW.tflite --out TODAY.json",
         "benchmark FILE.onnx --threads 1,2,4",

@@ -14,6 +14,8 @@ from edge_squeeze.formats import FORMATS, precisions, suffixes
 from edge_squeeze.networks.architecture import ANY, Size
 from edge_squeeze.networks.variants import VARIANTS
 
+SEVERAL = "separate several with commas, or repeat the option"
+
 # export: what to convert
 Model = Annotated[
     str,
@@ -24,7 +26,7 @@ Weights = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of --weights random; default: 0.")]
 Classes = Annotated[int | None, typer.Option(help="Number of classes; default: as many as the weights have.")]
-InputSize = Annotated[str | None, typer.Option(help="Side of the input in pixels, HEIGHTxWIDTH, or any.")]
+InputSize = Annotated[str | None, typer.Option(help="Input size: a side in pixels, HEIGHTxWIDTH, or the word any.")]
 Preprocessing = Annotated[
     str | None,
     typer.Option(help="How pixels were preprocessed in training: caffe, torch, tf, unit, raw or a file."),
@@ -40,17 +42,15 @@ CustomObjects = Annotated[
 
 # export, models show: what is to differ from a variant's row
 Bypass = Annotated[str, typer.Option(help="Bypass connections around fire modules: none, simple or complex.")]
-BaseE = Annotated[int | None, typer.Option(help="Expand filters of the first fire module.")]
-IncrE = Annotated[int | None, typer.Option(help="Expand filters added after every --freq fire modules.")]
+BaseE = Annotated[int | None, typer.Option(help="Number of expand filters in the first fire module.")]
+IncrE = Annotated[int | None, typer.Option(help="Number of expand filters to add after every --freq fire modules.")]
 Pct3x3 = Annotated[float | None, typer.Option("--pct-3x3", help="Fraction of the expand filters that are 3x3.")]
 Freq = Annotated[int | None, typer.Option(help="Consecutive fire modules with the same number of expand filters.")]
 SqueezeRatio = Annotated[float | None, typer.Option(help="Ratio of squeeze filters to expand filters.")]
 
 # export: into what
-Format = Annotated[list[str], typer.Option(help=f"{', '.join(FORMATS)} or all; several with commas, or repeated.")]
-Precision = Annotated[
-    list[str], typer.Option(help=f"{', '.join(precisions())} or all; several with commas, or repeated.")
-]
+Format = Annotated[list[str], typer.Option(help=f"{', '.join(FORMATS)} or all; {SEVERAL}.")]
+Precision = Annotated[list[str], typer.Option(help=f"{', '.join(precisions())} or all; {SEVERAL}.")]
 Out = Annotated[Path, typer.Option(help="Output folder; each artifact gets a folder in it.")]
 Io = Annotated[
     str | None, typer.Option(help="dtype of the pixels: uint8, int8, float32; default: uint8 for int8, else float32.")
@@ -84,7 +84,7 @@ ShownSize = Annotated[
     str | None,
     typer.Option(
         "--input-size",
-        help="Input size, in pixels or as HEIGHTxWIDTH, of an artifact that takes any.",
+        help="Size to run at, in pixels or as HEIGHTxWIDTH; for artifacts exported with --input-size any.",
     ),
 ]
 Top = Annotated[int, typer.Option(min=1, help="Number of classes to show.")]
@@ -100,29 +100,30 @@ Profile = Annotated[
 ]
 ThreadCounts = Annotated[
     list[str] | None,
-    typer.Option("--threads", help="Threads of the engine; several with commas, or repeated; default: up to 4 cores."),
+    typer.Option("--threads", help=f"Threads of the engine; {SEVERAL}; default: up to 4 cores."),
 ]
 Runtimes = Annotated[
     list[str] | None,
     typer.Option(
         "--runtime",
-        help="litert, litert:builtin (no XNNPACK), tflite-runtime, onnxruntime, openvino, ncnn or all; several with "
-        "commas, or repeated; default: the first installed for each file.",
+        help="litert, litert:builtin (no XNNPACK), tflite-runtime, onnxruntime, openvino, ncnn or all; "
+        f"{SEVERAL}; default: the first installed for each file.",
     ),
 ]
 Cores = Annotated[str, typer.Option(help="Cores to run on: big, prime, little, all, or a list such as 0,2-3.")]
 NoSpin = Annotated[bool, typer.Option("--no-spin", help="Let ONNX Runtime's idle threads sleep instead of spinning.")]
 Inputs = Annotated[Path | None, typer.Option(help="Pictures to feed to artifacts; default: seeded pixels.")]
 InputShape = Annotated[
-    list[str] | None, typer.Option(help="Shape of an input with open dimensions, as 1,224,224,3; one per input.")
+    list[str] | None,
+    typer.Option(help="Shape of an input with open dimensions, such as 1,224,224,3; repeat for each input."),
 ]
 InputSeed = Annotated[int, typer.Option("--seed", help="Seed of the inputs and of the order of arms.")]
 Launches = Annotated[int | None, typer.Option(help="Fresh processes per arm; default: the profile's.")]
-Duration = Annotated[float | None, typer.Option(help="Seconds of a launch (sustained, paced).")]
+Duration = Annotated[float | None, typer.Option(help="Seconds per process (sustained, paced).")]
 Rate = Annotated[float | None, typer.Option(help="Frames per second (paced); default: 30.")]
 Gate = Annotated[
     list[str],
-    typer.Option(help="Metrics to compare: p50, p90, first, load, memory, size; several with commas, or repeated."),
+    typer.Option(help=f"Metrics to compare: p50, p90, first, load, memory, size; {SEVERAL}."),
 ]
 AcrossNetworks = Annotated[
     bool,
@@ -137,7 +138,7 @@ AaFloor = Annotated[
     bool,
     typer.Option(
         "--aa-floor",
-        help="Measure one file against itself: the noise floor of later comparisons with this engine and threads.",
+        help="Measure one file against itself and save the difference as the noise floor of later comparisons.",
     ),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming an interrupted session.")]
@@ -148,12 +149,16 @@ Results = Annotated[
 NoRaw = Annotated[bool, typer.Option("--no-raw", help="Leave the samples out of the JSON.")]
 Old = Annotated[Path, typer.Argument(help="The earlier result (.json).")]
 New = Annotated[Path, typer.Argument(help="The later result (.json).")]
-Force = Annotated[bool, typer.Option("--force", help="Compare even what was measured under different conditions.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Compare results even if they were measured under different conditions.")
+]
 
 # verify, benchmark: where
 Device = Annotated[
     list[str] | None,
-    typer.Option("--device", help="Where it runs: ssh:[USER@]HOST[:PORT], or local; default: local.", metavar="DEVICE"),
+    typer.Option(
+        "--device", help="Where to run the check: ssh:[USER@]HOST[:PORT], or local; default: local.", metavar="DEVICE"
+    ),
 ]
 Devices = Annotated[
     list[str] | None,
@@ -194,7 +199,9 @@ TrainOut = Annotated[Path, typer.Option("--out", help="Output folder; each varia
 Epochs = Annotated[int, typer.Option(help="Passes over the training pictures.")]
 BatchSize = Annotated[int, typer.Option(help="Pictures per step.")]
 LearningRate = Annotated[float, typer.Option(help="Peak learning rate of Adam.")]
-TrainSeed = Annotated[int, typer.Option("--seed", help="Seed of the split, the initial weights and the order.")]
+TrainSeed = Annotated[
+    int, typer.Option("--seed", help="Seed of the split, the initial weights and the order of pictures.")
+]
 TrainPreprocessing = Annotated[
     str | None,
     typer.Option(
@@ -206,11 +213,6 @@ TrainPreprocessing = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 AllColumns = Annotated[bool, typer.Option("--verbose", "-v", help="Show all columns, however wide the terminal is.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where the time goes and what converters print.")]
-
-
-def joined(values: list[str] | None) -> str | None:
-    """What an option says that takes several with commas and may be repeated; None if it was not given."""
-    return ",".join(values) if values else None
 
 
 def examples(*commands: str) -> str:
