@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from edge_squeeze.converters.formats.tracing import layer_of
 from edge_squeeze.converters.options import Ranges
 from edge_squeeze.errors import UsageError
 
 IDENTIFIER = b"TFL3"
 SIGNATURE = b"serving_default"
-NUMBERED = re.compile(r"_\d+$")
 
 
 def unpack(data: bytes) -> Any:
@@ -65,26 +64,12 @@ def layer_tensors(model: Any, layers: Iterable[str]) -> dict[str, Any]:
     produced = {int(index) for operator in graph.operators for index in operator.outputs}
     for index in sorted(produced - {int(graph.outputs[0])}):
         tensor = graph.tensors[index]
-        layer, operation = _layer(tensor.name.decode("utf-8", "replace"), known)
+        layer, operation = layer_of(tensor.name.decode("utf-8", "replace"), known)
         candidates = itertools.chain(
             [layer, f"{layer}/{operation}"], (f"{layer}/{operation}#{n}" for n in itertools.count(2))
         )
         tensors[next(name for name in candidates if name not in tensors)] = tensor
     return tensors
-
-
-def _layer(name: str, known: Container[str]) -> tuple[str, str]:
-    """The layer and the operation that a tensor is called after: model/layer/operation;what/else/was/fused into it.
-
-    Models may lie inside models, and TensorFlow may append _1 to each part. A layer that is not `known`, as in a
-    SavedModel, is what stands before the operation.
-    """
-    *scopes, operation = name.partition(";")[0].split("/")
-    for scope in reversed(scopes):
-        for candidate in (scope, NUMBERED.sub("", scope)):
-            if candidate in known:
-                return candidate, operation
-    return (scopes[-1] if scopes else operation), operation
 
 
 def read_ranges(data: bytes, layers: Iterable[str]) -> dict[str, tuple[float, float]]:

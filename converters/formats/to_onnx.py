@@ -7,8 +7,10 @@ from typing import Any
 
 from edge_squeeze.converters.formats.tracing import INPUT, signature, traceable
 from edge_squeeze.converters.options import FileOptions, Measured
+from edge_squeeze.converters.rewrites import onnx_operators
 from edge_squeeze.converters.targets import Target
 from edge_squeeze.errors import MissingDependencyError
+from edge_squeeze.models.original import all_layers
 from edge_squeeze.packages import is_installed
 from edge_squeeze.process.output import converting
 
@@ -23,14 +25,25 @@ def float32(model: Any, options: FileOptions, measured: Measured) -> bytes:
 
 def float16(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """The file with float16 weights and arithmetic, its input and output as in float32."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
+    proto = _convert(model, options, measured.output)
     with converting(f"ONNX Runtime could not make {model.name} float16"):
+        kept = [*DEFAULT_OP_BLOCK_LIST, *onnx_operators.float32_only(proto)]
         # The casts are put in out of order, which onnx.checker refuses: sort.
-        half = OnnxModel(convert_float_to_float16(_convert(model, options, measured.output), keep_io_types=True))
+        half = OnnxModel(convert_float_to_float16(proto, keep_io_types=True, op_block_list=kept))
+        _drop_repeated(half.model.graph)
         half.topological_sort()
     return _finished(half.model)
+
+
+def _drop_repeated(graph: Any) -> None:
+    """Keep one of the casts that the converter adds to a tensor once for each operator that stays in float32."""
+    nodes = {(node.op_type, *node.input, *node.output): node for node in graph.node}
+    kept = [type(node).FromString(node.SerializeToString()) for node in nodes.values()]
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 TARGETS = (Target("onnx", "float32", float32, "float32"), Target("onnx", "float16", float16, "float16"))
@@ -51,12 +64,14 @@ def _convert(model: Any, options: FileOptions, output: str) -> Any:
         (pixels,), (scores,) = frozen.inputs, frozen.outputs
         nchw = [pixels.name] if options.layout == "nchw" else None
         proto, _ = tf2onnx.convert.from_graph_def(
-            frozen.graph.as_graph_def(),
+            onnx_operators.inlinable(frozen.graph.as_graph_def()),
             input_names=[pixels.name],
             output_names=[scores.name],
             opset=options.opset,
             inputs_as_nchw=nchw,
+            custom_op_handlers=onnx_operators.handlers(),
         )
+        onnx_operators.check(proto, all_layers(model))
     _rename(proto.graph, {pixels.name: INPUT, scores.name: output})
     _keep_zero_pads(proto.graph)
     return proto

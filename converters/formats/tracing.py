@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container
 from typing import Any
 
 INPUT = "image"
+NUMBERED = re.compile(r"_\d+$")
 
 
 def traceable(model: Any, output: str) -> Any:
@@ -22,3 +25,17 @@ def signature(model: Any, io: str, batch: int | None) -> Any:
     import tensorflow as tf
 
     return tf.TensorSpec((batch, *model.input_shape[1:]), tf.as_dtype(io), name=INPUT)
+
+
+def layer_of(name: str, known: Container[str]) -> tuple[str, str]:
+    """The layer and the operation that a tensor is called after: model/layer/operation;what/else/was/fused into it.
+
+    Models may lie inside models, and TensorFlow may append _1 to each part. A layer that is not `known`, as in a
+    SavedModel, is what stands before the operation.
+    """
+    *scopes, operation = name.partition(";")[0].split("/")
+    for scope in reversed(scopes):
+        for candidate in (scope, NUMBERED.sub("", scope)):
+            if candidate in known:
+                return candidate, operation
+    return (scopes[-1] if scopes else operation), operation

@@ -1,1 +1,1 @@
-"""Exact rewrites of the Keras model before it is converted."""
+"""Exact rewrites of the model: of Keras layers before it is converted, of operators on the way."""

@@ -61,7 +61,11 @@ ALLOWED = {
         "edge_squeeze/training/fitting.py",
     },
     "tf2onnx": {"converters/formats/to_onnx.py"},
-    "onnx": {"converters/formats/to_onnx.py", "edge_squeeze/inspection/onnx_file.py"},  # to infer shapes
+    "onnx": {
+        "converters/formats/to_onnx.py",
+        "converters/rewrites/onnx_operators.py",  # to look up which operators ONNX has
+        "edge_squeeze/inspection/onnx_file.py",  # to infer shapes
+    },
     "google": {"edge_squeeze/inspection/onnx_schema.py"},  # protobuf
     "tflite": {"edge_squeeze/inspection/tflite_file.py"},
     "onnxruntime": {"edge_squeeze/engines/onnx_engine.py", "converters/formats/to_onnx.py"},  # its float16 tool
