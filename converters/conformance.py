@@ -14,12 +14,15 @@ Size = tuple[int | None, int | None]  # height and width; None: open
 SMALLEST_QUANTIZED = 1024  # numbers: TensorFlow's dynamic range leaves smaller kernels as they are
 
 
-def check(file: Inspection, order: Order, size: Size, classes: int, output: str = PROBABILITIES) -> None:
+def check(
+    file: Inspection, order: Order, size: Size, classes: int, output: str = PROBABILITIES, *, strict: bool = False
+) -> None:
     """Raise ConversionError listing everything in `file` that is not what `order` asked for.
 
-    It must take pictures of `size`, and give scores of that many classes under the name `output`.
+    It must take pictures of `size`, and give scores of that many classes under the name `output`. If `strict`, a
+    quantized file must have no operators in float.
     """
-    if problems := [*_ends(file, order, size, (classes, output)), *_content(file, order)]:
+    if problems := [*_ends(file, order, size, (classes, output)), *_content(file, order, strict=strict)]:
         name = f"{order.target.format} {order.target.precision}"
         raise ConversionError(f"The {name} file is not what its name says:\n  " + "\n  ".join(problems))
 
@@ -41,7 +44,7 @@ def _ends(file: Inspection, order: Order, size: Size, output: tuple[int, str]) -
     return problems
 
 
-def _content(file: Inspection, order: Order) -> list[str]:
+def _content(file: Inspection, order: Order, *, strict: bool) -> list[str]:
     target, problems = order.target, []
     if file.custom_operators:
         problems.append(f"operators that a plain runtime lacks: {', '.join(file.custom_operators)}")
@@ -49,11 +52,13 @@ def _content(file: Inspection, order: Order) -> list[str]:
         problems.append(f"every kernel must be {target.weights}, got {file.weight_types}")
     floats = {name: n for name, n in file.tensor_types.items() if name in FLOATS}
     allowed = 2 if order.options.io == "float32" else 0  # the input and the output
-    if target.quantizer and sum(floats.values()) > allowed:
+    partly = bool(file.float_fallbacks) and all(kernel.arithmetic == target.weights for kernel in file.kernels)
+    if target.quantizer and sum(floats.values()) > allowed and (strict or not partly):
         operators = ", ".join(f"{kind} {count}" for kind, count in file.float_fallbacks.items()) or "none"
         problems.append(
             f"a full integer file has no float tensors beside its ends, got {floats}; operators that stayed in float, "
-            f"since TFLite has no integer kind of them: {operators}"
+            f"since TFLite has no integer kind of them: {operators}. Convolutions and dense layers must compute in "
+            f"{target.weights}{'; leave out --strict-int8 to accept other operators in float' if strict else ''}"
         )
     return problems
 

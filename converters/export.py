@@ -159,8 +159,8 @@ def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Re
             model = target.convert(prepared.baked, order.options, measured)
         with reporter.part("inspect"):
             inspection = inspect(model, target.format)
-            subject = request.subject
-            conformance.check(inspection, order, subject.file_size, subject.classes, measured.output)
+            subject, strict = request.subject, request.options.strict_int8
+            conformance.check(inspection, order, subject.file_size, subject.classes, measured.output, strict=strict)
         with reporter.part("prove"):
             runner = open_runner(model, target.format)
             proof = prove_all(prepared.references, runner, gates, reporter, own=request.subject.own)

@@ -77,6 +77,7 @@ class ExportOptions:
     calibration: Path | None = None
     images: Path | None = None
     out: Path = Path("out")
+    strict_int8: bool = False
     command: str = "edge_squeeze.export"
 
     @classmethod

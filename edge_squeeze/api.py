@@ -101,6 +101,7 @@ def export(
     layout: str = "nhwc",
     opset: int | None = None,
     dynamic_batch: bool = False,
+    strict_int8: bool = False,
     reporter: Reporter | None = None,
     command: str = "edge_squeeze.export",
     design: Design | None = None,
@@ -132,6 +133,8 @@ def export(
         layout: "nhwc" or "nchw" (ONNX only).
         opset: ONNX operator set, 13 to 18; by default 17.
         dynamic_batch: Whether the batch stays open (ONNX only).
+        strict_int8: Whether an int8 file with operators in float is refused. By default operators that TFLite has in
+            float alone stay in float; model.json counts them (`graph.float_operators`).
         reporter: Hears of the progress; by default nobody does.
         command: What model.json records as the command.
         design: Deprecated, as in `build`.

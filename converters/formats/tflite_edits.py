@@ -11,6 +11,9 @@ import numpy as np
 from edge_squeeze.converters.formats.tracing import layer_of
 from edge_squeeze.converters.options import Ranges
 from edge_squeeze.errors import UsageError
+from edge_squeeze.inspection import tflite_file
+from edge_squeeze.inspection.graph import FileGraph, Operator
+from edge_squeeze.inspection.layers import LAYERS, MOVES, Arithmetic
 
 IDENTIFIER = b"TFL3"
 SIGNATURE = b"serving_default"
@@ -70,6 +73,24 @@ def layer_tensors(model: Any, layers: Iterable[str]) -> dict[str, Any]:
         )
         tensors[next(name for name in candidates if name not in tensors)] = tensor
     return tensors
+
+
+def float_layers(calibrated: bytes, quantized: bytes, layers: Iterable[str]) -> list[str]:
+    """The tensors of those layers of a float file that have operators which a quantizer left in float.
+
+    Of such a layer every tensor, except for what convolutions and products compute.
+    """
+    known, arithmetic = set(layers), Arithmetic(tflite_file.read(quantized))
+    computing = [operator for operator in arithmetic.floats if operator.kind not in MOVES]
+    partly = {layer_of(name, known)[0] for name in _computed(arithmetic.graph, computing)}
+    graph = tflite_file.read(calibrated)
+    others = [operator for operator in graph.operators if operator.kind not in LAYERS]
+    return [name for name in _computed(graph, others) if layer_of(name, known)[0] in partly]
+
+
+def _computed(graph: FileGraph, operators: Iterable[Operator]) -> list[str]:
+    """The names of the tensors that `operators` compute."""
+    return [graph.tensors[index].name for operator in operators for index in operator.outputs]
 
 
 def read_ranges(data: bytes, layers: Iterable[str]) -> dict[str, tuple[float, float]]:

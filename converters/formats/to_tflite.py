@@ -38,12 +38,20 @@ def dynamic(model: Any, options: FileOptions, measured: Measured) -> bytes:
 
 
 def int8(model: Any, options: FileOptions, measured: Measured) -> bytes:
-    """The full integer file; `measured.ranges` must hold what `measure_ranges` gave."""
+    """The integer file; `measured.ranges` must hold what `measure_ranges` gave.
+
+    A layer with an operator that TFLite has in float alone stays in float as a whole, its convolutions and products
+    apart: in integers the rest of a group normalization has a tenth of the digits.
+    """
     if measured.ranges is None:
         raise ConversionError("int8 needs calibration ranges.")
     ranges = {**measured.ranges, "input": PIXEL_RANGE}
     calibrated = tflite_edits.write_ranges(_convert(model), ranges, _layers(model))
-    return _named(model, measured, _quantize(calibrated, options.io or "uint8"))
+    io = options.io or "uint8"
+    quantized = _quantize(calibrated, io)
+    if kept := tflite_edits.float_layers(calibrated, quantized, _layers(model)):
+        quantized = _quantize(calibrated, io, kept)
+    return _named(model, measured, quantized)
 
 
 TARGETS = (
@@ -100,11 +108,16 @@ def _convert(model: Any, io: str | None = None, optimizations: Iterable[str] = (
         return bytes(converter.convert())
 
 
-def _quantize(calibrated: bytes, io: str) -> bytes:
-    """Run the second half of TensorFlow's post-training quantizer on a float file that has ranges in it."""
+def _quantize(calibrated: bytes, io: str, kept: Iterable[str] = ()) -> bytes:
+    """Run the second half of TensorFlow's post-training quantizer on a float file that has ranges in it.
+
+    Operators that compute the tensors `kept` stay in float.
+    """
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
     dtype = tf.as_dtype(io)
     with converting("TensorFlow could not quantize the model"):
-        return bytes(mlir_quantize(calibrated, input_data_type=dtype, output_data_type=dtype))
+        return bytes(
+            mlir_quantize(calibrated, input_data_type=dtype, output_data_type=dtype, denylisted_nodes={*kept} or None)
+        )

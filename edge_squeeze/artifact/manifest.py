@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from edge_squeeze.errors import UsageError
@@ -96,6 +96,7 @@ class Graph:
     tensor_types: dict[str, int]
     transposes: int
     opset: int | None = None
+    float_operators: dict[str, int] = field(default_factory=dict)  # those that an integer file has in float
 
 
 @dataclass(frozen=True, kw_only=True)

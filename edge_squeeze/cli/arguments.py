@@ -58,6 +58,7 @@ Io = Annotated[
 Layout = Annotated[str, typer.Option(help="nhwc or nchw (ONNX).")]
 Opset = Annotated[int | None, typer.Option(help="ONNX operator set; default: 17.")]
 DynamicBatch = Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch size open (ONNX).")]
+StrictInt8 = Annotated[bool, typer.Option("--strict-int8", help="Refuse an int8 file that has operators in float.")]
 
 # pictures
 Calibration = Annotated[

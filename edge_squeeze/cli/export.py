@@ -48,6 +48,7 @@ def export(
     layout: arg.Layout = "nhwc",
     opset: arg.Opset = None,
     dynamic_batch: arg.DynamicBatch = False,
+    strict_int8: arg.StrictInt8 = False,
     json_: arg.Json = False,
     verbose: arg.Verbose = False,
 ) -> None:
@@ -95,7 +96,7 @@ def _show(exported: Sequence[Exported], *, as_json: bool, verbose: bool) -> None
         names = "" if len(held) == len(exported) else f"{', '.join(map(_target, held))}: "
         words = f"Proven on {held[0].proof.basis}" if verdict == PASS else verdict
         print_prose("", f"{names}{words}: {reason}.")
-    print_prose(*_remarks(exported[0]))
+    print_prose(*_remarks(exported[0]), *(remark for e in exported for remark in _of_file(e)))
     failed = [e for e in exported if e.proof.verdict == FAIL]
     for e in failed:
         print_prose("", *(f"FAIL {whole(str(e.folder))}: {failure}" for failure in e.proof.failures), later="  ")
@@ -121,6 +122,20 @@ def _remarks(exported: Exported) -> list[str]:
     if manifest.output.content == LOGITS:
         remarks.append("The network gives logits; the figures above are of their softmax.")
     return remarks
+
+
+def _of_file(exported: Exported) -> list[str]:
+    """What a user should know of one of the files."""
+    floats = exported.manifest.graph.float_operators
+    if not floats:
+        return []
+    number, kinds = sum(floats.values()), ", ".join(f"{kind} {count}" for kind, count in floats.items())
+    remark = (
+        f"{_target(exported)} has {number} operator{'' if number == 1 else 's'} in float ({kinds}), in layers that "
+        "TFLite cannot compute in integers alone. Accelerators for integers alone do not run them; --strict-int8 "
+        "refuses such a file."
+    )
+    return [remark]
 
 
 def _print_next(good: Exported | None, failed: Sequence[Exported]) -> None:
@@ -150,6 +165,7 @@ def _size(exported: Exported) -> dict[str, Any]:
     return {
         "name": manifest.name,
         "size_bytes": manifest.file.size_bytes,
+        "float_operators": manifest.graph.float_operators,
         "preprocessing": dataclasses.asdict(manifest.preprocessing),
         "warnings": [*exported.warnings, *exported.lint],
     }

@@ -210,7 +210,8 @@ def test_one_file_that_cannot_be_made_does_not_keep_the_others(command_line: Com
     normalized = keras.layers.LayerNormalization()(convolved)  # negates: TFLite has no int8 for it
     pooled = keras.layers.GlobalAveragePooling2D()(normalized)
     keras.Model(inputs, keras.layers.Dense(2)(pooled)).save(tmp_path / "mine.keras")
-    done = command_line("export", "mine.keras", "--preprocessing", "unit", "--precision", "int8,float32")
+    options = ("--preprocessing", "unit", "--precision", "int8,float32", "--strict-int8")
+    done = command_line("export", "mine.keras", *options)
     check_error(done, 4, "operators that stayed in float", "NEG 1", "The other files were written.")
     assert "tflite-float32" in done.stdout
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine-tflite-float32"]

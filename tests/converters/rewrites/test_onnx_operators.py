@@ -1,35 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from operator_models import Middle, crops, middle, network, scores
 
 from edge_squeeze.converters.formats import to_onnx
 from edge_squeeze.converters.options import FileOptions, Measured
 from edge_squeeze.converters.rewrites import onnx_operators
 from edge_squeeze.engines.runner import open_runner
 from edge_squeeze.errors import ConversionError
-from edge_squeeze.pictures.loading import photograph_crops
 
-SIDE = 32
 ROUNDING = {"float32": 1e-6, "float16": 2e-3}  # of the largest score: 24 and 11 bits, through ten operators
-Middle = Callable[[Any], Any]
-
-
-def activation(name: str) -> Middle:
-    return lambda x: layers().Activation(name, name="middle")(x)  # noqa: PLW0108 - Keras is imported late
-
-
-def grouped(**options: Any) -> Middle:
-    return lambda x: layers().Conv2D(8, 3, name="middle", **options)(x)  # noqa: PLW0108 - Keras is imported late
-
-
-def layers() -> Any:
-    from keras import layers as keras_layers
-
-    return keras_layers
 
 
 def log1p(x: Any) -> Any:
@@ -52,27 +35,16 @@ def two_minima(x: Any) -> Any:
 
 
 MIDDLES: dict[str, Middle] = {
-    "gelu": activation("gelu"),  # Erfc
-    "celu": activation("celu"),  # Expm1
-    "elu": activation("elu"),
+    "gelu": middle("Activation", "gelu"),  # Erfc
+    "celu": middle("Activation", "celu"),  # Expm1
+    "elu": middle("Activation", "elu"),
     "log1p": log1p,
     "isinf": finite,
     "minima": two_minima,
-    "grouped": grouped(groups=4, padding="same"),  # a function of its own, compiled
-    "grouped-strides": grouped(groups=2, strides=2),
-    "grouped-dilated": grouped(groups=2, dilation_rate=2),
+    "grouped": middle("Conv2D", 8, 3, groups=4, padding="same"),  # a function of its own, compiled
+    "grouped-strides": middle("Conv2D", 8, 3, groups=2, strides=2),
+    "grouped-dilated": middle("Conv2D", 8, 3, groups=2, dilation_rate=2),
 }
-
-
-def network(middle: Middle) -> Any:
-    """Scores that differ from picture to picture, through `middle`."""
-    import keras
-
-    keras.utils.set_random_seed(1)
-    inputs = keras.Input((SIDE, SIDE, 3))
-    x = middle(layers().Conv2D(8, 3, strides=2)(layers().Rescaling(1 / 255)(inputs)))
-    head = layers().Dense(3, kernel_initializer=keras.initializers.RandomNormal(stddev=3.0))
-    return keras.Model(inputs, head(layers().GlobalAveragePooling2D()(x)))
 
 
 def convert(model: Any, precision: str) -> bytes:
@@ -84,9 +56,9 @@ def convert(model: Any, precision: str) -> bytes:
 @pytest.mark.parametrize("name", MIDDLES)
 def test_scores_of_photographs_are_those_of_the_keras_model(name: str, precision: str) -> None:
     model = network(MIDDLES[name])
-    crops = photograph_crops(4, (SIDE, SIDE), seed=1).pixels
-    expected = np.asarray(model(crops.astype(np.float32), training=False))
-    got = open_runner(convert(model, precision), "onnx").run(crops)
+    pixels = crops(4, seed=1)
+    expected = scores(model, pixels)
+    got = open_runner(convert(model, precision), "onnx").run(pixels)
     scale = np.abs(expected).max()
     assert np.abs(got - expected).max() <= ROUNDING[precision] * scale
     assert np.abs(got[::-1] - expected).max() > 10 * ROUNDING[precision] * scale  # of other pictures
