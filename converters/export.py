@@ -17,7 +17,8 @@ from edge_squeeze.converters.targets import Order
 from edge_squeeze.engines.runner import open_runner
 from edge_squeeze.errors import ConversionError, PartlyExportedError, UsageError
 from edge_squeeze.files import atomic
-from edge_squeeze.inspection.inspector import inspect
+from edge_squeeze.inspection.inspector import Inspection, inspect
+from edge_squeeze.inspection.tflite_file import MIN_RUNTIME_VERSION
 from edge_squeeze.models import original as originals
 from edge_squeeze.models.source import Subject
 from edge_squeeze.pictures.loading import PictureSet
@@ -25,6 +26,9 @@ from edge_squeeze.proof import gates as gate_table, golden
 from edge_squeeze.proof.parity import FIGURES
 from edge_squeeze.proof.verification import CONSTANT, Proof, load_pictures, prove_all, refer
 from edge_squeeze.reporting import Reporter, html_table
+
+OLDEST_RUNTIME = (2, 14)  # of the versions that an extra of this package brings
+RUNTIME = f"tflite-runtime {'.'.join(map(str, OLDEST_RUNTIME))}"
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,13 @@ def _prepare(request: Request, reporter: Reporter) -> Prepared:
         return Prepared(references, *bake(original.model, original.preprocessing.baked))
 
 
+def _newer(inspection: Inspection) -> str | None:
+    """The version of TensorFlow Lite that a file requires, if that is newer than the oldest runtime."""
+    version = str(inspection.metadata.get(MIN_RUNTIME_VERSION, ""))
+    numbers = tuple(int(part) for part in version.split(".") if part.isdecimal())
+    return version if numbers[:2] > OLDEST_RUNTIME else None
+
+
 def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Reporter) -> Exported:
     target, measured = order.target, prepared.measured(order)
     gates = gate_table.find(target.format, target.precision)
@@ -161,6 +172,8 @@ def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Re
             inspection = inspect(model, target.format)
             subject, strict = request.subject, request.options.strict_int8
             conformance.check(inspection, order, subject.file_size, subject.classes, measured.output, strict=strict)
+        if (version := _newer(inspection)) is not None:
+            reporter.note(f"warning: {RUNTIME} does not load this file: it needs TensorFlow Lite {version} or newer")
         with reporter.part("prove"):
             runner = open_runner(model, target.format)
             proof = prove_all(prepared.references, runner, gates, reporter, own=request.subject.own)

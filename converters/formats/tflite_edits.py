@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,11 @@ def pack(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def name_tensors(data: bytes, input_name: str, output_name: str, layers: Iterable[str]) -> bytes:
-    """`data` with its only input and output named, also in a signature, and what a layer computes called like it."""
+def name_tensors(data: bytes, input_name: str, output_name: str, layers: Mapping[str, str]) -> bytes:
+    """`data` with its only input and output named, also in a signature, and what a layer computes called like it.
+
+    `layers` is what `tracing.scope_names` gives of the model, here and below.
+    """
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = unpack(data)
@@ -56,18 +59,17 @@ def name_tensors(data: bytes, input_name: str, output_name: str, layers: Iterabl
     return pack(model)
 
 
-def layer_tensors(model: Any, layers: Iterable[str]) -> dict[str, Any]:
+def layer_tensors(model: Any, layers: Mapping[str, str]) -> dict[str, Any]:
     """The tensors of the first graph that operators compute, by the name of the layer; the ends: input and output.
 
     A layer of several operations has one entry for each, the later ones as layer/operation, with #2 where they repeat.
     """
     graph = model.subgraphs[0]
-    known = set(layers)
     tensors = {"input": graph.tensors[graph.inputs[0]], "output": graph.tensors[graph.outputs[0]]}
     produced = {int(index) for operator in graph.operators for index in operator.outputs}
     for index in sorted(produced - {int(graph.outputs[0])}):
         tensor = graph.tensors[index]
-        layer, operation = layer_of(tensor.name.decode("utf-8", "replace"), known)
+        layer, operation = layer_of(tensor.name.decode("utf-8", "replace"), layers)
         candidates = itertools.chain(
             [layer, f"{layer}/{operation}"], (f"{layer}/{operation}#{n}" for n in itertools.count(2))
         )
@@ -75,17 +77,17 @@ def layer_tensors(model: Any, layers: Iterable[str]) -> dict[str, Any]:
     return tensors
 
 
-def float_layers(calibrated: bytes, quantized: bytes, layers: Iterable[str]) -> list[str]:
+def float_layers(calibrated: bytes, quantized: bytes, layers: Mapping[str, str]) -> list[str]:
     """The tensors of those layers of a float file that have operators which a quantizer left in float.
 
     Of such a layer every tensor, except for what convolutions and products compute.
     """
-    known, arithmetic = set(layers), Arithmetic(tflite_file.read(quantized))
+    arithmetic = Arithmetic(tflite_file.read(quantized))
     computing = [operator for operator in arithmetic.floats if operator.kind not in MOVES]
-    partly = {layer_of(name, known)[0] for name in _computed(arithmetic.graph, computing)}
+    partly = {layer_of(name, layers)[0] for name in _computed(arithmetic.graph, computing)}
     graph = tflite_file.read(calibrated)
     others = [operator for operator in graph.operators if operator.kind not in LAYERS]
-    return [name for name in _computed(graph, others) if layer_of(name, known)[0] in partly]
+    return [name for name in _computed(graph, others) if layer_of(name, layers)[0] in partly]
 
 
 def _computed(graph: FileGraph, operators: Iterable[Operator]) -> list[str]:
@@ -93,7 +95,7 @@ def _computed(graph: FileGraph, operators: Iterable[Operator]) -> list[str]:
     return [graph.tensors[index].name for operator in operators for index in operator.outputs]
 
 
-def read_ranges(data: bytes, layers: Iterable[str]) -> dict[str, tuple[float, float]]:
+def read_ranges(data: bytes, layers: Mapping[str, str]) -> dict[str, tuple[float, float]]:
     """Smallest and largest value of each layer's output, as a calibrator left them in the file."""
     ranges = {}
     for name, tensor in layer_tensors(unpack(data), layers).items():
@@ -103,7 +105,7 @@ def read_ranges(data: bytes, layers: Iterable[str]) -> dict[str, tuple[float, fl
     return ranges
 
 
-def write_ranges(data: bytes, ranges: Ranges, layers: Iterable[str]) -> bytes:
+def write_ranges(data: bytes, ranges: Ranges, layers: Mapping[str, str]) -> bytes:
     """`data`, a float file, with `ranges` in it for a quantizer; UsageError names the layers that have none."""
     from tensorflow.lite.python import schema_py_generated as schema
 

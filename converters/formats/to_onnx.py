@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edge_squeeze.converters.formats.tracing import INPUT, signature, traceable
+from edge_squeeze.converters.formats.tracing import INPUT, scope_names, signature, traceable
 from edge_squeeze.converters.options import FileOptions, Measured
 from edge_squeeze.converters.rewrites import onnx_operators
 from edge_squeeze.converters.targets import Target
@@ -71,7 +71,7 @@ def _convert(model: Any, options: FileOptions, output: str) -> Any:
             inputs_as_nchw=nchw,
             custom_op_handlers=onnx_operators.handlers(),
         )
-        onnx_operators.check(proto, all_layers(model))
+        onnx_operators.check(proto, all_layers(model), scope_names(model))
     _rename(proto.graph, {pixels.name: INPUT, scores.name: output})
     _keep_zero_pads(proto.graph)
     return proto

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.converters.formats import tflite_edits
-from edge_squeeze.converters.formats.tracing import INPUT, signature, traceable
+from edge_squeeze.converters.formats.tracing import INPUT, scope_names, signature, traceable
 from edge_squeeze.converters.options import FileOptions, Measured, Ranges
 from edge_squeeze.converters.targets import Target
 from edge_squeeze.errors import ConversionError
@@ -33,7 +33,10 @@ def float16(model: Any, options: FileOptions, measured: Measured) -> bytes:
 
 
 def dynamic(model: Any, options: FileOptions, measured: Measured) -> bytes:
-    """The file with int8 weights whose activations are quantized anew for each picture."""
+    """The file with int8 weights whose activations are quantized anew for each picture.
+
+    A dense layer has one scale: TFLite before 2.17 has no kernel for one with a scale for each channel.
+    """
     return _named(model, measured, _convert(model, options.io, optimizations=["DEFAULT"]))
 
 
@@ -89,8 +92,9 @@ def _named(model: Any, measured: Measured, data: bytes) -> bytes:
     return tflite_edits.name_tensors(data, INPUT, measured.output, _layers(model))
 
 
-def _layers(model: Any) -> list[str]:
-    return [layer.name for layer in all_layers(model)]
+def _layers(model: Any) -> dict[str, str]:
+    layers = {layer.name for layer in all_layers(model)}
+    return {scope: name for scope, name in scope_names(model).items() if name in layers}
 
 
 def _convert(model: Any, io: str | None = None, optimizations: Iterable[str] = (), types: Iterable[Any] = ()) -> bytes:
@@ -104,6 +108,7 @@ def _convert(model: Any, io: str | None = None, optimizations: Iterable[str] = (
         converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], None)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         converter.target_spec.supported_types = list(types)
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True  # noqa: SLF001 - see `dynamic`
         converter.optimizations = [tf.lite.Optimize[name] for name in optimizations]
         return bytes(converter.convert())
 

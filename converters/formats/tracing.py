@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Container
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 INPUT = "image"
+SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.-]*")  # what TensorFlow takes for a scope, without / and \\
+FOREIGN = re.compile(r"[^A-Za-z0-9_.-]")
 NUMBERED = re.compile(r"_\d+$")
 
 
@@ -15,9 +19,48 @@ def traceable(model: Any, output: str) -> Any:
     import tensorflow as tf
 
     def classify(image: Any) -> dict[str, Any]:
-        return {output: model(tf.cast(image, tf.float32), training=False)}
+        with _scoped(model):
+            return {output: model(tf.cast(image, tf.float32), training=False)}
 
     return tf.function(classify, autograph=False)
+
+
+def scope_names(model: Any) -> dict[str, str]:
+    """What each layer is called in the trace -> its own name, which TensorFlow may refuse: accents, spaces, colons."""
+    own = list(dict.fromkeys(part.name for part in _parts(model)))
+    taken = {name for name in own if SCOPE.fullmatch(name)}
+    names = {}
+    for name in own:
+        plain = name if name in taken else next(choice for choice in _plain(name) if choice not in taken)
+        taken.add(plain)
+        names[plain] = name
+    return names
+
+
+def _plain(name: str) -> Iterator[str]:
+    """Names like `name` that TensorFlow takes for a scope."""
+    plain = FOREIGN.sub("_", name)
+    plain = plain if plain[:1].isalnum() else f"layer{plain}"
+    return (plain if i == 0 else f"{plain}-{i}" for i in itertools.count())
+
+
+def _parts(model: Any) -> list[Any]:
+    """The model and every layer and model in it."""
+    return [model, *(part for part in model._flatten_layers(include_self=False))]  # noqa: SLF001 - no public word
+
+
+@contextmanager
+def _scoped(model: Any) -> Iterator[None]:
+    """Call the model and its layers by their names in `scope_names` while the block runs."""
+    plain = {name: scope for scope, name in scope_names(model).items()}
+    names = [(part, part.name) for part in _parts(model)]
+    try:
+        for part, name in names:
+            part.name = plain[name]
+        yield
+    finally:
+        for part, name in names:
+            part.name = name
 
 
 def signature(model: Any, io: str, batch: int | None) -> Any:
@@ -27,15 +70,15 @@ def signature(model: Any, io: str, batch: int | None) -> Any:
     return tf.TensorSpec((batch, *model.input_shape[1:]), tf.as_dtype(io), name=INPUT)
 
 
-def layer_of(name: str, known: Container[str]) -> tuple[str, str]:
+def layer_of(name: str, known: Mapping[str, str]) -> tuple[str, str]:
     """The layer and the operation that a tensor is called after: model/layer/operation;what/else/was/fused into it.
 
-    Models may lie inside models, and TensorFlow may append _1 to each part. A layer that is not `known`, as in a
-    SavedModel, is what stands before the operation.
+    Models may lie inside models, and TensorFlow may append _1 to each part. A layer that is not `known` (what
+    `scope_names` gives), as in a SavedModel, is what stands before the operation.
     """
     *scopes, operation = name.partition(";")[0].split("/")
     for scope in reversed(scopes):
         for candidate in (scope, NUMBERED.sub("", scope)):
             if candidate in known:
-                return candidate, operation
+                return known[candidate], operation
     return (scopes[-1] if scopes else operation), operation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -65,16 +65,20 @@ def handlers() -> dict[str, tuple[Callable[..., None], list[Any]]]:
     return {"Erfc": (_erfc, []), "Expm1": (_expm1, []), "Log1p": (_log1p, [])}
 
 
-def check(proto: Any, layers: Iterable[Any]) -> None:
-    """Raise ConversionError if operators are left that ONNX does not have, and name the Keras `layers` they are in."""
+def check(proto: Any, layers: Iterable[Any], scopes: Mapping[str, str]) -> None:
+    """Raise ConversionError if operators are left that ONNX does not have, and name the Keras `layers` they are in.
+
+    `scopes` is what `tracing.scope_names` gives of their model.
+    """
     import onnx
 
-    known = {layer.name: type(layer).__name__ for layer in layers}
+    kinds = {layer.name: type(layer).__name__ for layer in layers}
+    known = {scope: name for scope, name in scopes.items() if name in kinds}
     foreign: dict[str, list[str]] = {}
     for node in proto.graph.node:
         if not node.domain and not onnx.defs.has(node.op_type):
             layer = layer_of(node.name, known)[0]
-            foreign.setdefault(node.op_type, []).append(f"{layer} ({known[layer]})" if layer in known else layer)
+            foreign.setdefault(node.op_type, []).append(f"{layer} ({kinds[layer]})" if layer in kinds else layer)
     if not foreign:
         return
     lines = [f"  {kind}: layer {_some(dict.fromkeys(names))}" for kind, names in foreign.items()]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from environments import install, run
+from operator_models import middle, network
 
 import edge_squeeze
 from edge_squeeze.converters.export import Exported
@@ -60,6 +61,16 @@ def test_the_kernels_are_those_of_the_network_not_of_the_pixels(
     environment: Path, tmp_path: Path, precision: str, io: str
 ) -> None:
     (exported,) = edge_squeeze.export(precision=precision, io=io, out=tmp_path)
+    check(environment, exported.folder, KERNELS[precision])
+
+
+@pytest.mark.parametrize(("kind", "precision"), [("dense", "dynamic"), ("dense", "int8"), ("elu", "int8")])
+def test_models_of_the_user_load_in_tflite_runtime(
+    environment: Path, tmp_path: Path, kind: str, precision: str
+) -> None:
+    operation = {"dense": middle("Dense", 256, activation="relu"), "elu": middle("Activation", "elu")}[kind]
+    network(operation).save(tmp_path / "own.keras")
+    (exported,) = edge_squeeze.export(tmp_path / "own.keras", preprocessing="raw", precision=precision, out=tmp_path)
     check(environment, exported.folder, KERNELS[precision])
 
 
