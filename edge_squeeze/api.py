@@ -92,6 +92,7 @@ def export(
     squeeze_ratio: float | None = None,
     preprocessing: str | Preprocessing | None = None,
     resize: str | None = None,
+    filter: str | None = None,  # noqa: A002 - the command line's word
     labels: str | Path | None = None,
     custom_objects: str | None = None,
     calibration: str | Path | None = None,
@@ -123,6 +124,8 @@ def export(
             file, or the value itself. By default that of the weights; your own model requires it, unless a layer of
             it normalizes.
         resize: How pictures are brought to size: "crop", "stretch", or the short side in pixels before the crop.
+        filter: How their pixels are computed: "bilinear" (the default), "tf-bilinear", "nearest", "tf-nearest",
+            "bicubic" or "area".
         labels: Text file with a class name a line; by default ImageNet's for 1,000 classes, else numbers.
         custom_objects: Python module, or .py file, that defines layers of your model. It is run.
         calibration: Pictures, a .txt list of them, or a calibration.json, that int8 takes its ranges from; by default
@@ -170,6 +173,7 @@ def train(
     squeeze_ratio: float | None = None,
     preprocessing: str | Preprocessing | None = None,
     resize: str | None = None,
+    filter: str | None = None,  # noqa: A002 - the command line's word
     reporter: Reporter | None = None,
     design: Design | None = None,
 ) -> Trained:
@@ -191,6 +195,7 @@ def train(
         bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio: As in `build`.
         preprocessing: How pixels are preprocessed: a preset, a JSON file, or the value itself; by default "unit".
         resize: How pictures are resized, as in `export`.
+        filter: How their pixels are computed, as in `export`.
         reporter: Hears of the progress; by default nobody does.
         design: Deprecated, as in `build`.
 
@@ -198,24 +203,11 @@ def train(
         UsageError: An argument is invalid, or the pictures cannot be learned from.
         MissingDependencyError: TensorFlow, or scikit-learn for the digits, is not installed.
     """
-    keywords = locals()
+    keywords = {**locals(), "design": _design(locals())}
     from edge_squeeze.reporting import Silent
     from edge_squeeze.training import training
 
-    options = TrainOptions(
-        variant=variant,
-        images=None if images is None else Path(images),
-        out=Path(out),
-        epochs=TrainOptions.epochs if epochs is None else epochs,
-        batch_size=TrainOptions.batch_size if batch_size is None else batch_size,
-        learning_rate=TrainOptions.learning_rate if learning_rate is None else learning_rate,
-        seed=seed,
-        input_size=input_size,
-        design=_design(keywords),
-        preprocessing=preprocessing,
-        resize=resize,
-    )
-    return training.train(options, reporter or Silent())
+    return training.train(TrainOptions.of(keywords), reporter or Silent())
 
 
 def verify(

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
+from edge_squeeze.pictures.filters import BILINEAR, FILTERS
 from edge_squeeze.pictures.loading import open_picture, photograph
 from edge_squeeze.pictures.preprocessing import STRETCH, Preprocessing
 
@@ -26,9 +27,11 @@ RULES = {
     "stretch": Preprocessing(short_side=224, crop=(160, 224), resize=STRETCH),
     "padded": Preprocessing(short_side=97, crop=(64, 97), pad=(1, 2, 3, 4), pad_value=(104, 117, 124)),
     "one": Preprocessing(short_side=1, crop=(1, 1)),
+    **{name: Preprocessing(short_side=230, crop=(160, 224), filter=name) for name in FILTERS if name != BILINEAR},
 }
 SIZES = [(37, 53), (53, 37), (227, 227), (256, 256), (255, 257), (640, 481), (1, 1), (1, 40), (301, 2), (999, 333)]
 TOLERANCES = {".jpg": 2, "gray-16.png": 1}  # 16 bits: Android drops the lower 8, Python rounds
+BICUBIC_SPREAD = 2  # a difference of 1 or 2 in what was decoded grows by 1.25 and is rounded, along rows and columns
 LARGE = (4000, 3000)  # 12 megapixels
 
 # Columns of Display P3's matrix to XYZ, adapted to the D50 white of profiles (ICC.1:2010, 7.2.16, and SMPTE EG 432-1).
@@ -104,7 +107,7 @@ def _write(out: Path, name: str, picture: Image.Image, options: dict[str, Any]) 
     file = out / "pictures" / name
     file.parent.mkdir(parents=True, exist_ok=True)
     picture.save(file, **options)
-    opened = open_picture(file)
+    opened, tolerance = open_picture(file), TOLERANCES.get(name, TOLERANCES.get(file.suffix, 0))
     for rule, preprocessing in RULES.items():
         pixels = out / "pixels" / f"{name}-{rule}.rgb"
         pixels.parent.mkdir(exist_ok=True)
@@ -113,7 +116,7 @@ def _write(out: Path, name: str, picture: Image.Image, options: dict[str, Any]) 
             "picture": str(file.relative_to(out)),
             "pixels": str(pixels.relative_to(out)),
             "preprocessing": dataclasses.asdict(preprocessing),
-            "tolerance": TOLERANCES.get(name, TOLERANCES.get(file.suffix, 0)),
+            "tolerance": tolerance and tolerance + BICUBIC_SPREAD * (preprocessing.filter == "bicubic"),
         }
 
 

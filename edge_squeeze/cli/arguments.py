@@ -35,6 +35,10 @@ Resize = Annotated[
     str | None,
     typer.Option(help="How pictures are resized: crop, stretch, or the short side before the crop."),
 ]
+Filter = Annotated[
+    str | None,
+    typer.Option(help="Resize filter: bilinear (default), tf-bilinear, nearest, tf-nearest, bicubic or area."),
+]
 Labels = Annotated[Path | None, typer.Option(help="Text file with one class name per line.")]
 CustomObjects = Annotated[
     str | None, typer.Option(help="Python module or .py file that defines custom layers. Its code is executed.")

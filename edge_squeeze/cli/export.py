@@ -39,6 +39,7 @@ def export(
     squeeze_ratio: arg.SqueezeRatio = None,
     preprocessing: arg.Preprocessing = None,
     resize: arg.Resize = None,
+    filter: arg.Filter = None,  # noqa: A002
     labels: arg.Labels = None,
     custom_objects: arg.CustomObjects = None,
     calibration: arg.Calibration = None,

@@ -31,30 +31,19 @@ def train(
     squeeze_ratio: arg.SqueezeRatio = None,
     preprocessing: arg.TrainPreprocessing = None,
     resize: arg.Resize = None,
+    filter: arg.Filter = None,  # noqa: A002
     *,
     json_: arg.Json = False,
     verbose: arg.Verbose = False,
 ) -> None:
     """Train a variant from scratch, on one folder of pictures per class or on scikit-learn's digits."""
+    design = Design(bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio)
+    keywords = {**locals(), "input_size": arg.size(input_size), "command": arg.command_line()}
     from edge_squeeze.cli.console import ConsoleReporter
     from edge_squeeze.training import training
 
     output.visible(verbose)
-    options = TrainOptions(
-        variant=variant,
-        images=images,
-        out=out,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        seed=seed,
-        input_size=arg.size(input_size),
-        design=Design(bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio),
-        preprocessing=preprocessing,
-        resize=resize,
-        command=arg.command_line(),
-    )
-    _show(training.train(options, ConsoleReporter(verbose=verbose)), as_json=json_)
+    _show(training.train(TrainOptions.of(keywords), ConsoleReporter(verbose=verbose)), as_json=json_)
 
 
 def _show(trained: Trained, *, as_json: bool) -> None:

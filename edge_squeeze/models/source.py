@@ -73,6 +73,7 @@ class Choice:
     input_size: Size | None = None
     preprocessing: str | Preprocessing | None = None
     resize: str | None = None
+    filter: str | None = None
     custom_objects: str | None = None  # for models of the user's
     design: Design | None = None  # for variants
 
@@ -179,7 +180,7 @@ def of_model(choice: Choice) -> Subject:
     model, record = keras_file.load(path, input_size, choice.custom_objects)
     _, height, width, channels = model.input_shape
     if not isinstance(preprocessing, Preprocessing):
-        preprocessing = choose(preprocessing or "raw", (height, width), channels, choice.resize)
+        preprocessing = choose(preprocessing or "raw", (height, width), channels, choice.resize, choice.filter)
     original = Original(model, preprocessing, record)
     suffix = "" if input_size is None else f"-input-size-{height}" + (f"x{width}" if height != width else "")
     classes = model.output_shape[-1]
@@ -189,6 +190,8 @@ def of_model(choice: Choice) -> Subject:
 def find(choice: Choice, reporter: Reporter) -> Subject:
     """What `choice` describes; UsageError if it is missing or unusable, or an option does not apply to it."""
     path = Path(choice.model)
+    if isinstance(choice.preprocessing, Preprocessing):
+        choice.refuse(("resize", "filter"), "its preprocessing specifies how pictures are resized")
     if str(choice.model) in VARIANTS:
         return _find_variant(choice)
     if not (path.exists() or path.suffix in keras_file.SUFFIXES or len(path.parts) > 1):
@@ -210,10 +213,11 @@ def _find_variant(choice: Choice) -> Subject:
         str(choice.model), weights, choice.seed or 0, choice.classes, choice.input_size, design=choice.design
     )
     if choice.preprocessing is None:
-        choice.refuse(("resize",), "its weights say how; with --preprocessing it does")
+        choice.refuse(("resize", "filter"), "its weights say how; with --preprocessing it does")
     if not isinstance(choice.preprocessing, str):
         return of_variant(arch, resolved, choice.preprocessing)
-    return of_variant(arch, resolved, choose(choice.preprocessing, arch.input_size, resize=choice.resize))
+    prepared = choose(choice.preprocessing, arch.input_size, resize=choice.resize, filter=choice.filter)
+    return of_variant(arch, resolved, prepared)
 
 
 def _warnings(path: Path, preprocessing: str | Preprocessing | None) -> Iterator[str]:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edge_squeeze.errors import UsageError
+from edge_squeeze.errors import UsageError, unknown
+from edge_squeeze.pictures.filters import BILINEAR, FILTERS, MAX_RESIZED_PIXELS
 
 Pixels = NDArray[np.uint8]
 # Red, green, blue -> the channels of each order. Grey is the luma of ITU-R BT.601, as PIL's "L" and TensorFlow have it.
@@ -19,7 +20,6 @@ ORDERS = {
 }
 CROP, STRETCH = RESIZES = ("crop", "stretch")
 LARGEST_SIDE = 8192
-MAX_RESIZED_PIXELS = 50_000_000  # a 1 x 100,000 picture would otherwise grow to gigabytes
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Preprocessing:
     short_side: int
     crop: tuple[int, int]  # height, width
     resize: str = CROP  # crop | stretch
-    filter: str = "bilinear"  # as PIL's Image.BILINEAR: antialiased when it shrinks
+    filter: str = BILINEAR  # one of FILTERS
     pad: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, bottom, left, right; after the crop
     pad_value: tuple[int, int, int] = (0, 0, 0)  # red, green, blue
     baked: Normalization = field(default_factory=Normalization)
@@ -70,8 +70,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.resize not in RESIZES:
             raise UsageError(f"resize must be one of {', '.join(RESIZES)}, got {self.resize!r}.")
-        if self.filter != "bilinear":
-            raise UsageError(f"filter must be bilinear, got {self.filter!r}.")
+        if self.filter not in FILTERS:
+            raise unknown("filter", self.filter, FILTERS)
         if not 1 <= min(self.crop) <= max(self.crop) <= self.short_side <= LARGEST_SIDE:
             raise UsageError(
                 f"required: 1 <= crop <= short_side <= {LARGEST_SIDE}, got {self.crop}, {self.short_side}."
@@ -99,7 +99,8 @@ class Preprocessing:
     def pixels(self, picture: Image.Image) -> Pixels:
         """The pixels [H,W,3] uint8 of an RGB `picture`, resized, cropped and padded; UsageError if it is too narrow."""
         height, width = self.crop
-        resized = _resize(picture, (width, height) if self.resize == STRETCH else self._resized(picture.size))
+        size = (width, height) if self.resize == STRETCH else self._resized(picture.size)
+        resized = FILTERS[self.filter](picture, size)
         left, top = (resized.width - width) // 2, (resized.height - height) // 2
         cropped = np.asarray(resized.crop((left, top, left + width, top + height)), dtype=np.uint8)
         return self._padded(cropped)
@@ -129,16 +130,3 @@ class Preprocessing:
         padded[:] = self.pad_value
         padded[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
         return padded
-
-
-def _resize(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """`picture` at `size` (width, height): along the rows, rounded to 8 bits, then along the columns.
-
-    In two calls, because the order differs between versions of Pillow, and with it the last bit.
-    """
-    if size[0] * picture.height > MAX_RESIZED_PIXELS:
-        raise UsageError(
-            f"A picture of {picture.width} x {picture.height} pixels is too narrow to be resized. Crop it first."
-        )
-    rows = picture.resize((size[0], picture.height), Image.Resampling.BILINEAR)
-    return rows.resize(size, Image.Resampling.BILINEAR)

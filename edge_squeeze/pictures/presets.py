@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.files.reading import decode, read_json
+from edge_squeeze.pictures.filters import BILINEAR
 from edge_squeeze.pictures.preprocessing import CROP, RESIZES, STRETCH, Normalization, Preprocessing
 
 LARGEST_FILE = 1 << 20
@@ -34,10 +35,17 @@ PRESETS = {
 }
 
 
-def preset(name: str, size: tuple[int, int], channels: int = 3, resize: str = CROP) -> Preprocessing:
+def preset(
+    name: str,
+    size: tuple[int, int],
+    channels: int = 3,
+    resize: str = CROP,
+    filter: str = BILINEAR,  # noqa: A002 - the option's name
+) -> Preprocessing:
     """The preset `name` for pictures of `size` (height, width); UsageError if there is none for `channels`.
 
-    `resize` is crop (the short side to that of the network), stretch, or the pixels of the short side before the crop.
+    `resize` is crop (the short side to that of the network), stretch, or the pixels of the short side before the crop;
+    `filter` one of FILTERS.
     """
     if name not in PRESETS:
         raise unknown("preprocessing", name, PRESETS)
@@ -51,7 +59,7 @@ def preset(name: str, size: tuple[int, int], channels: int = 3, resize: str = CR
     if resize not in RESIZES and not resize.isdecimal():
         raise UsageError(f"resize must be {', '.join(RESIZES)} or a number of pixels, got {resize!r}.")
     rule, short_side = (resize, max(size)) if resize in RESIZES else (CROP, int(resize))
-    return Preprocessing(short_side, size, rule, baked=baked)
+    return Preprocessing(short_side, size, rule, filter, baked=baked)
 
 
 def squeezenet_caffe(size: tuple[int, int]) -> Preprocessing:
@@ -83,17 +91,24 @@ def check_choice(choice: str) -> None:
         raise UsageError(f"{unknown('preprocessing', choice, PRESETS)} Or give a file: {choice} does not exist.")
 
 
-def choose(choice: str, size: tuple[int, int], channels: int = 3, resize: str | None = None) -> Preprocessing:
+def choose(
+    choice: str,
+    size: tuple[int, int],
+    channels: int = 3,
+    resize: str | None = None,
+    filter: str | None = None,  # noqa: A002 - the option's name
+) -> Preprocessing:
     """The preprocessing that `choice` names: one of PRESETS, or a JSON file; UsageError if it does not fit the network.
 
     A file has the content of `preprocessing` in model.json; `short_side` and `crop` default to the network's size.
-    `resize` is as in `preset`, and only applies to presets.
+    `resize` and `filter` are as in `preset`, and only apply to presets.
     """
     check_choice(choice)
     if choice in PRESETS:
-        return preset(choice, size, channels, resize or CROP)
-    if resize is not None:
-        raise UsageError(f"--resize does not apply to {choice}: the file specifies how pictures are resized.")
+        return preset(choice, size, channels, resize or CROP, filter or BILINEAR)
+    for option, value in {"--resize": resize, "--filter": filter}.items():
+        if value is not None:
+            raise UsageError(f"{option} does not apply to {choice}: the file specifies how pictures are resized.")
     path = Path(choice)
     prepared = _read(path, size)
     if prepared.size != size:
@@ -143,4 +158,4 @@ def describe(preprocessing: Preprocessing) -> str:
     resize = f"short side to {preprocessing.short_side}, center crop {height} x {width}"
     if preprocessing.resize == STRETCH:
         resize = f"stretched to {height} x {width}"
-    return f"{resize}{pad}; {baked.order.upper()}, (value - ({mean})) x ({scale})"
+    return f"{resize}{pad}, filter {preprocessing.filter}; {baked.order.upper()}, (value - ({mean})) x ({scale})"

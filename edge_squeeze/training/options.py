@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from edge_squeeze.errors import UsageError
 from edge_squeeze.networks.architecture import ANY, Size, architecture
@@ -35,6 +37,7 @@ class TrainOptions:
     design: Design = AS_IS
     preprocessing: str | Preprocessing | None = None  # None: PRESET
     resize: str | None = None  # None: that of the preprocessing
+    filter: str | None = None  # None: likewise
     command: str = "edge_squeeze.train"
 
     def __post_init__(self) -> None:
@@ -47,6 +50,14 @@ class TrainOptions:
             raise UsageError(
                 "--input-size any cannot be used to train. Pass a size; `export` accepts any for the trained network."
             )
+
+    @classmethod
+    def of(cls, keywords: Mapping[str, Any]) -> Self:
+        """The options that `keywords` of `edge_squeeze.train` give, None being the default; other names are ignored."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        chosen = {name: keywords[name] for name in names if keywords.get(name) is not None}
+        chosen |= {name: Path(chosen[name]) for name in ("images", "out") if name in chosen}
+        return cls(**chosen)
 
     @property
     def folder(self) -> Path:
@@ -63,7 +74,12 @@ class TrainOptions:
 
         size, choice = self.architecture().input_size, self.preprocessing or PRESET
         _check_resize(self.resize, size)
-        chosen = choose(choice, size, resize=self.resize) if isinstance(choice, str) else choice.at(size)
+        if isinstance(choice, str):
+            chosen = choose(choice, size, resize=self.resize, filter=self.filter)
+        elif self.resize or self.filter:
+            raise UsageError("resize and filter do not apply to a Preprocessing, which specifies them itself.")
+        else:
+            chosen = choice.at(size)
         if chosen.baked.channels != COLORS:
             raise UsageError(
                 f"{self.variant} takes {COLORS} channels, but the channel order {chosen.baked.order} has "

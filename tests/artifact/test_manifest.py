@@ -44,7 +44,7 @@ def test_every_key_is_documented(float32_11: Artifact) -> None:
         (("preprocessing", "crop"), [100, 100], r"input_size is \(227, 227\), but preprocessing gives \(100, 100\)"),
         (("preprocessing", "pad"), [10**9, 0, 0, 0], "pad must be 0 to"),
         (("preprocessing", "pad_value"), [999, 0, 0], "pad_value must be 0 to 255"),
-        (("preprocessing", "filter"), "lanczos", "filter must be bilinear"),
+        (("preprocessing", "filter"), "lanczos", "Unknown filter: 'lanczos'. Choices: bilinear, tf"),
         (("preprocessing", "baked", "order"), "xyz", "order must be one of rgb, bgr"),
         (("preprocessing", "baked", "mean"), [float("nan"), 0.0, 0.0], "must be finite"),
         (("golden", "scores"), [], "scores must be an object"),

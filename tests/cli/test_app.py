@@ -194,7 +194,7 @@ def test_a_users_own_model(command_line: CommandLine, tmp_path: Path) -> None:
     check_error(command_line(*own), 2, "Give --preprocessing: caffe, torch, tf, unit, raw, or a file")
     done = command_line(*own, "--preprocessing", "unit", "--json")
     assert done.returncode == 0, done.stderr
-    assert "pictures: short side to 32, center crop 32 x 32; RGB" in done.stderr
+    assert "pictures: short side to 32, center crop 32 x 32, filter bilinear; RGB" in done.stderr
     photograph("coffee").save(tmp_path / "coffee.png")
     (classified,) = json.loads(command_line("predict", "out/mine-tflite-float32", "coffee.png", "--json").stdout)
     assert {one["label"] for one in classified["predictions"]} == {"cat", "dog"}

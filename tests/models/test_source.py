@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from small_models import network
 
 import edge_squeeze
 from edge_squeeze.artifact import folder as artifact
 from edge_squeeze.errors import UsageError
 from edge_squeeze.models import source
 from edge_squeeze.models.source import Choice, Subject
+from edge_squeeze.pictures.loading import photograph
 from edge_squeeze.pictures.presets import preset
 from edge_squeeze.reporting import Silent
 
@@ -58,6 +62,62 @@ def test_a_preprocessing_can_be_asked_for(own: Path) -> None:
     assert resized == preset("tf", (64, 64), resize="stretch")
     with pytest.raises(UsageError, match="--resize does not apply"):
         find(weights=own / "a.h5", resize="stretch")
+
+
+def test_a_filter_belongs_to_a_preset(own: Path, tmp_path: Path) -> None:
+    filtered = find(weights=own / "a.h5", preprocessing="tf", filter="tf-bilinear").preprocessing
+    assert filtered == preset("tf", (64, 64), filter="tf-bilinear")
+    assert find(weights=own / "a.h5", preprocessing="tf").preprocessing.filter == "bilinear"
+    (tmp_path / "own.json").write_text(
+        '{"filter": "area", "baked": {"order": "rgb", "mean": [0,0,0], "scale": [1,1,1]}}'
+    )
+    assert find(weights=own / "a.h5", preprocessing=str(tmp_path / "own.json")).preprocessing.filter == "area"
+    for preprocessing in (None, str(tmp_path / "own.json"), preset("tf", (64, 64))):
+        with pytest.raises(UsageError, match="--filter does not apply"):
+            find(weights=own / "a.h5", preprocessing=preprocessing, filter="nearest")
+    with pytest.raises(UsageError, match=r"Unknown filter: 'bilinaer'. Did you mean bilinear\?"):
+        find(weights=own / "a.h5", preprocessing="tf", filter="bilinaer")
+
+
+@pytest.mark.parametrize("name", ["tf-bilinear", "tf-nearest"])
+def test_a_filter_goes_into_the_artifact_its_golden_files_and_its_predictions(tmp_path: Path, name: str) -> None:
+    """As image_dataset_from_directory and a model behind it see a picture, so does the artifact; by default not."""
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((32, 32, 3))
+    convolved = keras.layers.Conv2D(4, 3)(inputs)
+    keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(convolved))).save(tmp_path / "their.keras")
+    photograph("rocket").save(tmp_path / "rocket.png")
+    folders = {}
+    for option in (name, None):
+        (exported,) = edge_squeeze.export(
+            tmp_path / "their.keras", preprocessing="unit", resize="stretch", filter=option, out=tmp_path / str(option)
+        )
+        folders[option] = exported.folder
+    assert artifact.load(folders[name]).manifest.preprocessing.filter == name
+    assert edge_squeeze.verify(folders[name]).golden.pixels_equal
+
+    pixels = tf.image.resize(np.asarray(photograph("rocket")), (32, 32), name.removeprefix("tf-")).numpy()
+    logits = keras.models.load_model(tmp_path / "their.keras").predict(pixels[None] / 255, verbose=0)
+    expected = tf.nn.softmax(logits[0]).numpy()
+    for option, off in ((name, False), (None, True)):
+        predictions = edge_squeeze.load(folders[option]).predict(tmp_path / "rocket.png", top=3)
+        scores = [p.score for p in sorted(predictions, key=lambda p: p.index)]
+        assert bool(np.abs(scores - expected).max() > 5e-4) is off, (option, scores, expected)
+
+
+def test_a_manifest_without_a_filter_means_bilinear_and_another_is_noticed(tmp_path: Path) -> None:
+    network((32, 32, 3)).save(tmp_path / "their.keras")
+    (exported,) = edge_squeeze.export(tmp_path / "their.keras", preprocessing="unit", out=tmp_path)
+    file = exported.folder / "model.json"
+    content = json.loads(file.read_text())
+    assert content["preprocessing"].pop("filter") == "bilinear"
+    file.write_text(json.dumps(content))
+    assert edge_squeeze.verify(exported.folder).passed
+    content["preprocessing"]["filter"] = "nearest"
+    file.write_text(json.dumps(content))
+    assert not edge_squeeze.verify(exported.folder).golden.pixels_equal
 
 
 def test_a_model_of_ours_can_be_exported_as_a_users_own(own: Path, tmp_path: Path) -> None:

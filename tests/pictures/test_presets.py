@@ -64,7 +64,9 @@ def test_a_file_says_the_rest(tmp_path: Path) -> None:
     found = choose(str(path), (8, 10))
     assert (found.short_side, found.crop) == (12, (8, 10))
     assert found.baked == Normalization("bgr", (1.0, 2.0, 3.0), (1.0, 1.0, 0.5))
-    assert "short side to 12, center crop 8 x 10; BGR, (value - (1, 2, 3)) x (1, 1, 0.5)" in describe(found)
+    assert "short side to 12, center crop 8 x 10, filter bilinear; BGR, (value - (1, 2, 3)) x (1, 1, 0.5)" in describe(
+        found
+    )
 
 
 @pytest.mark.parametrize(

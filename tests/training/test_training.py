@@ -188,6 +188,8 @@ def test_every_row_can_be_trained_with_every_design(variant: str, tmp_path: Path
         ({"input_size": 16, "resize": "10"}, "--resize must be 16 to 8,192 pixels, got 10: the input of 16x16"),
         ({"input_size": (16, 24), "resize": "23"}, "--resize must be 24 to 8,192 pixels, got 23: .* of 16x24"),
         ({"resize": "8193"}, "--resize must be 32 to 8,192 pixels, got 8193"),
+        ({"filter": "nearby"}, "Unknown filter: 'nearby'"),
+        ({"filter": "area", "preprocessing": preset("unit", (32, 32))}, "resize and filter do not apply"),
         ({"preprocessing": "unti"}, "Unknown preprocessing: 'unti'. Did you mean unit"),
         ({"preprocessing": preset("unit", (16, 16), channels=1)}, "takes 3 channels, but the channel order grey has 1"),
         ({"bypass": "simpel"}, "Unknown bypass"),

@@ -42,6 +42,7 @@ data class TensorSpec(
 /** How a picture becomes the input of the model; the channels' order, mean and scale are part of the model. */
 data class Preprocessing(
     val resize: Resize,
+    val filter: Filter,
     val shortSide: Int,
     val cropHeight: Int,
     val cropWidth: Int,
@@ -146,11 +147,11 @@ private fun JSONObject.tensor() = TensorSpec(
 internal fun JSONObject.preprocessing(): Preprocessing {
     val (height, width) = getJSONArray("crop").ints(2)
     val (top, bottom, left, right) = getJSONArray("pad").ints(4)
-    if (getString("filter") != "bilinear") throw unknown("filter", getString("filter"), listOf("bilinear"))
+    val filter = if (has("filter")) one("filter", Filter.values()) { it.key } else Filter.BILINEAR
     val resize = if (has("resize")) one("resize", Resize.values()) { it.key } else Resize.CROP
     val padding = Padding(top, bottom, left, right)
     val padValue = getJSONArray("pad_value").ints(CHANNELS)
-    return Preprocessing(resize, getInt("short_side"), height, width, padding, padValue).also {
+    return Preprocessing(resize, filter, getInt("short_side"), height, width, padding, padValue).also {
         if (minOf(height, width) < 1 || maxOf(height, width) > it.shortSide) {
             refuse("it crops $height x $width pixels from a picture whose short side is ${it.shortSide}")
         }

@@ -9,7 +9,7 @@ class Preprocessor(private val rule: Preprocessing) {
         val (width, height) = resized(picture.width, picture.height)
         val columns = Window(width, (width - rule.cropWidth) / 2, rule.cropWidth)
         val rows = Window(height, (height - rule.cropHeight) / 2, rule.cropHeight)
-        return padded(resizeBilinear(picture, columns, rows))
+        return padded(resize(picture, columns, rows, rule.filter))
     }
 
     private fun resized(width: Int, height: Int): Pair<Int, Int> {

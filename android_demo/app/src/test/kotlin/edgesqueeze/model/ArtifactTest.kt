@@ -127,7 +127,7 @@ class ArtifactTest {
         val WRONG = listOf(
             Triple("schema_version", 2, "schema version 2; this app supports 1"),
             Triple("schema_version", "1", "schema version 1; this app supports 1"),
-            Triple("preprocessing.filter", "lanczos", "the filter lanczos; this app supports bilinear"),
+            Triple("preprocessing.filter", "lanczos", "the filter lanczos; this app supports bilinear, tf"),
             Triple("preprocessing.resize", "fit", "the resize fit"),
             Triple("input.dtype", "float64", "the dtype float64"),
             Triple("input.layout", "hwc", "the layout hwc"),
