@@ -120,9 +120,9 @@ def export(
         classes: Number of classes of a variant; by default that of the weights.
         input_size: Side in pixels, (height, width), or "any" for a variant that takes pictures of any size.
         bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio: As in `build`.
-        preprocessing: What pixels went through in training: one of `edge_squeeze.pictures.presets.PRESETS`, a JSON
-            file, or the value itself. By default that of the weights; your own model requires it, unless a layer of
-            it normalizes.
+        preprocessing: What pixels went through in training: one of `edge_squeeze.pictures.presets.PRESETS`, that of a
+            network as "keras-applications:MobileNetV2", a JSON file, or the value itself. By default that of the
+            weights; your own model requires it, unless a layer of it normalizes.
         resize: How pictures are brought to size: "crop", "stretch", or the short side in pixels before the crop.
         filter: How their pixels are computed: "bilinear" (the default), "tf-bilinear", "nearest", "tf-nearest",
             "bicubic" or "area".

@@ -29,7 +29,7 @@ Classes = Annotated[int | None, typer.Option(help="Number of classes; default: a
 InputSize = Annotated[str | None, typer.Option(help="Input size: a side in pixels, HEIGHTxWIDTH, or the word any.")]
 Preprocessing = Annotated[
     str | None,
-    typer.Option(help="How pixels were preprocessed in training: caffe, torch, tf, unit, raw or a file."),
+    typer.Option(help="Preprocessing in training: caffe, torch, tf, unit, raw, keras-applications:NETWORK or a file."),
 ]
 Resize = Annotated[
     str | None,

@@ -18,7 +18,7 @@ from edge_squeeze.networks.arithmetic import smallest_input
 from edge_squeeze.networks.design import AS_IS, Architecture, Design
 from edge_squeeze.networks.variants import VARIANTS
 from edge_squeeze.pictures.preprocessing import Preprocessing
-from edge_squeeze.pictures.presets import CONVENTIONS, PRESETS, check_choice, choose, describe, preset
+from edge_squeeze.pictures.presets import CONVENTIONS, PRESETS, check_choice, choose, describe, preset, preset_of
 from edge_squeeze.reporting import Reporter
 
 Sides = tuple[int, int]  # height, width
@@ -222,9 +222,16 @@ def _find_variant(choice: Choice) -> Subject:
 
 def _warnings(path: Path, preprocessing: str | Preprocessing | None) -> Iterator[str]:
     """Warnings about the `preprocessing` of the user's model at `path`; UsageError if it is missing."""
+    itself = keras_file.prepares_itself(path)
     if isinstance(preprocessing, str):
         check_choice(preprocessing)
-    itself = keras_file.prepares_itself(path)
+        choice, preprocessing = preprocessing, preset_of(preprocessing)
+        if choice != preprocessing == "raw" and not itself and path.is_file():
+            raise UsageError(
+                f"{choice} normalizes its pictures itself, but no layer of {path} does, as after "
+                f"include_preprocessing=False. Give what it was trained with: --preprocessing {', '.join(PRESETS)}, or "
+                f"a file ({page('models')})."
+            )
     if preprocessing is None and not itself:
         inside = " A SavedModel cannot be looked into: if it normalizes by itself, say raw." if path.is_dir() else ""
         raise UsageError(

@@ -34,6 +34,24 @@ PRESETS = {
     "raw": Preset(Normalization(), Normalization("grey", (0.0,), (1.0,))),
 }
 
+KERAS_APPLICATIONS = "keras-applications:"
+# Preset -> the networks of keras.applications whose preprocess_input it is. Those of raw have it inside, unless they
+# were built with include_preprocessing=False.
+NETWORKS = {
+    "caffe": ("ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"),
+    "torch": ("DenseNet121", "DenseNet169", "DenseNet201"),
+    "tf": (
+        *("InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV2", "NASNetLarge", "NASNetMobile"),
+        *("ResNet50V2", "ResNet101V2", "ResNet152V2", "Xception"),
+    ),
+    "raw": (
+        *(f"ConvNeXt{size}" for size in ("Tiny", "Small", "Base", "Large", "XLarge")),
+        *(f"EfficientNetB{i}" for i in range(8)),
+        *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
+        *("MobileNetV3Large", "MobileNetV3Small"),
+    ),
+}
+
 
 def preset(
     name: str,
@@ -85,8 +103,23 @@ CONVENTIONS = {
 }
 
 
+def preset_of(choice: str) -> str:
+    """The one of PRESETS that `choice` stands for if it is keras-applications:NETWORK, else `choice` itself.
+
+    UsageError for a network that keras.applications does not have.
+    """
+    if not choice.startswith(KERAS_APPLICATIONS):
+        return choice
+    network = choice.removeprefix(KERAS_APPLICATIONS)
+    for name, networks in NETWORKS.items():
+        if network in networks:
+            return name
+    raise unknown("network of keras.applications", network, [name for row in NETWORKS.values() for name in row])
+
+
 def check_choice(choice: str) -> None:
-    """Raise UsageError if `choice` is neither one of PRESETS nor a file."""
+    """Raise UsageError if `choice` is none of PRESETS, no network of keras.applications, and no file."""
+    choice = preset_of(choice)
     if choice not in PRESETS and not Path(choice).is_file():
         raise UsageError(f"{unknown('preprocessing', choice, PRESETS)} Or give a file: {choice} does not exist.")
 
@@ -98,12 +131,14 @@ def choose(
     resize: str | None = None,
     filter: str | None = None,  # noqa: A002 - the option's name
 ) -> Preprocessing:
-    """The preprocessing that `choice` names: one of PRESETS, or a JSON file; UsageError if it does not fit the network.
+    """The preprocessing that `choice` names; UsageError if it does not fit the network.
 
-    A file has the content of `preprocessing` in model.json; `short_side` and `crop` default to the network's size.
-    `resize` and `filter` are as in `preset`, and only apply to presets.
+    It is one of PRESETS, keras-applications:NETWORK, or a JSON file with the content of `preprocessing` in model.json,
+    where `short_side` and `crop` default to the network's size. `resize` and `filter` are as in
+    `preset`, and only apply to presets.
     """
     check_choice(choice)
+    choice = preset_of(choice)
     if choice in PRESETS:
         return preset(choice, size, channels, resize or CROP, filter or BILINEAR)
     for option, value in {"--resize": resize, "--filter": filter}.items():

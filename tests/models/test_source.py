@@ -148,3 +148,19 @@ def test_another_model_of_the_same_name_does_not_replace_an_artifact(own: Path, 
     edge_squeeze.export(tmp_path / "squeezenet1.1.keras", preprocessing="raw", out=tmp_path)
     with pytest.raises(UsageError, match=r"was made from .*squeezenet1\.1\.keras"):
         edge_squeeze.export(out=tmp_path)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_network_that_should_prepare_its_pictures_itself_must_do_so(tmp_path: Path, inside: bool) -> None:
+    network = keras.applications.MobileNetV3Small(
+        (32, 32, 3), weights=None, classes=3, minimalistic=True, include_preprocessing=inside
+    )
+    network.save(tmp_path / "their.keras")
+    choice = Choice(tmp_path / "their.keras", preprocessing="keras-applications:MobileNetV3Small")
+    if inside:
+        subject = source.find(choice, Silent())
+        assert subject.preprocessing == preset("raw", (32, 32))
+        assert not subject.warnings
+    else:
+        with pytest.raises(UsageError, match="as after include_preprocessing=False"):
+            source.find(choice, Silent())

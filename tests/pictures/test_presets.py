@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import inspect
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from PIL import Image
 
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures.preprocessing import Normalization
-from edge_squeeze.pictures.presets import PRESETS, choose, describe, preset
+from edge_squeeze.pictures.presets import NETWORKS, PRESETS, choose, describe, preset, preset_of
 
 RGB = {"order": "rgb", "mean": [0, 0, 0], "scale": [1, 1, 1]}
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
@@ -22,6 +25,34 @@ def test_presets_do_what_keras_applications_do(mode: str) -> None:
 
     expected = preprocess_input(PIXELS.astype(np.float32), mode=mode)
     np.testing.assert_allclose(preset(mode, (8, 8)).normalize(PIXELS), expected, atol=2e-5)
+
+
+def applications() -> dict[str, Any]:
+    """The networks of keras.applications: those that it has functions for."""
+    import keras
+
+    return {name: item for name, item in vars(keras.applications).items() if inspect.isfunction(item)}
+
+
+def test_every_network_of_keras_applications_is_known() -> None:
+    assert sorted(name for row in NETWORKS.values() for name in row) == sorted(applications())
+
+
+@pytest.mark.parametrize("name", [name for row in NETWORKS.values() for name in row])
+def test_a_networks_preset_is_its_preprocess_input(name: str) -> None:
+    module = sys.modules[applications()[name].__module__]
+    expected = module.preprocess_input(PIXELS.astype(np.float32))
+    prepared = choose(f"keras-applications:{name}", (8, 8), resize="stretch", filter="nearest")
+    np.testing.assert_allclose(prepared.normalize(PIXELS), expected, atol=2e-5)
+    assert (prepared.resize, prepared.filter) == ("stretch", "nearest")
+    others = {preset_of(f"keras-applications:{row[0]}") for row in NETWORKS.values() if name not in row}
+    for wrong in others:
+        assert np.abs(preset(wrong, (8, 8)).normalize(PIXELS) - expected).max() > 0.1
+
+
+def test_an_unknown_network_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"Unknown network of .*: 'MobilNetV2'. Did you mean MobileNetV2\?"):
+        choose("keras-applications:MobilNetV2", (8, 8))
 
 
 @pytest.mark.parametrize(("name", "low", "high"), [("raw", 0, 255), ("unit", 0, 1), ("tf", -1, 1)])
