@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze import packages
+from edge_squeeze.artifact import labels
 from edge_squeeze.errors import UsageError
 from edge_squeeze.files import atomic
 from edge_squeeze.models import original as originals
@@ -159,7 +160,7 @@ def _course(fitted: Fitted) -> str:
 def _write(task: Task, fitted: Fitted) -> None:
     """Write all files to the folder of `task`, whole or not at all; UsageError if it cannot be written."""
     texts = {
-        LABELS: _lines(task.collection.files.labels),
+        LABELS: labels.to_text(task.collection.files.labels),
         RECORD: json.dumps(_record(task, fitted), indent=1, ensure_ascii=False) + "\n",
         **{name: _lines(_paths(task, vars(task.split)[part])) for part, name in LISTS.items()},
     }
