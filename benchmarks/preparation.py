@@ -20,7 +20,8 @@ from edge_squeeze.engines.engine import Tensor
 from edge_squeeze.engines.runner import to_scores
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.networks.variants import SAME, VARIANTS, Pool
-from edge_squeeze.pictures.loading import list_pictures, open_picture
+from edge_squeeze.pictures.listing import list_pictures
+from edge_squeeze.pictures.loading import open_picture
 from edge_squeeze.proof import parity
 
 NCNN = "ncnn"

@@ -14,7 +14,8 @@ from edge_squeeze.artifact.folder import Artifact
 from edge_squeeze.engines.runner import RunOptions, open_runner
 from edge_squeeze.errors import UsageError
 from edge_squeeze.networks.architecture import ANY, Size
-from edge_squeeze.pictures.loading import as_rgb, list_pictures, open_picture
+from edge_squeeze.pictures.listing import list_pictures
+from edge_squeeze.pictures.loading import as_rgb, open_picture
 from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import html_table
 from edge_squeeze.scores import comparable, top_k
@@ -141,7 +142,10 @@ def _opened(picture: Picture) -> Image.Image:
     if isinstance(picture, str | Path):
         return open_picture(Path(picture))
     if isinstance(picture, Image.Image):
-        return as_rgb(picture)
+        try:
+            return as_rgb(picture)
+        except Exception as error:  # a file of it that is damaged is read only now
+            raise UsageError(f"The PIL image cannot be used: {error}.") from error
     array = np.asarray(picture)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:  # noqa: PLR2004 - RGB
         actual = f"{list(array.shape)} {array.dtype}"

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from edge_squeeze.artifact.folder import MANIFEST, find_model
 from edge_squeeze.errors import UsageError
 from edge_squeeze.formats import FORMATS, of_name
-from edge_squeeze.pictures.loading import is_list, list_pictures, listed
+from edge_squeeze.pictures.listing import is_list, list_pictures, listed
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

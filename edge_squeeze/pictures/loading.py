@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
 from edge_squeeze.errors import MissingDependencyError, UsageError
-from edge_squeeze.files.reading import read_text
+from edge_squeeze.pictures import metadata
+from edge_squeeze.pictures.listing import HEIF, KNOWN, is_list, left_out, list_pictures, suffixes
 from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-LIST = ".txt"  # of pictures
-KNOWN = "a whole JPEG, PNG, WebP, BMP, GIF or TIFF file"
-LONGEST_PATH = 4096  # of Linux
-MOST_CHECKED = 200  # a fifth of a second on a slow disk
+MOST_NAMED = 20  # more refused pictures: with them, the message fills a screen
+REMEDY = "Repair or remove them."
+QUICK = (64, 64)  # JPEG is decoded several times faster if a picture of an eighth of the size will do
 MOST_PIXELS = 128_000_000  # phones take 108 million; the worst kind of picture takes 13 bytes of memory for each
 Part = Callable[[int], Sequence[int]]  # number of pictures -> indices of those to use
 PHOTOGRAPHS = {
@@ -77,25 +77,53 @@ class Sample:
         return sorted(np.random.default_rng(self.seed).choice(count, self.most, replace=False).tolist())
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(path: Path, *, quick: bool = False) -> Image.Image:
     """The picture as it should be displayed, in RGB: EXIF rotation applied, transparent parts on white.
 
-    UsageError if `path` is missing, not a picture, truncated, or would unpack to an absurd size.
+    Damaged metadata does not matter. UsageError if `path` is missing, not a picture, truncated, or would unpack to an
+    absurd size. If `quick`, it may be smaller: this is to find out whether it can be read.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # phones take 108 megapixels
-            with Image.open(path) as opened:
-                if opened.width * opened.height > MOST_PIXELS:
-                    raise UsageError(f"{path} has {opened.size} pixels. Required: at most {MOST_PIXELS:,} of them.")
-                opened.load()
-                return as_rgb(opened)
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"No such picture: {path}.") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    try:
+        return _decoded(data, path, quick=quick)
+    except UsageError:
+        raise
     except Image.DecompressionBombError as error:
         raise UsageError(f"{path} is too large: {error}") from error
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
-        raise UsageError(f"{path} is not a picture that can be read ({error}). Required: {KNOWN}.") from error
+    except Exception as error:  # Pillow raises whatever a damaged file makes it run into
+        bare = metadata.without(data)
+        if bare is None:
+            raise _unreadable(path, error) from error
+        try:
+            return _decoded(bare, path, quick=quick)
+        except Exception:
+            raise _unreadable(path, error) from error
+
+
+def _decoded(data: bytes, path: Path, *, quick: bool) -> Image.Image:
+    suffixes()  # registers the plug-in
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that phones take, and of damaged metadata
+        with Image.open(io.BytesIO(data)) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise UsageError(f"{path} has {opened.size} pixels. Required: at most {MOST_PIXELS:,} of them.")
+            if quick:
+                opened.draft(None, QUICK)
+            opened.load()
+            return as_rgb(opened)
+
+
+def _unreadable(path: Path, error: Exception) -> UsageError:
+    if path.suffix.lower() in HEIF and path.suffix.lower() not in suffixes():
+        return UsageError(f"{path} cannot be read: Pillow needs its plug-in for it. Run: pip install pillow-heif")
+    known = not isinstance(error, UnidentifiedImageError)  # whose message names our buffer
+    reason = (str(error) or type(error).__name__) if known else "its format is unknown"
+    return UsageError(f"{path} is not a picture that can be read ({reason}). Required: {KNOWN}.")
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:
@@ -103,8 +131,7 @@ def as_rgb(picture: Image.Image) -> Image.Image:
 
     ValueError for pictures whose values have no standard range (32-bit integers and floats).
     """
-    if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else it would only be copied
-        picture = ImageOps.exif_transpose(picture)
+    picture = metadata.upright(picture)
     if picture.mode in ("I", "F"):
         raise ValueError(f"its mode is {picture.mode}, whose range of values is unknown")
     if picture.mode.startswith("I;16"):  # PIL's own conversion clips it to white
@@ -125,72 +152,110 @@ def _to_8_bits(values: NDArray[np.uint16]) -> Pixels:
     return rounded
 
 
-def list_pictures(path: Path) -> list[Path]:
-    """The picture files at `path`: the file itself, those that a list names, or all below a folder, sorted.
+def unreadable(files: Sequence[Path]) -> dict[Path, str]:
+    """Those of `files` that cannot be read, with the reason."""
+    return {file: reason for file in dict.fromkeys(files) if (reason := _problem(file))}
 
-    A list is a .txt file with one path per line, relative to its own folder. UsageError if there are no pictures.
+
+def _problem(file: Path) -> str | None:
+    try:
+        open_picture(file, quick=True)
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+def refuse(problems: Mapping[Path, str] | Mapping[str, str], remedy: str | None = REMEDY) -> None:
+    """Raise UsageError, if there are `problems` (place -> message): the first message, and the places of the rest."""
+    if not problems:
+        return
+    first, *rest = problems.items()
+    lines = [first[1], *(f"  {place}" for place, _ in rest[:MOST_NAMED])]
+    if rest:
+        lines.insert(1, f"Also refused, {len(rest):,} in all:")
+    if len(rest) > MOST_NAMED:
+        lines.append(f"  and {len(rest) - MOST_NAMED:,} more")
+    raise UsageError("\n".join([*lines, *([remedy] if remedy else [])]))
+
+
+def check(path: Path, *, skip_unreadable: bool = False, sample: Sample | None = None) -> list[str]:
+    """What to say of the pictures at `path` that will not be used; UsageError names all that cannot be read.
+
+    It decodes them, so that errors come at once and not after a model was loaded.
+
+    Args:
+        path: A picture, a folder of pictures, or a list of them.
+        skip_unreadable: Whether to count unreadable pictures instead, as long as there are others.
+        sample: How a long list is drawn from.
     """
-    if path.is_file():
-        return [path.parent / name for name in listed(path)] if is_list(path) else [path]
-    if not path.is_dir():
-        raise UsageError(f"No such file or folder: {path}. Required: a picture, a folder of pictures, or a list.")
-    named = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-    pictures = sorted(p for p in named if p.is_file())
-    if not pictures:
-        raise UsageError(f"No pictures in {path}. Required: files ending in {', '.join(SUFFIXES)}.")
-    return pictures
+    files = _drawn(list_pictures(path), path, sample)[0]
+    problems = unreadable(files)
+    if not skip_unreadable:
+        refuse(problems)
+    return left_out(path) + skipped(problems, files, path)
 
 
-def check(path: Path) -> None:
-    """Raise UsageError if there are no pictures at `path`, or some of the first are missing or unreadable.
-
-    It only reads their first bytes, so that errors come at once and not after a model was loaded.
-    """
-    for file in list_pictures(path)[:MOST_CHECKED]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            try:
-                Image.open(file).close()
-            except Exception:
-                open_picture(file)  # raises our own error with the reason
-
-
-def is_list(path: Path) -> bool:
-    """Whether the file `path` is a list of pictures, by its name."""
-    return path.suffix.lower() == LIST
-
-
-def listed(path: Path) -> list[str]:
-    """The non-empty lines of the list at `path`; UsageError if there are none, or one cannot be a path."""
-    lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
-    names = [line for line in lines if line]
-    if not names:
-        raise UsageError(f"{path} lists no pictures. Required: one path per line, relative to the folder of the list.")
-    for number, line in enumerate(lines, start=1):
-        if "\0" in line or len(line) > LONGEST_PATH:
-            raise UsageError(f"{path}: line {number} is not the path of a picture: {line[:40]!r}.")
-    return names
+def skipped(problems: Mapping[Path, str], files: Sequence[Path], path: Path) -> list[str]:
+    """What to say of the pictures among `files` of `path` that have `problems`; UsageError if that is all of them."""
+    if not problems:
+        return []
+    if len(problems) == len(set(files)):
+        refuse(problems, remedy=None)
+    names = ", ".join(map(str, list(problems)[:MOST_NAMED]))
+    more = f" and {len(problems) - MOST_NAMED:,} more" if len(problems) > MOST_NAMED else ""
+    return [f"skipped {len(problems):,} of {len(files):,} pictures of {path} that cannot be read: {names}{more}"]
 
 
 def load_folder(
-    path: Path, preprocessing: Preprocessing, part: Part = range, sample: Sample | None = None
+    path: Path,
+    preprocessing: Preprocessing,
+    part: Part = range,
+    sample: Sample | None = None,
+    *,
+    skip_unreadable: bool = False,
 ) -> PictureSet:
-    """The pictures at `path`, preprocessed; UsageError names the first that cannot be read.
+    """The pictures at `path`, preprocessed; UsageError names all that cannot be read.
 
     Args:
         path: A picture, a folder of pictures, or a list of them.
         preprocessing: What each picture goes through.
         part: Chooses which pictures to use; by default all.
         sample: How to draw from a long list instead.
+        skip_unreadable: Whether to go on without those that cannot be read.
     """
     pictures = list_pictures(path)
-    drawn = sample if sample and is_list(path) and len(pictures) > sample.most else None
-    files = [pictures[i] for i in (drawn.part if drawn else part)(len(pictures))]
-    pixels = np.stack([preprocessing.pixels(open_picture(file)) for file in files])
-    count = len(pictures)
-    description = _described(len(files), count, f"{count:,} picture{'s' if count > 1 else ''} of {path}")
-    seed = drawn.seed if drawn else None
-    return PictureSet(_names(files, path), pixels, description, photographs=False, seed=seed)
+    files, seed = _drawn(pictures, path, sample)
+    problems = unreadable(files) if skip_unreadable else {}
+    skipped(problems, files, path)
+    readable = [file for file in files if file not in problems]
+    taken = readable if seed is not None else [readable[i] for i in part(len(readable))]
+    pixels, unusable = _pixels(taken, preprocessing)
+    if not skip_unreadable or not pixels:
+        refuse(unusable)
+    taken, problems = [file for file in taken if file not in unusable], problems | unusable
+    count = len(pictures) if seed is not None else len(readable)
+    description = _described(len(taken), count, f"{count:,} picture{'s' if count > 1 else ''} of {path}")
+    without = f", without {len(problems):,} that cannot be read" if problems else ""
+    return PictureSet(_names(taken, path), np.stack(pixels), description + without, photographs=False, seed=seed)
+
+
+def _drawn(pictures: list[Path], path: Path, sample: Sample | None) -> tuple[list[Path], int | None]:
+    """Those of the `pictures` at `path` to use, and the seed of the draw if it is a list longer than `sample`."""
+    if sample is None or not is_list(path) or len(pictures) <= sample.most:
+        return pictures, None
+    return [pictures[i] for i in sample.part(len(pictures))], sample.seed
+
+
+def _pixels(files: Sequence[Path], preprocessing: Preprocessing) -> tuple[list[Pixels], dict[Path, str]]:
+    """The pixels of `files`, and the reason for each that cannot be read or brought to size."""
+    pixels: list[Pixels] = []
+    problems: dict[Path, str] = {}
+    for file in files:
+        try:
+            pixels.append(preprocessing.pixels(open_picture(file)))
+        except UsageError as error:
+            problems[file] = str(error) if str(file) in str(error) else f"{file}: {error}"
+    return pixels, problems
 
 
 def _described(taken: int, count: int, description: str) -> str:

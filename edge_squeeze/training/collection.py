@@ -16,13 +16,13 @@ from PIL import Image
 from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.networks.arithmetic import COLORS
 from edge_squeeze.packages import is_installed
-from edge_squeeze.pictures.loading import SUFFIXES, as_rgb, list_pictures, open_picture
+from edge_squeeze.pictures.listing import SKIPPED_FOLDERS, is_picture, list_pictures
+from edge_squeeze.pictures.loading import as_rgb, open_picture, refuse
 from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Reporter
 
 FEWEST_CLASSES = 2
 LARGEST_BYTES = 4 << 30  # of all pixels together, which are kept in memory
-MOST_NAMED = 20  # more refused pictures: with them, the message fills a screen
 REQUIRED = "Required: a folder that holds one folder of pictures per class, named after the class"
 
 DIGITS = "scikit-learn's digits"
@@ -92,11 +92,11 @@ def find(images: Path | None) -> Files:
         problem = f"{images} is a file" if images.exists() else f"No such folder: {images}"
         raise UsageError(f"{problem}. {REQUIRED}.")
     paths = sorted(path for path in images.iterdir() if not path.name.startswith("."))
-    classes = [path for path in paths if path.is_dir()]
+    classes = [path for path in paths if path.is_dir() and path.name not in SKIPPED_FOLDERS]
     if len(classes) < FEWEST_CLASSES:
         raise UsageError(f"{images} has {len(classes)} of the at least {FEWEST_CLASSES} class folders. {REQUIRED}.")
     pictures = tuple(picture for folder in classes for picture in _pictures(folder))
-    ignored = tuple(path.name for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+    ignored = tuple(path.name for path in paths if is_picture(path) and path.is_file())
     return Files(pictures, tuple(folder.name for folder in classes), str(images), images, ignored)
 
 
@@ -159,7 +159,7 @@ def _read(files: Files, preprocessing: Preprocessing, reporter: Reporter) -> Pix
             pixels.append(_pixels(picture, files, preprocessing))
         except UsageError as error:
             problems[str(files.path(picture))] = str(error)
-    _refuse(problems)
+    refuse(problems)
     return np.stack(pixels)
 
 
@@ -183,20 +183,7 @@ def _check_labels(files: Files, digests: Sequence[str]) -> None:
             problems[pair] = (
                 f"{pair} are the same picture at the network's input size, in two classes. Remove one of them."
             )
-    _refuse(problems)
-
-
-def _refuse(problems: dict[str, str]) -> None:
-    """Raise UsageError, if there are `problems` (place -> message): the first message, and the places of the rest."""
-    if not problems:
-        return
-    first, *rest = problems
-    lines = [problems[first], *(f"  {place}" for place in rest[:MOST_NAMED])]
-    if rest:
-        lines.insert(1, f"Also refused, {len(rest):,} in all:")
-    if len(rest) > MOST_NAMED:
-        lines.append(f"  and {len(rest) - MOST_NAMED:,} more")
-    raise UsageError("\n".join(lines))
+    refuse(problems, remedy=None)
 
 
 def split(collection: Collection, seed: int) -> Split:

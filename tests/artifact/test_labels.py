@@ -115,7 +115,8 @@ def test_json_is_refused_by_name(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [["cat", "dog"], ["0 cat", "1 dog", "10 owl", "2 fox"], ["1,a", "0,b"], ["2 cats", "1 cat"], ["5;a", "2;b"]]
+    "names",
+    [["cat", "dog"], ["0 cat", "1 dog", "10 owl", "2 fox"], ["1,a", "0,b"], ["2 cats", "1 cat"], ["5;a", "2;b"]],
 )
 def test_what_is_written_is_read_back(tmp_path: Path, names: list[str]) -> None:
     (tmp_path / "labels.txt").write_text(labels.to_text(names))

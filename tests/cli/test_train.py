@@ -17,7 +17,7 @@ from commands import ENOUGH, PROGRAM, SMALL, CommandLine, next_command
 
 import edge_squeeze
 from edge_squeeze.cli import train
-from edge_squeeze.pictures.loading import list_pictures
+from edge_squeeze.pictures.listing import list_pictures
 from edge_squeeze.reporting import Silent
 from edge_squeeze.training import collection, fitting, training
 from edge_squeeze.training.training import Trained

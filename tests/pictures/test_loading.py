@@ -15,7 +15,8 @@ from edge_squeeze.converters.quantization import calibration
 from edge_squeeze.devices import job as jobs
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures import loading
-from edge_squeeze.pictures.loading import Sample, list_pictures, load_folder
+from edge_squeeze.pictures.listing import list_pictures
+from edge_squeeze.pictures.loading import Sample, load_folder
 from edge_squeeze.pictures.presets import squeezenet_caffe
 
 # What each EXIF orientation says was done to the upright picture (EXIF 2.3, tag 0x0112).
@@ -117,22 +118,6 @@ def test_values_without_an_agreed_range_are_refused(tmp_path: Path, mode: str) -
     Image.new(mode, (8, 8), 1).save(tmp_path / "picture.tiff")
     with pytest.raises(UsageError, match="whose range of values is unknown"):
         loading.open_picture(tmp_path / "picture.tiff")
-
-
-def test_folders_are_searched_below_and_in_order(tmp_path: Path) -> None:
-    for name in ("b/2.png", "a/1.JPG", "3.webp", "labels.csv", ".hidden.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "folder.png").mkdir()
-    found = [str(path.relative_to(tmp_path)) for path in loading.list_pictures(tmp_path)]
-    assert found == ["3.webp", "a/1.JPG", "b/2.png"]
-
-
-def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No pictures in"):
-        loading.list_pictures(tmp_path)
-    with pytest.raises(UsageError, match="No such file or folder"):
-        loading.list_pictures(tmp_path / "missing")
 
 
 @pytest.mark.parametrize("name", loading.PHOTOGRAPHS)

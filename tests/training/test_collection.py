@@ -13,6 +13,7 @@ from colored_pictures import COLORS, draw
 from PIL import Image
 
 from edge_squeeze.errors import MissingDependencyError, UsageError
+from edge_squeeze.pictures.loading import REMEDY
 from edge_squeeze.pictures.presets import preset
 from edge_squeeze.reporting import Silent
 from edge_squeeze.training import collection
@@ -200,7 +201,7 @@ def test_all_broken_pictures_are_named_at_once(colored: Path) -> None:
         load(colored)
     first, *rest = str(refusal.value).split("\n")
     assert first.startswith(f"{broken[0]} is not a picture that can be read (")
-    assert rest == ["Also refused, 2 in all:", f"  {broken[1]}", f"  {broken[2]}"]
+    assert rest == ["Also refused, 2 in all:", f"  {broken[1]}", f"  {broken[2]}", REMEDY]
 
 
 def test_all_pictures_in_two_classes_are_named_at_once_as_far_as_they_fit(colored: Path) -> None:

@@ -17,7 +17,7 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.files import atomic
 from edge_squeeze.networks.design import Design
 from edge_squeeze.networks.variants import VARIANTS
-from edge_squeeze.pictures.loading import list_pictures
+from edge_squeeze.pictures.listing import list_pictures
 from edge_squeeze.pictures.presets import preset
 from edge_squeeze.training import fitting, training
 from edge_squeeze.training.training import Trained
