@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_squeeze.benchmarks.options import BenchmarkOptions, Words, gates
+from edge_squeeze.models import keras_settings
+from edge_squeeze.networks import design as designs
 from edge_squeeze.networks.variants import DEFAULT_VARIANT
 from edge_squeeze.training.options import TrainOptions
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge_squeeze.training.training import Trained
 
 
+@keras_settings.preserved()
 def build(
     variant: str = DEFAULT_VARIANT,
     *,
@@ -69,12 +70,13 @@ def build(
     from edge_squeeze.models import original, source, weights as store
     from edge_squeeze.networks.architecture import architecture
 
-    chosen = _design(keywords)
+    chosen = designs.of_keywords(keywords)
     if weights is None:
         weights = store.default(architecture(variant, classes, input_size, design=chosen))
     return original.build_model(*source.find_weights(variant, weights, seed, classes, input_size, dropout, chosen))
 
 
+@keras_settings.preserved()
 def export(
     model: str | Path = DEFAULT_VARIANT,
     *,
@@ -147,7 +149,7 @@ def export(
         ConversionError: A file could not be made; those made before stay (`PartlyExportedError.exported`).
         MissingDependencyError: A package that this export needs is not installed.
     """
-    keywords = {**locals(), "design": _design(locals())}
+    keywords = {**locals(), "design": designs.of_keywords(locals())}
     from edge_squeeze.converters import export as exporter
     from edge_squeeze.converters.options import ExportOptions
     from edge_squeeze.reporting import Silent
@@ -155,6 +157,7 @@ def export(
     return exporter.export(ExportOptions.of(keywords), reporter or Silent())
 
 
+@keras_settings.preserved()
 def train(
     variant: str,
     *,
@@ -210,6 +213,7 @@ def train(
     return training.train(TrainOptions.of(keywords), reporter or Silent())
 
 
+@keras_settings.preserved()
 def verify(
     artifact: str | Path,
     *,
@@ -369,22 +373,3 @@ def replay(file: Saved, *, gate: Words = BenchmarkOptions.gate) -> Result:
     from edge_squeeze.benchmarks import benchmark as benchmarks
 
     return benchmarks.replay(file, gates(gate))
-
-
-def _design(keywords: Mapping[str, Any]) -> Design:
-    """What the variant's row is to be changed by: keywords of their own, or the one value that they were before."""
-    from edge_squeeze.errors import UsageError
-    from edge_squeeze.networks.design import AS_IS, Design
-
-    chosen = Design(**{field.name: keywords[field.name] for field in dataclasses.fields(Design)})
-    deprecated: Design | None = keywords["design"]
-    if deprecated is None:
-        return chosen
-    if chosen != AS_IS:
-        raise UsageError(f"design= and {', '.join(chosen.record())} say the same thing. Leave design out.")
-    warnings.warn(
-        "design= is deprecated: give bypass, base_e, incr_e, pct_3x3, freq and squeeze_ratio themselves",
-        DeprecationWarning,
-        stacklevel=3,
-    )
-    return deprecated

@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_squeeze.engines.engine import BUILTIN, XNNPACK, Array, Arrays, EngineOptions, Model, Tensor, must_fit
 from edge_squeeze.packages import version_of
+from edge_squeeze.process import keras_environment
 from edge_squeeze.process.output import captured
 
 DELEGATE = "DELEGATE"
@@ -21,7 +22,7 @@ class TFLiteEngine:
         """Load `model` with the interpreter of `module`; it raises errors of any kind if it cannot."""
         self.version = version_of(package) or "of an unknown version"
         source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
-        with captured():  # LiteRT announces its delegate on every load
+        with captured(), keras_environment.neutral():  # LiteRT announces its delegate on every load
             engine = importlib.import_module(module)
             resolver = engine.OpResolverType
             chosen = resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES if options.kernels == BUILTIN else resolver.AUTO

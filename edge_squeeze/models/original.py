@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.artifact.manifest import WeightsRecord
-from edge_squeeze.models import weights as weight_store
+from edge_squeeze.models import keras_settings, weights as weight_store
 from edge_squeeze.networks import builder
 from edge_squeeze.networks.design import Architecture
 from edge_squeeze.packages import is_installed
@@ -53,13 +53,14 @@ def require_tensorflow() -> None:
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow and Keras without their chatter; MissingDependencyError if they are not installed."""
+    """Import TensorFlow and Keras without their chatter, with settings of ours.
+
+    MissingDependencyError if they are not installed, UsageError if this program has Keras on another backend.
+    """
     require_tensorflow()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with captured():
-        import keras  # noqa: F401
-        import tensorflow  # noqa: F401, ICN001
+        keras_settings.load()
 
 
 def build_model(arch: Architecture, weights: weight_store.Weights) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_squeeze.errors import unknown
+from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.networks.variants import VARIANTS, Fire, Metaparameters, Pool, Stage, Variant, generate, named
 
 NONE, SIMPLE, COMPLEX = "none", "simple", "complex"
@@ -122,3 +124,19 @@ class Architecture:
                 kinds[name] = SIMPLE if channels == stage.channels else COMPLEX
             channels = stage.channels_after(channels)
         return {name: kind for name, kind in kinds.items() if kind in BYPASSES[self.design.bypass]}
+
+
+def of_keywords(keywords: Mapping[str, Any]) -> Design:
+    """What the variant's row is to be changed by: keywords of their own, or the one value that they were before."""
+    chosen = Design(**{field.name: keywords[field.name] for field in dataclasses.fields(Design)})
+    deprecated: Design | None = keywords["design"]
+    if deprecated is None:
+        return chosen
+    if chosen != AS_IS:
+        raise UsageError(f"design= and {', '.join(chosen.record())} say the same thing. Leave design out.")
+    warnings.warn(
+        "design= is deprecated: give bypass, base_e, incr_e, pct_3x3, freq and squeeze_ratio themselves",
+        DeprecationWarning,
+        stacklevel=4,  # past the decorator of the public function
+    )
+    return deprecated

@@ -1,0 +1,70 @@
+"""The user's global Keras settings do not decide what is computed, in a process of ours or in a program of theirs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCORES = """
+import numpy as np
+import edge_squeeze
+model = edge_squeeze.build("squeezenet-lab", weights="random")
+scores = model(np.linspace(0, 1, 32 * 32 * 3, dtype=np.float32).reshape(1, 32, 32, 3))
+print(model.input_shape, np.asarray(scores).dtype, np.asarray(scores).tobytes().hex())
+"""
+PLAIN = "import keras; print(keras.config.backend(), keras.config.floatx(), keras.config.image_data_format())"
+ODD = {"floatx": "float16", "epsilon": 1e-3, "backend": "torch", "image_data_format": "channels_first"}
+
+
+def run(code: str, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("KERAS")}
+    environment = {**own, "HOME": str(home), **variables}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> str:
+    done = run(SCORES, tmp_path_factory.mktemp("plain"))
+    assert done.stdout.startswith("(None, 32, 32, 3) float32 "), done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("content", [json.dumps(ODD), '{"floatx": "bfloat16"}', "[1]", "no JSON"])
+def test_keras_json_has_no_effect(tmp_path: Path, expected: str, content: str) -> None:
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text(content)
+    done = run(SCORES, tmp_path)
+    assert done.stdout == expected, done.stderr
+    assert (tmp_path / ".keras" / "keras.json").read_text() == content
+
+
+def test_without_us_keras_json_decides(tmp_path: Path) -> None:
+    """The control of the test above."""
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text(json.dumps({**ODD, "backend": "tensorflow"}))
+    assert run(PLAIN, tmp_path).stdout.split() == ["tensorflow", "float16", "channels_first"]
+
+
+def test_variables_have_no_effect(tmp_path: Path, expected: str) -> None:
+    variables = {"KERAS_BACKEND": "jax", "TF_USE_LEGACY_KERAS": "1", "KERAS_MAX_EPOCHS": "x"}
+    done = run(SCORES, tmp_path, **variables)
+    assert done.stdout == expected, done.stderr
+
+
+def test_a_program_that_has_settings_of_its_own_keeps_them(tmp_path: Path, expected: str) -> None:
+    before = "import keras; keras.config.set_floatx('float16'); keras.config.set_image_data_format('channels_first')"
+    done = run(f"{before}\n{SCORES}\n{PLAIN}", tmp_path)
+    assert done.stdout.startswith(expected), done.stderr
+    assert done.stdout.splitlines()[1] == "tensorflow float16 channels_first"
+
+
+def test_keras_on_another_backend_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    other = "import keras.src.backend.config as config; import keras; config._BACKEND = 'jax'"
+    done = run(f"{other}\n{SCORES}", tmp_path)
+    assert "UsageError: Keras was imported on the backend jax" in done.stderr
+    assert "Set KERAS_BACKEND=tensorflow before the first import" in done.stderr
