@@ -61,7 +61,9 @@ def run(
     system = device.describe()
     arms = _arms(models, options, device, reporter)
     with tempfile.TemporaryDirectory(prefix="edge-squeeze-") as folder:
-        ready = preparation.prepare(arms, options.inputs, Path(folder))
+        ready = preparation.prepare(arms, options.inputs, Path(folder), skip_unreadable=options.skip_unreadable)
+        for note in ready.notes:
+            reporter.note(note)
         session = Session(
             ready.arms, options.resolve_profile(), options.seed, dict(ready.failures), outputs=ready.outputs
         )

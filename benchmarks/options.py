@@ -107,6 +107,7 @@ class BenchmarkOptions:
     cores: str = "big"
     spin: bool = True
     inputs: Path | None = None
+    skip_unreadable: bool = False
     input_shape: tuple[tuple[int, ...], ...] = ()
     seed: int = 0
     launches: int | None = None

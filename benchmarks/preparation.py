@@ -20,8 +20,8 @@ from edge_squeeze.engines.engine import Tensor
 from edge_squeeze.engines.runner import to_scores
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.networks.variants import SAME, VARIANTS, Pool
-from edge_squeeze.pictures.listing import list_pictures
-from edge_squeeze.pictures.loading import open_picture
+from edge_squeeze.pictures.listing import left_out, list_pictures
+from edge_squeeze.pictures.loading import open_picture, refuse, skipped, unreadable
 from edge_squeeze.proof import parity
 
 NCNN = "ncnn"
@@ -37,6 +37,7 @@ class Ready:
     arms: list[Arm]
     failures: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,17 @@ class Correctness:
     max_abs: float | None = None
 
 
-def prepare(arms: Sequence[Arm], pictures: Path | None, folder: Path) -> Ready:
+def prepare(arms: Sequence[Arm], pictures: Path | None, folder: Path, *, skip_unreadable: bool = False) -> Ready:
     """`arms` with their inputs in files and their models in the format of their engine, all below `folder`."""
-    ready = Ready([])
+    ready, files = Ready([]), [] if pictures is None else list_pictures(pictures)
+    if pictures is not None:
+        files, notes = _readable(files, max(arm.inputs.count for arm in arms), pictures, skip=skip_unreadable)
+        ready.notes += [*left_out(pictures), *notes]
     for at, arm in enumerate(arms):
         own = folder / str(at)
         own.mkdir()
         ready.outputs[arm.id] = str(own / "outputs.npy")
-        fed = arm if pictures is None else _with_pictures(arm, pictures, own / "inputs.npy")
+        fed = arm if pictures is None else _with_pictures(arm, files, pictures, own / "inputs.npy")
         try:
             ready.arms.append(_for_ncnn(fed, own) if arm.engine == NCNN else fed)
         except ConversionError as error:
@@ -70,7 +74,15 @@ def prepare(arms: Sequence[Arm], pictures: Path | None, folder: Path) -> Ready:
     return ready
 
 
-def _with_pictures(arm: Arm, pictures: Path, path: Path) -> Arm:
+def _readable(files: list[Path], count: int, path: Path, *, skip: bool) -> tuple[list[Path], list[str]]:
+    """The first `count` of `files` that can be read, and what to say of others; UsageError names them if not `skip`."""
+    problems = unreadable(files if skip else files[:count])
+    if not skip:
+        refuse(problems)
+    return [file for file in files if file not in problems][:count], skipped(problems, files, path)
+
+
+def _with_pictures(arm: Arm, readable: Sequence[Path], pictures: Path, path: Path) -> Arm:
     manifest = _manifest(arm)
     if manifest is None:
         raise UsageError(
@@ -79,7 +91,7 @@ def _with_pictures(arm: Arm, pictures: Path, path: Path) -> Arm:
         )
     height, width = arm.pixels
     preprocessing = manifest.preprocessing.at((height, width))
-    files = list_pictures(pictures)[: arm.inputs.count]
+    files = readable[: arm.inputs.count]
     if len(files) < FEWEST_PICTURES:
         raise UsageError(f"--inputs needs at least {FEWEST_PICTURES} pictures, got {len(files)} in {pictures}.")
     pixels = np.stack([preprocessing.pixels(open_picture(file)) for file in files])

@@ -130,7 +130,8 @@ def _forgotten_labels(request: Request) -> Path | None:
 def _calibration_source(request: Request, reporter: Reporter) -> calibration.Source | None:
     """What to calibrate on, read before TensorFlow is loaded so that a broken picture is told at once."""
     if any(order.target.quantizer for order in request.orders):
-        source = calibration.load_source(request.options.calibration, request.subject)
+        options = request.options
+        source = calibration.load_source(options.calibration, request.subject, skip_unreadable=options.skip_unreadable)
         if isinstance(source, PictureSet) and source.sampled:
             reporter.note(f"calibrates on {source.description} (seed {source.seed})")
         return source
@@ -142,7 +143,10 @@ def _calibration_source(request: Request, reporter: Reporter) -> calibration.Sou
 def _prepare(request: Request, reporter: Reporter) -> Prepared:
     subject = request.subject
     with reporter.part("pictures"):
-        pictures = load_pictures(request.options.images, subject.preprocessing, subject.other_sizes)
+        options = request.options
+        pictures = load_pictures(
+            options.images, subject.preprocessing, subject.other_sizes, skip_unreadable=options.skip_unreadable
+        )
     with reporter.part("import TensorFlow"):
         originals.load_tensorflow()
     with reporter.part("build the original"):

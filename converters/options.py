@@ -76,6 +76,7 @@ class ExportOptions:
     labels: Path | None = None
     calibration: Path | None = None
     images: Path | None = None
+    skip_unreadable: bool = False
     out: Path = Path("out")
     strict_int8: bool = False
     command: str = "edge_squeeze.export"

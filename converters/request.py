@@ -56,19 +56,21 @@ def resolve(options: ExportOptions, reporter: Reporter) -> Request:
     orders, notes = targets.plan(options.format, options.precision, options.file)
     for note in notes:
         reporter.note(note)
-    _check_files(options)
+    _check_files(options, reporter)
     subject = source.find(options.source, reporter)
     return Request(options, subject, orders, labels.load(options.labels, subject.classes))
 
 
-def _check_files(options: ExportOptions) -> None:
-    """Raise UsageError for what is missing or holds no pictures, before TensorFlow and a model are loaded."""
+def _check_files(options: ExportOptions, reporter: Reporter) -> None:
+    """Raise UsageError for what is missing or cannot be read, before TensorFlow and a model are loaded."""
     if options.labels is not None and not options.labels.exists():
         raise UsageError(f"No such file or folder: {options.labels}.")
     if options.images is not None:
-        loading.check(options.images)
+        for note in loading.check(options.images, skip_unreadable=options.skip_unreadable):
+            reporter.note(note)
     if options.calibration is not None:
-        calibration.check(options.calibration)
+        for note in calibration.check(options.calibration, skip_unreadable=options.skip_unreadable):
+            reporter.note(note)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ def export(
     custom_objects: str | None = None,
     calibration: str | Path | None = None,
     images: str | Path | None = None,
+    skip_unreadable: bool = False,
     out: str | Path = "out",
     io: str | None = None,
     layout: str = "nhwc",
@@ -133,6 +134,8 @@ def export(
         calibration: Pictures, a .txt list of them, or a calibration.json, that int8 takes its ranges from; by default
             crops of built-in photographs.
         images: Pictures, or a .txt list of them, to prove parity on; by default crops of built-in photographs.
+        skip_unreadable: Whether to go on without pictures that cannot be read, which are counted; else they are an
+            error.
         out: Folder that receives a folder for each artifact.
         io: dtype of the pixels: "uint8", "int8" or "float32"; by default uint8 for int8, else float32.
         layout: "nhwc" or "nchw" (ONNX only).
@@ -162,6 +165,7 @@ def train(
     variant: str,
     *,
     images: str | Path | None = None,
+    skip_unreadable: bool = False,
     out: str | Path = TrainOptions.out,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -189,6 +193,7 @@ def train(
     Args:
         variant: As in `build`.
         images: Folder that holds one folder of pictures per class; by default scikit-learn's digits.
+        skip_unreadable: As in `export`.
         out: Folder that receives a folder named like the variant.
         epochs: Passes over the training pictures; by default 15.
         batch_size: Pictures per step; by default 32.
@@ -218,6 +223,7 @@ def verify(
     artifact: str | Path,
     *,
     images: str | Path | None = None,
+    skip_unreadable: bool = False,
     original: str | Path | None = None,
     custom_objects: str | None = None,
     runtime: str | None = None,
@@ -231,6 +237,7 @@ def verify(
     Args:
         artifact: Folder that `export` left.
         images: Pictures, or a .txt list of them, to prove parity on; by default crops of built-in photographs.
+        skip_unreadable: As in `export`.
         original: Weights file or Keras model to use in place of the one that model.json records.
         custom_objects: Python module, or .py file, that defines layers of your model. It is run.
         runtime: "litert", "tflite-runtime", "tf.lite" or "onnxruntime"; by default the first that is installed.
@@ -247,7 +254,7 @@ def verify(
     from edge_squeeze.reporting import Silent
 
     pictures, source = (None if path is None else Path(path) for path in (images, original))
-    options = VerifyOptions(pictures, source, custom_objects, runtime, threads)
+    options = VerifyOptions(pictures, source, custom_objects, runtime, threads, skip_unreadable)
     return verification.verify(Path(artifact), options, reporter or Silent())
 
 
@@ -299,6 +306,7 @@ def benchmark(
     cores: str = BenchmarkOptions.cores,
     spin: bool = BenchmarkOptions.spin,
     inputs: str | Path | None = BenchmarkOptions.inputs,
+    skip_unreadable: bool = BenchmarkOptions.skip_unreadable,
     input_shape: Sequence[str] | None = None,
     seed: int = BenchmarkOptions.seed,
     launches: int | None = BenchmarkOptions.launches,
@@ -323,6 +331,7 @@ def benchmark(
         cores: "big", "prime", "little", "all", or cores as "0,2-3".
         spin: Whether idle threads of ONNX Runtime spin rather than sleep.
         inputs: Pictures to feed to artifacts; by default seeded pixels.
+        skip_unreadable: As in `export`.
         input_shape: Shape of each input with open dimensions, as "1,224,224,3".
         seed: Seed of the inputs and of the order of the arms.
         launches, duration, rate: Fresh processes per arm, seconds per launch, frames per second; else the profile's.

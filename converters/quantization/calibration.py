@@ -66,15 +66,18 @@ class CalibrationRecord:
 Source = PictureSet | CalibrationRecord
 
 
-def check(path: Path) -> None:
-    """Raise UsageError if `path` holds neither pictures nor a calibration.json, found out without a model."""
+def check(path: Path, *, skip_unreadable: bool = False) -> list[str]:
+    """What to say of the pictures at `path` that will not be used, found out without a model.
+
+    UsageError if it holds neither pictures nor a calibration.json, or unreadable pictures, unless those are skipped.
+    """
     if path.suffix == ".json":
         decode(CalibrationRecord, read_json(path), str(path))
-    else:
-        check_pictures(path)
+        return []
+    return check_pictures(path, skip_unreadable=skip_unreadable, sample=Sample(MOST_OF_A_LIST, SEED))
 
 
-def load_source(path: Path | None, subject: Subject) -> Source:
+def load_source(path: Path | None, subject: Subject, *, skip_unreadable: bool = False) -> Source:
     """What `path` holds: pictures, or the record of a calibration.json made for `subject`.
 
     Crops of the built-in photographs where it is None. UsageError for what cannot be used.
@@ -83,7 +86,8 @@ def load_source(path: Path | None, subject: Subject) -> Source:
         return photograph_crops(CROPS_PER_PHOTOGRAPH, subject.preprocessing.size, SEED, SMALLEST_CROP)
     if path.suffix == ".json":
         return _read(path, subject.identity())
-    return load_folder(path, subject.preprocessing, sample=Sample(MOST_OF_A_LIST, SEED))
+    sample = Sample(MOST_OF_A_LIST, SEED)
+    return load_folder(path, subject.preprocessing, sample=sample, skip_unreadable=skip_unreadable)
 
 
 def calibrate(subject: Subject, baked: Any, source: Source, reporter: Reporter) -> CalibrationRecord:

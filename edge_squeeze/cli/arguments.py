@@ -73,6 +73,9 @@ Images = Annotated[
     Path | None,
     typer.Option(help="Pictures, or a .txt list of them, to prove parity on; default: crops of built-in photographs."),
 ]
+SkipUnreadable = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Go on without pictures that cannot be read; they are counted.")
+]
 Pictures = Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")]
 
 # artifacts and engines

@@ -20,6 +20,7 @@ def benchmark(
     cores: arg.Cores = BenchmarkOptions.cores,
     no_spin: arg.NoSpin = False,
     inputs: arg.Inputs = BenchmarkOptions.inputs,
+    skip_unreadable: arg.SkipUnreadable = BenchmarkOptions.skip_unreadable,
     input_shape: arg.InputShape = None,
     seed: arg.InputSeed = BenchmarkOptions.seed,
     launches: arg.Launches = BenchmarkOptions.launches,

@@ -44,6 +44,7 @@ def export(
     custom_objects: arg.CustomObjects = None,
     calibration: arg.Calibration = None,
     images: arg.Images = None,
+    skip_unreadable: arg.SkipUnreadable = False,
     out: arg.Out = Path("out"),
     io: arg.Io = None,
     layout: arg.Layout = "nhwc",

@@ -21,22 +21,31 @@ def predict(
     pictures: arg.Pictures,
     top: arg.Top = 5,
     input_size: arg.ShownSize = None,
+    skip_unreadable: arg.SkipUnreadable = False,
     runtime: arg.Runtime = None,
     threads: arg.Threads = 1,
     json_: arg.Json = False,
 ) -> None:
     """Show the most likely classes of pictures, with the time each took."""
+    from edge_squeeze.pictures.listing import left_out
+
     classifier = api.load(artifact, runtime=runtime, threads=threads)
     classifications = classifier.classify_each(pictures, top, input_size=arg.size(input_size))
-    _show(classifier, classifications, as_json=json_)
+    for note in (note for path in pictures for note in left_out(path)):
+        sys.stderr.write(f"{note[0].upper()}{note[1:]}.\n")
+    _show(classifier, classifications, as_json=json_, skip_unreadable=skip_unreadable)
 
 
 def _show(
-    classifier: Classifier, classifications: Iterable[tuple[Path, Classification | UsageError]], *, as_json: bool
+    classifier: Classifier,
+    classifications: Iterable[tuple[Path, Classification | UsageError]],
+    *,
+    as_json: bool,
+    skip_unreadable: bool,
 ) -> None:
     """Print the classes of each picture as they come.
 
-    Raises UsageError at the end if some pictures could not be read.
+    Raises UsageError at the end if some pictures could not be read; with `skip_unreadable`, only if none could.
     """
     from edge_squeeze.cli.console import print_json
     from edge_squeeze.machine import host
@@ -57,7 +66,10 @@ def _show(
     if as_json:
         print_json(entries)
     if unreadable:
-        raise UsageError(f"{unreadable:,} of {count:,} pictures could not be read; each is named above.")
+        result = f"{unreadable:,} of {count:,} pictures could not be read; each is named above."
+        if not skip_unreadable or unreadable == count:
+            raise UsageError(result)
+        sys.stderr.write(f"{result}\n")
 
 
 def _print_classifier(classifier: Classifier, *, emulated: bool | None) -> None:

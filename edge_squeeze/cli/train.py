@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def train(
     variant: arg.Variant,
     images: arg.TrainImages = None,
+    skip_unreadable: arg.SkipUnreadable = False,
     out: arg.TrainOut = TrainOptions.out,
     epochs: arg.Epochs = TrainOptions.epochs,
     batch_size: arg.BatchSize = TrainOptions.batch_size,

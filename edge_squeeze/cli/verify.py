@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def verify(
     artifact: arg.Artifact,
     images: arg.Images = None,
+    skip_unreadable: arg.SkipUnreadable = False,
     original: arg.Original = None,
     custom_objects: arg.CustomObjects = None,
     runtime: arg.Runtime = None,
@@ -37,7 +38,7 @@ def verify(
     from edge_squeeze.proof.verification import VerifyOptions
 
     output.visible(verbose)
-    options = VerifyOptions(images, original, custom_objects, runtime, threads)
+    options = VerifyOptions(images, original, custom_objects, runtime, threads, skip_unreadable)
     if elsewhere := address.elsewhere(device, setup=setup, most=1):
         raise typer.Exit(_on_device(artifact, options, *elsewhere, setup=setup, as_json=json_))
     result = verification.verify(artifact, options, ConsoleReporter(verbose=verbose))

@@ -21,7 +21,7 @@ from edge_squeeze.pictures.listing import HEIF, KNOWN, is_list, left_out, list_p
 from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 
 MOST_NAMED = 20  # more refused pictures: with them, the message fills a screen
-REMEDY = "Repair or remove them."
+REMEDY = "Repair or remove them, or pass --skip-unreadable to go on without them."
 QUICK = (64, 64)  # JPEG is decoded several times faster if a picture of an eighth of the size will do
 MOST_PIXELS = 128_000_000  # phones take 108 million; the worst kind of picture takes 13 bytes of memory for each
 Part = Callable[[int], Sequence[int]]  # number of pictures -> indices of those to use

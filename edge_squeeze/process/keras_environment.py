@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 BACKEND, HOME, TENSORFLOW = "KERAS_BACKEND", "KERAS_HOME", "tensorflow"
 IGNORED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED", "TF_USE_LEGACY_KERAS")
@@ -36,6 +37,6 @@ def neutral() -> Iterator[None]:
 
 def _restore_home(home: str | None) -> None:
     """Have Keras keep its downloads, which a model's own code may ask for, where it always does."""
-    config = sys.modules.get("keras.src.backend.config")
-    if hasattr(config, "_KERAS_DIR"):
+    config: Any = sys.modules.get("keras.src.backend.config")
+    if config is not None and hasattr(config, "_KERAS_DIR"):
         config._KERAS_DIR = os.path.expanduser(home or os.path.join("~", ".keras"))  # noqa: PTH111, PTH118, SLF001

@@ -201,7 +201,11 @@ def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter:
 
 
 def load_pictures(
-    images: Path | None, preprocessing: Preprocessing, other_sizes: Sequence[Sides] = ()
+    images: Path | None,
+    preprocessing: Preprocessing,
+    other_sizes: Sequence[Sides] = (),
+    *,
+    skip_unreadable: bool = False,
 ) -> list[PictureSet]:
     """The pictures to prove a file on: all of them at the usual size, then some at each of `other_sizes`.
 
@@ -209,15 +213,15 @@ def load_pictures(
         images: The user's pictures; None for crops of the built-in photographs.
         preprocessing: What pictures go through, at the usual size.
         other_sizes: Further (height, width) in pixels, for a file that takes any size.
+        skip_unreadable: Whether to go on without pictures that cannot be read.
     """
-    usual = _load_pictures(images, preprocessing, range)
-    return [usual, *(_load_pictures(images, preprocessing.at(size), part) for size in other_sizes)]
 
+    def load(prepared: Preprocessing, taken: Part) -> PictureSet:
+        if images is not None:
+            return load_folder(images, prepared, taken, skip_unreadable=skip_unreadable)
+        return photograph_crops(CROPS_PER_PHOTOGRAPH, prepared.size, SEED, part=taken)
 
-def _load_pictures(images: Path | None, preprocessing: Preprocessing, taken: Part) -> PictureSet:
-    if images is not None:
-        return load_folder(images, preprocessing, taken)
-    return photograph_crops(CROPS_PER_PHOTOGRAPH, preprocessing.size, SEED, part=taken)
+    return [load(preprocessing, range), *(load(preprocessing.at(size), part) for size in other_sizes)]
 
 
 def part(count: int) -> Sequence[int]:
@@ -273,6 +277,7 @@ class VerifyOptions:
     custom_objects: str | None = None
     runtime: str | None = None
     threads: int = 1
+    skip_unreadable: bool = False
 
 
 def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verification:
@@ -282,7 +287,8 @@ def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verifica
     """
     artifact = artifacts.load(folder)
     if options.images is not None:
-        check_pictures(options.images)
+        for note in check_pictures(options.images, skip_unreadable=options.skip_unreadable):
+            reporter.note(note)
     gates = gate_table.find(artifact.manifest.format, artifact.manifest.precision)
     with reporter.step("golden files"):
         artifact.labels()
@@ -299,7 +305,9 @@ def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verifica
             raise UsageError(f"--images cannot be used: {subject}.")
         return Verification(artifact, gold, None, subject)
     with reporter.step("parity"):
-        sets = load_pictures(options.images, subject.preprocessing, subject.other_sizes)
+        sets = load_pictures(
+            options.images, subject.preprocessing, subject.other_sizes, skip_unreadable=options.skip_unreadable
+        )
         references = [refer(keras_original, pictures) for pictures in sets]
         proof = prove_all(references, runner, gates, reporter, own=subject.own)
     return Verification(artifact, gold, proof, None)

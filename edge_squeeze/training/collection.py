@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.networks.arithmetic import COLORS
 from edge_squeeze.packages import is_installed
 from edge_squeeze.pictures.listing import SKIPPED_FOLDERS, is_picture, list_pictures
-from edge_squeeze.pictures.loading import as_rgb, open_picture, refuse
+from edge_squeeze.pictures.loading import as_rgb, open_picture, refuse, skipped
 from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Reporter
 
@@ -66,6 +66,7 @@ class Collection:
     pixels: Pixels  # [N,H,W,3] raw RGB
     truth: Rows  # [N] indices into `files.labels`
     digests: tuple[str, ...]  # sha256 of the pixels of each
+    skipped: tuple[str, ...] = ()  # what to say of pictures that could not be read
 
 
 @dataclass(frozen=True)
@@ -134,33 +135,41 @@ def _png(values: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
     return stream.getvalue()
 
 
-def load(files: Files, preprocessing: Preprocessing, reporter: Reporter) -> Collection:
-    """The pixels and classes of `files`; UsageError names those that cannot be read, or are in two classes."""
+def load(
+    files: Files, preprocessing: Preprocessing, reporter: Reporter, *, skip_unreadable: bool = False
+) -> Collection:
+    """The pixels and classes of `files`; UsageError names those that are in two classes, or cannot be read.
+
+    With `skip_unreadable`, those that cannot be read are left out of the collection instead.
+    """
     height, width = preprocessing.size
     if (size := len(files.pictures) * height * width * COLORS) > LARGEST_BYTES:
         raise UsageError(
             f"{len(files.pictures):,} pictures of {height} x {width} need {size:,} bytes of memory. Required: at most "
             f"{LARGEST_BYTES:,}. Use fewer pictures, or a smaller --input-size."
         )
-    pixels = _read(files, preprocessing, reporter)
+    pixels, problems = _read(files, preprocessing, reporter)
+    if not skip_unreadable:
+        refuse(problems)
+    notes = skipped(problems, [files.path(picture) for picture in files.pictures], files.folder or Path())
+    files = replace(files, pictures=tuple(p for p in files.pictures if files.path(p) not in problems))
     numbers = {label: number for number, label in enumerate(files.labels)}
     truth = np.array([numbers[picture.label] for picture in files.pictures], np.intp)
     digests = tuple(hashlib.sha256(picture.tobytes()).hexdigest() for picture in pixels)
     _check_labels(files, digests)
-    return Collection(files, pixels, truth, digests)
+    return Collection(files, pixels, truth, digests, tuple(notes))
 
 
-def _read(files: Files, preprocessing: Preprocessing, reporter: Reporter) -> Pixels:
-    """The pixels [N,H,W,3] of all `files`; UsageError names those that cannot be read."""
+def _read(files: Files, preprocessing: Preprocessing, reporter: Reporter) -> tuple[Pixels, dict[Path, str]]:
+    """The pixels [N,H,W,3] of those of `files` that can be read, and the reason for each of the others."""
     pixels: list[Pixels] = []
-    problems: dict[str, str] = {}
+    problems: dict[Path, str] = {}
     for picture in reporter.track(files.pictures, "read"):
         try:
             pixels.append(_pixels(picture, files, preprocessing))
         except UsageError as error:
-            problems[str(files.path(picture))] = str(error)
-    refuse(problems)
-    return np.stack(pixels)
+            problems[files.path(picture)] = str(error)
+    return np.stack(pixels) if pixels else np.empty((0, *preprocessing.size, COLORS), np.uint8), problems
 
 
 def _pixels(picture: LabeledPicture, files: Files, preprocessing: Preprocessing) -> Pixels:

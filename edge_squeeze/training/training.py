@@ -18,6 +18,7 @@ from edge_squeeze.artifact import labels
 from edge_squeeze.errors import UsageError
 from edge_squeeze.files import atomic
 from edge_squeeze.models import original as originals
+from edge_squeeze.pictures.listing import left_out
 from edge_squeeze.pictures.presets import describe
 from edge_squeeze.proof.parity import wilson
 from edge_squeeze.reporting import Reporter
@@ -98,12 +99,14 @@ def train(options: TrainOptions, reporter: Reporter) -> Trained:
     with reporter.step("pictures"):
         files = collection.find(options.images)
         arch = options.architecture(len(files.labels))
-        pictures = collection.load(files, preprocessing, reporter)
+        pictures = collection.load(files, preprocessing, reporter, skip_unreadable=options.skip_unreadable)
         parts = collection.split(pictures, options.seed)
         reporter.note(f"{_counts(parts)}; {len(files.labels)} classes, from {files.source}")
         reporter.note(f"preprocessing: {describe(preprocessing)}")
         if files.ignored:
             reporter.note(_ignored(files.ignored))
+        for note in [*pictures.skipped, *(left_out(options.images) if options.images else [])]:
+            reporter.note(f"warning: {note}")
     task = Task(arch, preprocessing, pictures, parts, options)
     with reporter.step("load TensorFlow"):
         originals.load_tensorflow()

@@ -129,3 +129,50 @@ def test_verify_refuses_bad_pictures_before_anything_is_checked(
         assert done.returncode == 2
         assert message in done.stderr
         assert "[1]" not in done.stderr
+
+
+def test_predict_counts_unreadable_pictures_and_ends_with_0_where_that_is_meant(
+    float32_11: Artifact, mixed: Path
+) -> None:
+    (mixed / "Thumbs.db").write_bytes(b"x")
+    done = run_here(mixed, "predict", float32_11.folder, mixed, "--skip-unreadable")
+    assert done.returncode == 0
+    left_out, *skipped, total = done.stderr.splitlines()
+    assert left_out == f"Left out 1 file that is not read as a picture (1 .db) in {mixed}."
+    assert [line.split(" is not")[0] for line in skipped] == [f"Skipped: {mixed / name}" for name in ("0.png", "2.png")]
+    assert total == "2 of 3 pictures could not be read; each is named above."
+    (mixed / "1.png").unlink()
+    assert run_here(mixed, "predict", float32_11.folder, mixed, "--skip-unreadable").returncode == 2, "nothing is left"
+
+
+def test_all_unreadable_pictures_of_a_set_are_named(mixed: Path) -> None:
+    with pytest.raises(UsageError, match=r"0\.png is not a picture(.|\n)*, 1 in all:\n  .*2\.png\n.*--skip-unreadable"):
+        check(mixed)
+    (note,) = check(mixed, skip_unreadable=True)
+    assert note == f"skipped 2 of 3 pictures of {mixed} that cannot be read: {mixed / '0.png'}, {mixed / '2.png'}"
+    (mixed / "1.png").write_text("no picture")
+    with pytest.raises(UsageError, match=r"0\.png is not a picture") as refusal:
+        check(mixed, skip_unreadable=True)
+    assert "--skip-unreadable" not in str(refusal.value)
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_a_picture_cut_off_is_found_before_a_model_is_loaded(mixed: Path) -> None:
+    (mixed / "0.png").unlink()
+    done = run_here(mixed, "export", "--images", mixed)
+    assert (done.returncode, "2.png is not a picture" in done.stderr, "[1]" in done.stderr) == (2, True, False)
+
+
+def test_export_and_verify_go_on_without_them_and_record_it(tmp_path: Path, mixed: Path) -> None:
+    (mixed / "4.png").write_bytes((mixed / "1.png").read_bytes())
+    sets = ("--images", mixed, "--calibration", mixed, "--skip-unreadable")
+    done = run_here(tmp_path, "export", "squeezenet-lab", "--weights", "random", "--precision", "int8", *sets)
+    assert done.returncode == 0, done.stderr
+    assert re.sub(r"\s+", " ", done.stderr).count(f"skipped 2 of 4 pictures of {mixed} that cannot be read") == 2
+    folder = tmp_path / "out" / "squeezenet-lab-tflite-int8-random"
+    record = json.loads((folder / "calibration.json").read_text())
+    assert (record["count"], record["source"]) == (2, f"2 pictures of {mixed}, without 2 that cannot be read")
+    assert [picture["name"] for picture in record["pictures"]] == ["1.png", "4.png"]
+    assert run_here(tmp_path, "verify", folder, "--images", mixed).returncode == 2
+    checked = run_here(tmp_path, "verify", folder, "--images", mixed, "--skip-unreadable", "--json")
+    assert checked.returncode == 0, checked.stderr

@@ -13,7 +13,7 @@ from colored_pictures import COLORS, draw
 from PIL import Image
 
 from edge_squeeze.errors import MissingDependencyError, UsageError
-from edge_squeeze.pictures.loading import REMEDY
+from edge_squeeze.pictures.loading import REMEDY, open_picture
 from edge_squeeze.pictures.presets import preset
 from edge_squeeze.reporting import Silent
 from edge_squeeze.training import collection
@@ -224,3 +224,15 @@ def test_more_pixels_than_memory_should_hold_are_refused(colored: Path, monkeypa
         UsageError, match=r"60 pictures of 16 x 16 need 46,080 bytes of memory. Required: at most 46,079"
     ):
         load(colored)
+
+
+def test_unreadable_pictures_are_left_out_where_that_is_meant(colored: Path) -> None:
+    broken = [colored / "green" / "5.png", colored / "red" / "10.png"]
+    for path in broken:
+        path.write_bytes(b"no picture")
+    pictures = collection.load(collection.find(colored), PREPROCESSING, Silent(), skip_unreadable=True)
+    assert pictures.skipped == (f"skipped 2 of 60 pictures of {colored} that cannot be read: {broken[0]}, {broken[1]}",)
+    assert (len(pictures.files.pictures), len(pictures.pixels), len(pictures.truth)) == (58, 58, 58)
+    for picture, row, number in zip(pictures.files.pictures, pictures.pixels, pictures.truth, strict=True):
+        assert picture.label == pictures.files.labels[number]
+        np.testing.assert_array_equal(row, PREPROCESSING.pixels(open_picture(colored / picture.name)))
