@@ -88,4 +88,5 @@ app.add_typer(models.app, name="models", short_help="List the networks, or show 
 
 def main() -> NoReturn:
     """Run the command line of this process; never returns."""
+    exits.check_streams()
     supervision.run(lambda: exits.run(app), exits.tell)

@@ -93,7 +93,8 @@ class ConsoleReporter:
         from rich.console import Console
 
         # A descriptor of its own: what converters print is captured by redirecting the process's standard error.
-        self._stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
+        encoding = sys.stderr.encoding or "utf-8"
+        self._stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=encoding, errors="backslashreplace")
         self._moving = self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
         self._console = Console(
             file=self._stream, highlight=False, markup=False, soft_wrap=True, force_terminal=self._moving

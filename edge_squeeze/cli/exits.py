@@ -18,13 +18,14 @@ from edge_squeeze.errors import ConversionError, EdgeSqueezeError, ExitCode
 
 TOGETHER_S = 0.5  # a terminal sends Ctrl-C to us and to our parent, which passes it on
 LOG_LINES = 15
+UNWRITTEN = {errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def run(work: Callable[[], object]) -> NoReturn:
     """Do `work` and end the process with its exit code, or with that of its error."""
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us like any other tool
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    if isinstance(sys.stdout, io.TextIOWrapper) and (sys.stdout.errors == "strict" or not _is_utf8(sys.stdout)):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of classes may not fit the terminal's encoding
     interrupts = _Interrupts()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # otherwise a shell wants it ignored
@@ -39,6 +40,43 @@ def run(work: Callable[[], object]) -> NoReturn:
             sys.stderr.write("\nInterrupted. No incomplete files were left behind.\n")
             sys.exit(ExitCode.INTERRUPTED)
         _end(error, debug=debug)
+
+
+def check_streams() -> None:
+    """End with 2 where standard output is closed; without standard error, say nothing there.
+
+    What is opened later must not get their descriptors.
+    """
+    closed = [number for number in range(3) if not _is_open(number)]
+    for number in closed:
+        _silence(number)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
+    if 1 in closed:
+        tell("Error: Standard output is closed. Redirect it to a file or to /dev/null.")
+        sys.exit(ExitCode.USAGE)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _silence(descriptor: int) -> None:
+    """Have what is written to `descriptor` disappear."""
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != descriptor:
+        os.dup2(null, descriptor)
+        os.close(null)
+
+
+def _is_utf8(stream: io.TextIOWrapper) -> bool:
+    return stream.encoding.lower().replace("-", "") == "utf8"
 
 
 class _Interrupts:
@@ -56,8 +94,11 @@ class _Interrupts:
 
 def tell(text: str) -> None:
     """Write one or several lines to standard error, wrapped if that is a terminal."""
-    sys.stderr.write(message(text) + "\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(message(text) + "\n")
+        sys.stderr.flush()
+    except OSError:  # it cannot be written, and there is nowhere else to say so
+        _silence(2)
 
 
 def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
@@ -67,9 +108,9 @@ def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
         try:
             sys.stdout.flush()
         except OSError as unwritten:
-            _check_pipe(unwritten)
+            _check_output(unwritten)
         raise error
-    _check_pipe(error)  # where SIGPIPE was ignored for a while
+    _check_output(error)
     if debug:
         traceback.print_exception(error)
     if isinstance(error, ModuleNotFoundError):
@@ -84,6 +125,15 @@ def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
     what = f"{type(error).__name__}: {error}"  # any other exception is a defect, and is reported as one
     tell(f"Error: Unexpected, a bug in edge-squeeze: {what}\nRun again with --debug for the traceback.")
     sys.exit(ExitCode.DEFECT)
+
+
+def _check_output(error: Exception) -> None:
+    """End if `error` says that the output cannot be written: nobody reads any more, or there is no room for it."""
+    _check_pipe(error)  # where SIGPIPE was ignored for a while
+    if isinstance(error, OSError) and error.errno in UNWRITTEN and error.filename is None:
+        _silence(1)  # Python would try again to write what is left, and end with a code of its own
+        tell(f"Error: The output cannot be written: {error.strerror}.")
+        sys.exit(ExitCode.USAGE)
 
 
 def _check_pipe(error: BaseException | None) -> None:

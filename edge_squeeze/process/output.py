@@ -36,8 +36,7 @@ def captured() -> Iterator[Chatter]:
     if _visible:
         yield chatter
         return
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    _flush()
     saved = os.dup(1), os.dup(2)
     with tempfile.TemporaryFile() as file:
         try:
@@ -45,13 +44,18 @@ def captured() -> Iterator[Chatter]:
             os.dup2(file.fileno(), 2)
             yield chatter
         finally:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
+            _flush()
             for descriptor, target in zip(saved, (1, 2), strict=True):
                 os.dup2(descriptor, target)
                 os.close(descriptor)
             file.seek(0)
             chatter.text = file.read().decode("utf-8", "replace")
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as in programs without a console
+            stream.flush()
 
 
 @contextmanager
