@@ -211,7 +211,7 @@ def train(
         UsageError: An argument is invalid, or the pictures cannot be learned from.
         MissingDependencyError: TensorFlow, or scikit-learn for the digits, is not installed.
     """
-    keywords = {**locals(), "design": _design(locals())}
+    keywords = {**locals(), "design": designs.of_keywords(locals())}
     from edge_squeeze.reporting import Silent
     from edge_squeeze.training import training
 

@@ -41,14 +41,6 @@ class TrainOptions:
     filter: str | None = None  # None: likewise
     command: str = "edge_squeeze.train"
 
-    @classmethod
-    def of(cls, keywords: Mapping[str, Any]) -> Self:
-        """The options in `keywords` of `edge_squeeze.train`, None being the default; other names are ignored."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        chosen = {name: value for name, value in keywords.items() if name in names and value is not None}
-        chosen |= {name: Path(chosen[name]) for name in ("images", "out") if name in chosen}
-        return cls(**chosen)
-
     def __post_init__(self) -> None:
         _check_whole("epochs", self.epochs, EPOCHS)
         _check_whole("batch-size", self.batch_size, BATCHES)
