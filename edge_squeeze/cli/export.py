@@ -57,22 +57,23 @@ def export(
     """Convert a network, prove each file against the original, and write an artifact folder for each."""
     options = {**locals(), "input_size": arg.size(input_size), "command": arg.command_line()}
     output.visible(verbose)
-    try:
-        exported = _export(options, verbose=verbose)
-    except PartlyExportedError as error:
-        _show(error.exported, as_json=json_, verbose=verbose)
-        raise
+    exported = _export(options, as_json=json_, verbose=verbose)
     _show(exported, as_json=json_, verbose=verbose)
     if any(e.proof.verdict == "fail" for e in exported):
         raise typer.Exit(ExitCode.FAILED_PROOF)
 
 
-def _export(options: Mapping[str, Any], *, verbose: bool) -> Exports:
+def _export(options: Mapping[str, Any], *, as_json: bool, verbose: bool) -> Exports:
+    """What was exported; what could be made is also shown if other files could not."""
     from edge_squeeze.cli.console import ConsoleReporter
     from edge_squeeze.converters import export as exporter
     from edge_squeeze.converters.options import ExportOptions
 
-    return exporter.export(ExportOptions.of(options), ConsoleReporter(verbose=verbose))
+    try:
+        return exporter.export(ExportOptions.of(options), ConsoleReporter(verbose=verbose))
+    except PartlyExportedError as error:
+        _show(error.exported, as_json=as_json, verbose=verbose)
+        raise
 
 
 def _show(exported: Sequence[Exported], *, as_json: bool, verbose: bool) -> None:
