@@ -237,7 +237,7 @@ def _fixed(model: Any, input_size: int | tuple[int, int] | None, path: Path) -> 
 
 
 def prepares_itself(path: Path) -> bool:
-    """Whether the model at `path` has a layer that normalizes pictures; False for a SavedModel, which hides it."""
+    """Whether the model at `path` may prepare its pictures by itself; False for a SavedModel, which hides it."""
     _reader(path)
     return path.is_file() and keras_config.normalizes(keras_config.read(path))
 

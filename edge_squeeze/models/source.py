@@ -12,6 +12,7 @@ from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.files.documentation import page
 from edge_squeeze.models import keras_file, original as originals, weights as weight_store
 from edge_squeeze.models.original import Original
+from edge_squeeze.models.pixel_range import Entrance, entrance
 from edge_squeeze.models.weights import Weights
 from edge_squeeze.networks.architecture import ANY, Size, architecture
 from edge_squeeze.networks.arithmetic import smallest_input
@@ -179,12 +180,15 @@ def of_model(choice: Choice) -> Subject:
         raise UsageError(f"--input-size {input_size} is for {', '.join(VARIANTS)}, not for {path}.")
     model, record = keras_file.load(path, input_size, choice.custom_objects)
     _, height, width, channels = model.input_shape
+    pixels = entrance(model)
     if not isinstance(preprocessing, Preprocessing):
-        preprocessing = choose(preprocessing or "raw", (height, width), channels, choice.resize, choice.filter)
+        chosen = _own_preprocessing(pixels) if preprocessing is None else preprocessing
+        preprocessing = choose(chosen, (height, width), channels, choice.resize, choice.filter)
     original = Original(model, preprocessing, record)
     suffix = "" if input_size is None else f"-input-size-{height}" + (f"x{width}" if height != width else "")
     classes = model.output_shape[-1]
-    return Subject(keras_file.name(path), None, suffix, classes, preprocessing, record, lambda: original)
+    warnings = tuple(_warnings(path, pixels, preprocessing))
+    return Subject(keras_file.name(path), None, suffix, classes, preprocessing, record, lambda: original, warnings)
 
 
 def find(choice: Choice, reporter: Reporter) -> Subject:
@@ -200,10 +204,10 @@ def find(choice: Choice, reporter: Reporter) -> Subject:
     if design := (choice.design or AS_IS).record():
         raise UsageError(f"{', '.join(map(_option, design))} is for {', '.join(VARIANTS)}, not for {path}.")
     with reporter.step(f"read {path}"):
-        warnings = tuple(_warnings(path, choice.preprocessing))
+        _check_preprocessing(path, choice.preprocessing)
         subject = of_model(choice)
         reporter.note(f"pictures: {describe(subject.preprocessing)}")
-    return replace(subject, warnings=warnings)
+    return subject
 
 
 def _find_variant(choice: Choice) -> Subject:
@@ -220,28 +224,46 @@ def _find_variant(choice: Choice) -> Subject:
     return of_variant(arch, resolved, prepared)
 
 
-def _warnings(path: Path, preprocessing: str | Preprocessing | None) -> Iterator[str]:
-    """Warnings about the `preprocessing` of the user's model at `path`; UsageError if it is missing."""
+def _check_preprocessing(path: Path, preprocessing: str | Preprocessing | None) -> None:
+    """Raise UsageError if `preprocessing` is unknown, or missing although the model at `path` cannot show it."""
     itself = keras_file.prepares_itself(path)
     if isinstance(preprocessing, str):
         check_choice(preprocessing)
-        choice, preprocessing = preprocessing, preset_of(preprocessing)
-        if choice != preprocessing == "raw" and not itself and path.is_file():
+        if preprocessing != preset_of(preprocessing) == "raw" and not itself and path.is_file():
             raise UsageError(
-                f"{choice} normalizes its pictures itself, but no layer of {path} does, as after "
+                f"{preprocessing} normalizes its pictures itself, but no layer of {path} does, as after "
                 f"include_preprocessing=False. Give what it was trained with: --preprocessing {', '.join(PRESETS)}, or "
                 f"a file ({page('models')})."
             )
-    if preprocessing is None and not itself:
-        inside = " A SavedModel cannot be looked into: if it normalizes by itself, say raw." if path.is_dir() else ""
-        raise UsageError(
-            "Nothing says how this model's pictures were prepared in training, and a wrong guess would go unnoticed. "
-            f"Give --preprocessing: {', '.join(PRESETS)}, or a file ({page('models')}).{inside}"
-        )
-    if itself and preprocessing not in (None, "raw"):
-        yield "the model has a layer that normalizes; with --preprocessing its pictures are normalized twice"
-    if path.is_dir() and preprocessing != "raw":
+    if itself or preprocessing is not None:
+        return
+    inside = " A SavedModel cannot be looked into: if it normalizes by itself, say raw." if path.is_dir() else ""
+    raise _unknown_preprocessing(inside)
+
+
+def _unknown_preprocessing(hint: str) -> UsageError:
+    return UsageError(
+        "Nothing says how this model's pictures were prepared in training, and a wrong guess would go unnoticed. "
+        f"Give --preprocessing: {', '.join(PRESETS)}, or a file ({page('models')}).{hint}"
+    )
+
+
+def _own_preprocessing(pixels: Entrance) -> str:
+    """`raw`, if the model's first layers show that it takes raw pixels; else UsageError."""
+    if pixels.takes_raw:
+        return "raw"
+    raise _unknown_preprocessing(f" {pixels.description()}")
+
+
+def _warnings(path: Path, pixels: Entrance, preprocessing: Preprocessing) -> Iterator[str]:
+    """Warnings about the `preprocessing` that the user chose for the model at `path`."""
+    raw = preprocessing.baked.is_raw
+    if path.is_dir() and not raw:
         yield "a SavedModel cannot be looked into; if it has a layer that normalizes, its pictures are normalized twice"
+    if not pixels.layers or pixels.meaning(preprocessing) is not None:
+        return
+    twice = "the model has a layer that normalizes; with --preprocessing its pictures are normalized twice: "
+    yield f"{'' if raw else twice}{pixels.effect(preprocessing)}"
 
 
 def find_again(manifest: Manifest, path: Path | None, custom_objects: str | None) -> Subject:

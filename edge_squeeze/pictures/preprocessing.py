@@ -45,6 +45,11 @@ class Normalization:
         """How many channels the network takes."""
         return len(ORDERS[self.order][0])
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether it leaves the values of pixels as they are."""
+        return not any(self.mean) and set(self.scale) == {1.0}
+
     def linear(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The same as a matrix [3,channels] and an offset [channels]: pixels @ matrix + offset."""
         scale = np.array(self.scale)
