@@ -15,11 +15,11 @@ from edge_squeeze.converters.request import Prepared, Request, resolve
 from edge_squeeze.converters.rewrites.normalization import bake
 from edge_squeeze.converters.targets import Order
 from edge_squeeze.engines.runner import open_runner
-from edge_squeeze.errors import ConversionError, PartlyExportedError, UsageError
+from edge_squeeze.errors import ConversionError, EdgeSqueezeError, PartlyExportedError, UsageError
 from edge_squeeze.files import atomic
 from edge_squeeze.inspection.inspector import Inspection, inspect
 from edge_squeeze.inspection.tflite_file import MIN_RUNTIME_VERSION
-from edge_squeeze.models import original as originals
+from edge_squeeze.models import keras_object, original as originals, source
 from edge_squeeze.models.source import Subject
 from edge_squeeze.pictures.loading import PictureSet
 from edge_squeeze.proof import gates as gate_table, golden
@@ -71,12 +71,12 @@ def export(options: ExportOptions, reporter: Reporter) -> Exports:
         reporter.note(f"warning: {warning}")
     if (names := _forgotten_labels(request)) is not None:
         reporter.note(f"warning: classes are numbered; --labels {names} has names for them")
-    source = _calibration_source(request, reporter)
+    pictures = _calibration_source(request, reporter)
     with reporter.step(f"load {request.subject.name} ({request.subject.weights.source})"):
         prepared = _prepare(request, reporter)
-    if source is not None:
+    if pictures is not None:
         with reporter.step("calibrate"):
-            record = calibration.calibrate(request.subject, prepared.baked, source, reporter)
+            record = calibration.calibrate(request.subject, prepared.baked, pictures, reporter)
             for finding in [*record.lint, *calibration.overlap(record, prepared.reference.pictures)]:
                 reporter.note(f"warning: {finding}")
             prepared = replace(prepared, calibration=record)
@@ -107,11 +107,25 @@ def _check_origin(folder: Path, subject: Subject) -> None:
         return
     there, here = older.weights, subject.weights
     same = there.sha256 == here.sha256 or _place(there) == _place(here)  # of one place: trained again, say
+    same = same or (older.variant is None and _is_saved(older, subject))
     if older.variant != subject.variant or not same:
-        made, makes = there.path or older.variant, here.path or subject.name
+        made, makes = there.path or older.variant or there.source, here.path or subject.name
         raise UsageError(
             f"{folder} was made from {made}, not from {makes}. Move it, or choose another folder with --out."
         )
+
+
+def _is_saved(older: Manifest, subject: Subject) -> bool:
+    """Whether a model in memory and the one in a file, from which `older` and `subject` were made, are the same."""
+    if older.weights.in_memory == subject.weights.in_memory:
+        return False
+    if older.weights.in_memory:
+        return keras_object.digest(subject.original().model) == older.weights.sha256
+    try:
+        saved = source.find_again(older, None, None)
+    except EdgeSqueezeError:  # gone, or changed
+        return False
+    return keras_object.digest(saved.original().model) == subject.weights.sha256
 
 
 def _place(record: WeightsRecord) -> tuple[str, Path | None]:

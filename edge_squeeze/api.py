@@ -13,6 +13,8 @@ from edge_squeeze.networks.variants import DEFAULT_VARIANT
 from edge_squeeze.training.options import TrainOptions
 
 if TYPE_CHECKING:
+    import keras
+
     from edge_squeeze.benchmarks.result import Comparison, Result
     from edge_squeeze.benchmarks.result_files import Saved
     from edge_squeeze.bundling.bundle import Bundled
@@ -78,7 +80,7 @@ def build(
 
 @keras_settings.preserved()
 def export(
-    model: str | Path = DEFAULT_VARIANT,
+    model: str | Path | keras.Model = DEFAULT_VARIANT,
     *,
     format: str | Sequence[str] = "tflite",  # noqa: A002 - the command line's word
     precision: str | Sequence[str] = "float32",
@@ -97,6 +99,7 @@ def export(
     filter: str | None = None,  # noqa: A002 - the command line's word
     labels: str | Path | None = None,
     custom_objects: str | None = None,
+    trust_file: bool = False,
     calibration: str | Path | None = None,
     images: str | Path | None = None,
     skip_unreadable: bool = False,
@@ -131,6 +134,7 @@ def export(
             "bicubic" or "area".
         labels: Text file with a class name a line; by default ImageNet's for 1,000 classes, else numbers.
         custom_objects: Python module, or .py file, that defines layers of your model. It is run.
+        trust_file: Whether Python code in Lambda layers of the model's file is run. Only for files of your own.
         calibration: Pictures, a .txt list of them, or a calibration.json, that int8 takes its ranges from; by default
             crops of built-in photographs.
         images: Pictures, or a .txt list of them, to prove parity on; by default crops of built-in photographs.
@@ -226,6 +230,7 @@ def verify(
     skip_unreadable: bool = False,
     original: str | Path | None = None,
     custom_objects: str | None = None,
+    trust_file: bool = False,
     runtime: str | None = None,
     threads: int = 1,
     reporter: Reporter | None = None,
@@ -240,6 +245,7 @@ def verify(
         skip_unreadable: As in `export`.
         original: Weights file or Keras model to use in place of the one that model.json records.
         custom_objects: Python module, or .py file, that defines layers of your model. It is run.
+        trust_file: Whether Python code in Lambda layers of the model's file is run. Only for files of your own.
         runtime: "litert", "tflite-runtime", "tf.lite" or "onnxruntime"; by default the first that is installed.
         threads: Threads of the engine.
         reporter: Hears of the progress; by default nobody does.
@@ -254,7 +260,7 @@ def verify(
     from edge_squeeze.reporting import Silent
 
     pictures, source = (None if path is None else Path(path) for path in (images, original))
-    options = VerifyOptions(pictures, source, custom_objects, runtime, threads, skip_unreadable)
+    options = VerifyOptions(pictures, source, custom_objects, runtime, threads, skip_unreadable, trust_file)
     return verification.verify(Path(artifact), options, reporter or Silent())
 
 

@@ -78,7 +78,7 @@ def prepend_normalization(model: Any, normalization: Normalization) -> Any:
 
     matrix, offset = normalization.linear()
     pixels = keras.Input((*model.input_shape[1:3], 3), name="image")
-    layer = keras.layers.Conv2D(normalization.channels, 1, name=LAYER)
+    layer = keras.layers.Conv2D(normalization.channels, 1, dtype="float32", name=LAYER)
     baked = keras.Model(pixels, model(layer(pixels)), name=model.name)
     layer.set_weights([matrix[None, None].astype(np.float32), offset.astype(np.float32)])
     return baked

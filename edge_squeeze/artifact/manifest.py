@@ -47,6 +47,11 @@ class WeightsRecord:
     seed: int | None = None
     licence: str | None = None
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether they were those of a Keras model that was given as an object, not as a file."""
+        return self.kind == KERAS_MODEL and self.path is None
+
 
 @dataclass(frozen=True)
 class TensorSpec:

@@ -43,6 +43,10 @@ Labels = Annotated[Path | None, typer.Option(help="Text file with one class name
 CustomObjects = Annotated[
     str | None, typer.Option(help="Python module or .py file that defines custom layers. Its code is executed.")
 ]
+TrustFile = Annotated[
+    bool,
+    typer.Option("--trust-file", help="Run Python code in Lambda layers of the model file. Only for your own files."),
+]
 
 # export, models show: what is to differ from a variant's row
 Bypass = Annotated[str, typer.Option(help="Bypass connections around fire modules: none, simple or complex.")]

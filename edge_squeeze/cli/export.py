@@ -42,6 +42,7 @@ def export(
     filter: arg.Filter = None,  # noqa: A002
     labels: arg.Labels = None,
     custom_objects: arg.CustomObjects = None,
+    trust_file: arg.TrustFile = False,
     calibration: arg.Calibration = None,
     images: arg.Images = None,
     skip_unreadable: arg.SkipUnreadable = False,

@@ -25,6 +25,7 @@ def verify(
     skip_unreadable: arg.SkipUnreadable = False,
     original: arg.Original = None,
     custom_objects: arg.CustomObjects = None,
+    trust_file: arg.TrustFile = False,
     runtime: arg.Runtime = None,
     threads: arg.Threads = 1,
     device: arg.Device = None,
@@ -38,7 +39,7 @@ def verify(
     from edge_squeeze.proof.verification import VerifyOptions
 
     output.visible(verbose)
-    options = VerifyOptions(images, original, custom_objects, runtime, threads, skip_unreadable)
+    options = VerifyOptions(images, original, custom_objects, runtime, threads, skip_unreadable, trust_file)
     if elsewhere := address.elsewhere(device, setup=setup, most=1):
         raise typer.Exit(_on_device(artifact, options, *elsewhere, setup=setup, as_json=json_))
     result = verification.verify(artifact, options, ConsoleReporter(verbose=verbose))
@@ -54,8 +55,9 @@ def _on_device(artifact: Path, options: VerifyOptions, address: Address, *, setu
     from edge_squeeze.devices import session
     from edge_squeeze.devices.job import Job, option_words
 
-    if options.custom_objects is not None:
-        raise UsageError("--custom-objects runs your code, which is not sent to other machines. Verify on this one.")
+    if options.custom_objects is not None or options.trust_file:
+        option = "--trust-file" if options.custom_objects is None else "--custom-objects"
+        raise UsageError(f"{option} runs your code, which is not sent to other machines. Verify on this one.")
     artifacts.load(artifact)
     argv = ["verify", *option_words(options), *(["--json"] if as_json else []), "--", artifact]
     outcome = session.run_alone(address, Job(argv, [artifact], options.runtime), exits.tell, setup=setup)

@@ -9,12 +9,14 @@ import re
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_squeeze.artifact.manifest import KERAS_MODEL, SAVED_MODEL, WeightsRecord
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
-from edge_squeeze.models.original import all_layers, load_tensorflow, require_tensorflow
+from edge_squeeze.models import adaptation
+from edge_squeeze.models.original import load_tensorflow, require_tensorflow
 from edge_squeeze.process.output import captured
 from edge_squeeze.process.supervision import memory_limited
 from edge_squeeze.weight_files import keras_config
@@ -35,11 +37,24 @@ REFUSED_OPERATORS = {
 }
 
 
-def load(path: Path, input_size: int | tuple[int, int] | None, custom_objects: str | None) -> tuple[Any, WeightsRecord]:
-    """The Keras model at `path`, of fixed input size [None,H,W,C] -> [None,classes], and the record of its file.
+@dataclass(frozen=True)
+class Loaded:
+    """A Keras model that takes float32 pictures [None,H,W,C] of fixed size -> [None,classes]."""
 
-    `custom_objects` is a module that defines the layers that are not Keras' own: it is run. UsageError for what
-    cannot be read or is not an image classifier, MissingDependencyError without TensorFlow.
+    model: Any
+    record: WeightsRecord
+    changes: tuple[str, ...]  # what differs from the model in the file, in words
+    takes_pixels: bool  # whether its input had a dtype that holds nothing but pixels
+
+
+def load(
+    path: Path, input_size: int | tuple[int, int] | None, custom_objects: str | None, *, trust_file: bool = False
+) -> Loaded:
+    """The Keras model at `path`.
+
+    `custom_objects` is a module that defines the layers that are not Keras' own: it is run, and so is Python code in
+    the file, if `trust_file`. UsageError for what cannot be read or is not an image classifier, MissingDependencyError
+    without TensorFlow.
     """
     require_tensorflow()
     read, size = _reader(path)
@@ -51,12 +66,18 @@ def load(path: Path, input_size: int | tuple[int, int] | None, custom_objects: s
     objects = _custom_objects(custom_objects) if custom_objects else {}
     try:
         with captured(), memory_limited(size):
-            model = read(path, objects)
+            model = read(path, objects, trust_file)
     except EdgeSqueezeError:
         raise
     except Exception as error:  # Keras raises whatever a damaged or foreign file makes it run into
         raise UsageError(_why(path, error)) from error
-    return _fixed(_checked(model, path), input_size, path), record
+    _check_ends(model, path)
+    takes_pixels = model.inputs[0].dtype in adaptation.WHOLE
+    with captured():
+        model, in_float32 = adaptation.in_float32(model)
+        model, channels_last = adaptation.channels_last(model)
+    changes = tuple(change for change in (in_float32, channels_last) if change)
+    return Loaded(_fixed(_checked(model, path), input_size, path), record, changes, takes_pixels)
 
 
 def _reader(path: Path) -> tuple[Any, int]:
@@ -91,13 +112,13 @@ def _check_archive(path: Path) -> int:
     return total
 
 
-def _read_keras(path: Path, objects: dict[str, Any]) -> Any:
+def _read_keras(path: Path, objects: dict[str, Any], trust_file: bool) -> Any:  # noqa: FBT001 - one of a pair
     import keras
 
-    return keras.saving.load_model(path, compile=False, custom_objects=objects)  # safe_mode is Keras' default
+    return keras.saving.load_model(path, compile=False, custom_objects=objects, safe_mode=not trust_file)
 
 
-def _read_saved_model(path: Path, _objects: dict[str, Any]) -> Any:
+def _read_saved_model(path: Path, _objects: dict[str, Any], _trust_file: bool) -> Any:  # noqa: FBT001
     """The SavedModel as one Keras layer between an input and an output: Keras 3 opens it only as a whole."""
     import keras
 
@@ -167,7 +188,8 @@ def _why(path: Path, error: Exception) -> str:
     if "Lambda" in text and "arbitrary code" in text:
         return (
             f"{path} has a Lambda layer with Python code in it, which would run on loading: refused. Build the model "
-            "with a layer of Keras' own, or define it in a class of your own and give --custom-objects MODULE."
+            "with a layer of Keras' own, or define it in a class of your own and give --custom-objects MODULE; or, if you "
+            "made the file yourself, give --trust-file to run its code."
         )
     if missing := re.search(
         r"(?:Could not locate (?:class|function)|Unknown (?:layer|activation function)):? '?(\w+)", text
@@ -181,23 +203,35 @@ def _why(path: Path, error: Exception) -> str:
     return f"{path} cannot be read as a Keras model: {type(error).__name__}: {text[:LONGEST_MESSAGE]}"
 
 
-def _checked(model: Any, path: Path) -> Any:
-    """`model`, if it is an image classifier of Keras' functional kind."""
+def _check_ends(model: Any, path: Path) -> None:
+    """Raise UsageError unless Keras knows the layers of `model`, and it has one input and one output."""
+    import keras
+
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not inputs or not outputs:
+        if isinstance(model, keras.Sequential):
+            raise _refused(
+                path,
+                "it is a Sequential that was never built, without an input size or weights; give it "
+                "keras.Input((H, W, 3)) as its first layer, train it, and save it again",
+            )
         raise _refused(
             path, "it is a subclassed model, whose layers Keras does not know; save it with model.export(DIR)"
         )
     for kind, ends in (("input", inputs), ("output", outputs)):
         if len(ends) != 1:
             raise _refused(path, f"it has {len(ends)} {kind}s ({', '.join(end.name for end in ends)}), one is required")
-    if reason := _mismatch(inputs[0], outputs[0]):
+
+
+def _checked(model: Any, path: Path) -> Any:
+    """`model`, if it is an image classifier that computes in float32."""
+    if reason := _mismatch(model.inputs[0], model.outputs[0]):
         raise _refused(path, reason)
-    half = {layer.name for layer in all_layers(model) if layer.compute_dtype not in ("float32", None)}
-    if half:
-        some = ", ".join(sorted(half)[:3])
+    other = {layer.name for layer in adaptation.computing(model) if layer.compute_dtype not in ("float32", None)}
+    if other:
+        some = ", ".join(sorted(other)[:3])
         raise _refused(
-            path, f"{len(half)} of its layers do not compute in float32 ({some}); rebuild it with that policy"
+            path, f"{len(other)} of its layers do not compute in float32 ({some}); rebuild it with that policy"
         )
     return model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from edge_squeeze.artifact.manifest import Manifest, WeightsRecord
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.files.documentation import page
-from edge_squeeze.models import keras_file, original as originals, weights as weight_store
+from edge_squeeze.models import keras_file, keras_object, original as originals, weights as weight_store
 from edge_squeeze.models.original import Original
 from edge_squeeze.models.pixel_range import Entrance, entrance
 from edge_squeeze.models.weights import Weights
@@ -67,7 +68,7 @@ class Subject:
 class Choice:
     """What the user asked to export. None stands for the default; `weights`, `seed`, `classes` are for variants."""
 
-    model: str | Path
+    model: Any  # a variant, the path of a Keras model, or the model itself
     weights: str | Path | None = None
     seed: int | None = None
     classes: int | None = None
@@ -76,11 +77,13 @@ class Choice:
     resize: str | None = None
     filter: str | None = None
     custom_objects: str | None = None  # for models of the user's
+    trust_file: bool = False  # likewise
     design: Design | None = None  # for variants
 
     def refuse(self, options: tuple[str, ...], reason: str) -> None:
         """Raise UsageError if one of `options` was given: it would go unheeded."""
-        refused = [option for option in options if getattr(self, option) is not None]
+        values = {option: getattr(self, option) for option in options}
+        refused = [option for option, value in values.items() if value is not None and value is not False]
         if refused:
             raise UsageError(f"{', '.join(map(_option, refused))} does not apply to {self.model}: {reason}.")
 
@@ -178,21 +181,26 @@ def of_model(choice: Choice) -> Subject:
     path, input_size, preprocessing = Path(choice.model), choice.input_size, choice.preprocessing
     if isinstance(input_size, str):
         raise UsageError(f"--input-size {input_size} is for {', '.join(VARIANTS)}, not for {path}.")
-    model, record = keras_file.load(path, input_size, choice.custom_objects)
+    loaded = keras_file.load(path, input_size, choice.custom_objects, trust_file=choice.trust_file)
+    model, record = loaded.model, loaded.record
     _, height, width, channels = model.input_shape
     pixels = entrance(model)
     if not isinstance(preprocessing, Preprocessing):
-        chosen = _own_preprocessing(pixels) if preprocessing is None else preprocessing
+        chosen = preprocessing or ("raw" if loaded.takes_pixels else _own_preprocessing(pixels))
         preprocessing = choose(chosen, (height, width), channels, choice.resize, choice.filter)
     original = Original(model, preprocessing, record)
     suffix = "" if input_size is None else f"-input-size-{height}" + (f"x{width}" if height != width else "")
     classes = model.output_shape[-1]
-    warnings = tuple(_warnings(path, pixels, preprocessing))
+    if loaded.takes_pixels and not preprocessing.baked.is_raw:
+        raise UsageError(f"{path} takes whole numbers, which pixels are before any preprocessing. Give raw, or none.")
+    warnings = (*loaded.changes, *_warnings(path, pixels, preprocessing))
     return Subject(keras_file.name(path), None, suffix, classes, preprocessing, record, lambda: original, warnings)
 
 
 def find(choice: Choice, reporter: Reporter) -> Subject:
     """What `choice` describes; UsageError if it is missing or unusable, or an option does not apply to it."""
+    if not isinstance(choice.model, str | Path):
+        return _in_memory(choice, reporter)
     path = Path(choice.model)
     if isinstance(choice.preprocessing, Preprocessing):
         choice.refuse(("resize", "filter"), "its preprocessing specifies how pictures are resized")
@@ -210,8 +218,22 @@ def find(choice: Choice, reporter: Reporter) -> Subject:
     return subject
 
 
+def _in_memory(choice: Choice, reporter: Reporter) -> Subject:
+    """A Keras model that was given as an object, read again from a file of its own, so that it stays as it is."""
+    model = choice.model
+    with tempfile.TemporaryDirectory(prefix="edge-squeeze-") as folder:
+        path = keras_object.save(model, Path(folder))
+        with keras_object.own_classes(model):
+            subject = find(replace(choice, model=path, trust_file=True), reporter)  # it is code of this very process
+    record = replace(
+        subject.weights, source=f"Keras model {model.name} in memory", path=None, sha256=keras_object.digest(model)
+    )
+    original = replace(subject.original(), weights=record)
+    return replace(subject, weights=record, original=lambda: original)
+
+
 def _find_variant(choice: Choice) -> Subject:
-    choice.refuse(("custom_objects",), "it has none")
+    choice.refuse(("custom_objects", "trust_file"), "it has none")
     weights = "imagenet" if choice.weights is None else choice.weights
     arch, resolved = find_weights(
         str(choice.model), weights, choice.seed or 0, choice.classes, choice.input_size, design=choice.design
@@ -266,7 +288,9 @@ def _warnings(path: Path, pixels: Entrance, preprocessing: Preprocessing) -> Ite
     yield f"{'' if raw else twice}{pixels.effect(preprocessing)}"
 
 
-def find_again(manifest: Manifest, path: Path | None, custom_objects: str | None) -> Subject:
+def find_again(
+    manifest: Manifest, path: Path | None, custom_objects: str | None, *, trust_file: bool = False
+) -> Subject:
     """What the artifact of `manifest` was made from, read from `path`, or if None from where it says.
 
     UsageError if that is gone, no longer the same, or of another kind.
@@ -275,9 +299,18 @@ def find_again(manifest: Manifest, path: Path | None, custom_objects: str | None
     if manifest.variant is None:
         model = path or Path(record.path or "")
         if path is None:
+            if record.in_memory:
+                raise UsageError("it was a model in memory; save it with model.save, if you still have it")
             keras_file.check_unchanged(model, record)
         size = manifest.input_size
-        return of_model(Choice(model, input_size=size, preprocessing=preprocessing, custom_objects=custom_objects))
+        choice = Choice(
+            model,
+            input_size=size,
+            preprocessing=preprocessing,
+            custom_objects=custom_objects,
+            trust_file=trust_file,
+        )
+        return of_model(choice)
     arch = architecture(manifest.variant, manifest.classes, manifest.input_size, design=manifest.design)
     arch = replace(arch, any_size=manifest.any_size)
     weights = weight_store.find_again(arch, record) if path is None else weight_store.resolve(arch, path)

@@ -278,6 +278,7 @@ class VerifyOptions:
     runtime: str | None = None
     threads: int = 1
     skip_unreadable: bool = False
+    trust_file: bool = False
 
 
 def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verification:
@@ -295,10 +296,11 @@ def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verifica
         runner = open_runner(artifact.model(), artifact.manifest.format, RunOptions(options.threads, options.runtime))
         gold = golden.check(artifact, runner)
     with reporter.step("original"):
-        subject = _find_subject(artifact, options.original, options.custom_objects)
+        subject = _find_subject(artifact, options)
         if isinstance(subject, Subject):
             keras_original = subject.original()
-            if subject.weights.sha256 != artifact.manifest.weights.sha256:
+            record = artifact.manifest.weights
+            if subject.weights.sha256 != record.sha256 and not record.in_memory:
                 reporter.note(f"warning: {options.original} is not the file that the artifact records")
     if isinstance(subject, str):
         if options.images is not None:
@@ -313,12 +315,13 @@ def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verifica
     return Verification(artifact, gold, proof, None)
 
 
-def _find_subject(artifact: Artifact, path: Path | None, custom_objects: str | None) -> Subject | str:
-    """What the artifact was made from, at `path` or where its manifest records it; the reason if unavailable."""
+def _find_subject(artifact: Artifact, options: VerifyOptions) -> Subject | str:
+    """What the artifact was made from, where `options` or its manifest say; the reason if unavailable."""
+    path = options.original
     if not is_installed("tensorflow"):
         return "TensorFlow is not installed"
     try:
-        return subjects.find_again(artifact.manifest, path, custom_objects)
+        return subjects.find_again(artifact.manifest, path, options.custom_objects, trust_file=options.trust_file)
     except EdgeSqueezeError as error:
         if path is not None:
             raise

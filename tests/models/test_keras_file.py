@@ -43,11 +43,17 @@ def feature_map() -> Any:
     return keras.Sequential([keras.Input((SIDE, SIDE, 3)), layers().Conv2D(4, 3)])
 
 
-def half() -> Any:
+def unbuilt() -> Any:
+    import keras
+
+    return keras.Sequential([layers().Conv2D(4, 3), layers().GlobalAveragePooling2D(), layers().Dense(3)])
+
+
+def double() -> Any:
     import keras
 
     inputs = keras.Input((SIDE, SIDE, 3))
-    return keras.Model(inputs, layers().Dense(3, dtype="mixed_float16")(layers().Flatten()(inputs)))
+    return keras.Model(inputs, layers().Dense(3, dtype="float64")(layers().Flatten()(inputs)))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +67,8 @@ def half() -> Any:
         (lambda: network((SIDE, SIDE, 5)), "which are not pictures"),
         (lambda: network(dtype="uint8"), "it takes uint8"),
         (lambda: network(batch_size=4), "its batch is fixed to 4"),
-        (half, "1 of its layers do not compute in float32"),
+        (double, "1 of its layers do not compute in float32"),
+        (unbuilt, r"it is a Sequential that was never built, .* give it keras\.Input\(\(H, W, 3\)\)"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
@@ -170,14 +177,17 @@ def test_pixels_reach_the_model_as_its_preprocessing_says(tmp_path: Path) -> Non
 def test_python_code_in_a_lambda_layer_does_not_run(tmp_path: Path, suffix: str) -> None:
     import keras
 
-    trace = tmp_path / "trace"
+    trace, file = tmp_path / "trace", str(tmp_path / "trace")
     inputs = keras.Input((SIDE, SIDE, 3))
-    hostile = layers().Lambda(lambda x, file=str(trace): (__import__("pathlib").Path(file).touch(), x)[1])
+    hostile = layers().Lambda(lambda x: (__import__("pathlib").Path(file).touch(), x)[1])
     keras.Model(inputs, layers().Dense(3)(layers().Flatten()(hostile(inputs)))).save(tmp_path / f"model{suffix}")
     trace.unlink()
-    with pytest.raises(UsageError, match="Lambda layer with Python code in it"):
+    with pytest.raises(UsageError, match=r"Lambda layer with Python code in it.* give --trust-file to run its code"):
         find(tmp_path / f"model{suffix}")
     assert not trace.exists()
+    trusted = find(tmp_path / f"model{suffix}", trust_file=True).original()
+    assert trusted.model.output_shape == (None, 3)
+    assert trace.exists()
 
 
 CUSTOM = """

@@ -1,0 +1,100 @@
+"""A Keras model in memory exports as its file does, and stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_models import SIDE, layers, network
+
+import edge_squeeze
+from edge_squeeze.artifact import folder as artifact
+from edge_squeeze.errors import UsageError
+
+
+def custom() -> Any:
+    """A model that only its own process can build: a class, a function and a lambda without a file."""
+    import keras
+
+    class Twice(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return 2 * x
+
+    def bent(x: Any) -> Any:
+        return keras.ops.maximum(x, 0.1 * x)
+
+    inputs = keras.Input((SIDE, SIDE, 3))
+    x = layers().Conv2D(4, 3, activation=bent)(Twice()(layers().Rescaling(1 / 255)(inputs)))
+    x = layers().Lambda(lambda value: value + 1)(layers().GlobalAveragePooling2D()(x))
+    return keras.Model(inputs, layers().Dense(3)(x), name="of-my.own")
+
+
+def test_a_model_in_memory_gives_its_own_scores(tmp_path: Path) -> None:
+    model = custom()
+    before = [weights.copy() for weights in model.get_weights()]
+    (exported,) = edge_squeeze.export(model, out=tmp_path)
+    assert exported.folder.name == "of-my.own-tflite-float32"
+    pixels = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
+    expected = np.asarray(model(pixels.astype(np.float32), training=False))
+    np.testing.assert_allclose(edge_squeeze.load(exported.folder).runner.run(pixels), expected, atol=1e-5)
+    for kept, weights in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, weights)
+    record = artifact.load(exported.folder).manifest.weights
+    assert (record.kind, record.path, record.source) == ("keras_model", None, "Keras model of-my.own in memory")
+
+
+def test_verify_wants_the_file_of_a_model_in_memory(tmp_path: Path) -> None:
+    model = network()
+    (exported,) = edge_squeeze.export(model, preprocessing="unit", out=tmp_path)
+    alone = edge_squeeze.verify(exported.folder)
+    assert alone.passed
+    assert alone.without_proof == (
+        "its original could not be loaded (it was a model in memory; save it with model.save, if you still have it). "
+        "Give --original FILE"
+    )
+    model.save(tmp_path / "saved.keras")
+    assert edge_squeeze.verify(exported.folder, original=tmp_path / "saved.keras").proof is not None
+    network().save(tmp_path / "another.keras")
+    again = edge_squeeze.verify(exported.folder, original=tmp_path / "another.keras").proof
+    assert again is not None
+    assert again.parity.max_abs > 1e-2
+
+
+def test_a_model_and_its_file_replace_each_other_but_no_other_model(tmp_path: Path) -> None:
+    import keras
+
+    model = keras.models.clone_model(network())
+    model.name = "mine"
+    model.save(tmp_path / "mine.keras")
+    for each in (tmp_path / "mine.keras", model, tmp_path / "mine.keras"):
+        edge_squeeze.export(each, preprocessing="unit", out=tmp_path)
+    another = network()
+    another.name = "mine"
+    with pytest.raises(UsageError, match=r"was made from .*mine\.keras, not from mine\. Move it"):
+        edge_squeeze.export(another, preprocessing="unit", out=tmp_path)
+
+
+def test_a_model_in_memory_is_asked_like_a_file() -> None:
+    with pytest.raises(UsageError, match="Give --preprocessing: caffe"):
+        edge_squeeze.export(network())
+    with pytest.raises(UsageError, match=r"a keras\.Model\. Got: builtins\.int"):
+        edge_squeeze.export(3)  # type: ignore[arg-type]
+
+
+def test_a_file_with_code_exports_and_verifies_only_if_it_is_trusted(tmp_path: Path) -> None:
+    import keras
+
+    inputs = keras.Input((SIDE, SIDE, 3))
+    pooled = layers().GlobalAveragePooling2D()(layers().Lambda(lambda pixels: pixels / 255)(inputs))
+    model = keras.Model(inputs, layers().Dense(3)(pooled))
+    model.save(tmp_path / "coded.keras")
+    with pytest.raises(UsageError, match="give --trust-file to run its code"):
+        edge_squeeze.export(tmp_path / "coded.keras", preprocessing="raw", out=tmp_path)
+    (exported,) = edge_squeeze.export(tmp_path / "coded.keras", preprocessing="raw", trust_file=True, out=tmp_path)
+    assert exported.proof.parity.max_abs < 1e-5
+    assert "Lambda layer with Python code in it" in (edge_squeeze.verify(exported.folder).without_proof or "")
+    assert edge_squeeze.verify(exported.folder, trust_file=True).proof is not None
+    with pytest.raises(UsageError, match=r"--trust-file does not apply to squeezenet1\.1"):
+        edge_squeeze.export(weights="random", trust_file=True)
