@@ -124,7 +124,7 @@ def traits(model: ModelFile) -> Traits:
     if (manifest := model.manifest) is not None:
         variant = manifest.variant and f"{manifest.variant}{manifest.design.suffix}"
         inputs = None if manifest.any_size else _sides([(1, *manifest.input_size, 3)])
-        outputs = _sides([(1, manifest.classes)])
+        outputs = _sides([(1, manifest.outputs)])
         return Traits(variant, manifest.weights.sha256, inputs, outputs, manifest.parameters)
     inspection = model.try_inspection()
     if inspection is None:

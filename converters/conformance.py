@@ -19,7 +19,7 @@ def check(
 ) -> None:
     """Raise ConversionError listing everything in `file` that is not what `order` asked for.
 
-    It must take pictures of `size`, and give scores of that many classes under the name `output`. If `strict`, a
+    It must take pictures of `size`, and give one score for each of `classes` under the name `output`. If `strict`, a
     quantized file must have no operators in float.
     """
     if problems := [*_ends(file, order, size, (classes, output)), *_content(file, order, strict=strict)]:

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from edge_squeeze import packages
 from edge_squeeze.artifact.folder import CALIBRATION, LABELS, MANIFEST, PARITY
 from edge_squeeze.artifact.manifest import (
+    ONE_SCORE_VERSION,
+    SCHEMA_VERSION,
     Golden,
     Graph,
     LabelsFile,
@@ -25,6 +27,7 @@ from edge_squeeze.converters.targets import Order
 from edge_squeeze.inspection.inspector import FileTensor, Inspection
 from edge_squeeze.proof import gates
 from edge_squeeze.proof.verification import Proof
+from edge_squeeze.scores import PROBABILITY, THRESHOLD
 
 TOOLS = ("edge-squeeze", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
 
@@ -53,7 +56,9 @@ def manifest(
 ) -> Manifest:
     """The content of model.json for a file with this `inspection`."""
     target, subject = order.target, request.subject
+    one_score = prepared.reference.content == PROBABILITY
     return Manifest(
+        schema_version=ONE_SCORE_VERSION if one_score else SCHEMA_VERSION,
         name=request.name(order),
         variant=subject.variant,
         format=target.format,
@@ -83,6 +88,7 @@ def manifest(
         tools=packages.versions(TOOLS),
         command=request.options.command,
         design=subject.design,
+        threshold=THRESHOLD if one_score else None,
     )
 
 

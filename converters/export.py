@@ -189,7 +189,7 @@ def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Re
         with reporter.part("inspect"):
             inspection = inspect(model, target.format)
             subject, strict = request.subject, request.options.strict_int8
-            conformance.check(inspection, order, subject.file_size, subject.classes, measured.output, strict=strict)
+            conformance.check(inspection, order, subject.file_size, prepared.outputs, measured.output, strict=strict)
         if (version := _newer(inspection)) is not None:
             reporter.note(f"warning: {RUNTIME} does not load this file: it needs TensorFlow Lite {version} or newer")
         with reporter.part("prove"):

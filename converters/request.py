@@ -87,6 +87,12 @@ class Prepared:
         """The original's scores at the usual size."""
         return self.references[0]
 
+    @property
+    def outputs(self) -> int:
+        """How many scores the files give."""
+        outputs: int = self.baked.output_shape[-1]
+        return outputs
+
     def measured(self, order: Order) -> Measured:
         """What the converter of `order` needs to know."""
         ranges = self.calibration.ranges if self.calibration and order.target.quantizer else None

@@ -14,6 +14,7 @@ from edge_squeeze.networks.design import AS_IS, Design
 from edge_squeeze.pictures.preprocessing import Preprocessing
 
 SCHEMA_VERSION = 1
+ONE_SCORE_VERSION = 2  # of files that give one score for two classes, which readers of version 1 would take for one
 KERAS_MODEL, SAVED_MODEL = "keras_model", "saved_model"  # kinds of original, beside those of weights
 FOLD_NORMALIZATION, PREPEND_NORMALIZATION = "fold_normalisation", "prepend_normalisation"  # rewrites
 
@@ -61,7 +62,7 @@ class TensorSpec:
     shape: tuple[int | None, ...]  # None: any batch size
     dtype: str  # float32 | uint8 | int8
     layout: str  # nhwc | nchw for pictures, nc for scores
-    content: str  # pixels (raw RGB 0..255); probabilities | logits | scores (each class by itself, 0..1)
+    content: str  # pixels (raw RGB 0..255); probabilities | logits | scores (each class by itself) | probability
     scale: float | None = None
     zero_point: int | None = None
 
@@ -132,6 +133,12 @@ class Manifest:
     tools: dict[str, str]
     command: str
     design: Design = AS_IS  # what differs from the variant's row
+    threshold: float | None = None  # of a file with one score for two classes: above it, the second is the best
+
+    @property
+    def outputs(self) -> int:
+        """How many scores the file gives: one for each class, or one for two."""
+        return self.classes if self.threshold is None else 1
 
     @property
     def any_size(self) -> bool:
@@ -157,8 +164,10 @@ def from_json(text: str, where: str) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not valid JSON: {error}.") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
-        raise UsageError(f"{where}: this version reads schema_version {SCHEMA_VERSION}, got {version!r}.")
+    if version not in (SCHEMA_VERSION, ONE_SCORE_VERSION):
+        raise UsageError(
+            f"{where}: this version reads schema_version {SCHEMA_VERSION} and {ONE_SCORE_VERSION}, got {version!r}."
+        )
     manifest = decode(Manifest, data, where)
     assert isinstance(manifest, Manifest)
     size, pixels = manifest.input_size, manifest.preprocessing.size

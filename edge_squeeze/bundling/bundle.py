@@ -79,8 +79,11 @@ def add(paths: Sequence[Path], folder: Path, *, force: bool = False) -> list[Bun
         atomic.remove_empty(created)  # if nothing was copied
 
 
-def check_sizes(paths: Sequence[Path]) -> None:
-    """Raise UsageError for an artifact that takes pictures of any size: the app in android_demo resizes no input."""
+def check_supported(paths: Sequence[Path]) -> None:
+    """Raise UsageError for an artifact that the app in android_demo cannot run.
+
+    It resizes no input, and takes each score for that of a class.
+    """
     with _os_errors("Cannot read everything", READABLE):
         for artifact in map(artifact_folder.load, paths):
             if artifact.manifest.any_size:
@@ -89,6 +92,12 @@ def check_sizes(paths: Sequence[Path]) -> None:
                     f"{artifact.folder} takes pictures of any size, which the app in android_demo does not support. "
                     f"Export the network with --input-size {size}, or use `bundle files` for an app that resizes its "
                     "input."
+                )
+            if artifact.manifest.threshold is not None:
+                raise UsageError(
+                    f"{artifact.folder} gives one score for two classes, which the app in android_demo does not "
+                    "support. Export the model with a score for each: keras.layers.Concatenate()([1 - p, p]) at its "
+                    "end. Or use `bundle files` for an app that reads `threshold` in model.json."
                 )
 
 

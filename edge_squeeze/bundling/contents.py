@@ -84,8 +84,8 @@ def _check_golden(artifact: Artifact) -> None:
     open_picture(artifact.path(golden.picture))
     _check_length(artifact, golden.pixels, height * width * CHANNELS, f"{height} x {width} RGB pixels")
     for entry in golden.scores.values():
-        classes = artifact.manifest.classes
-        _check_length(artifact, entry.file, classes * FLOAT32_BYTES, f"{classes} float32 scores")
+        outputs = artifact.manifest.outputs
+        _check_length(artifact, entry.file, outputs * FLOAT32_BYTES, f"{outputs} float32 scores")
 
 
 def _check_length(artifact: Artifact, name: str, required: int, content: str) -> None:

@@ -40,7 +40,7 @@ def android(
 
     *artifacts, project = _checked(paths or [], remove or [], "android ARTIFACT... ANDROID_PROJECT", listed=list_)
     models = _models(project)
-    bundle.check_sizes(artifacts)
+    bundle.check_supported(artifacts)
     if not (list_ or remove):
         following = bundle_report.after_android(project)
         bundle_report.add(artifacts, models, force=force, as_json=json_, verbose=verbose, following=following)

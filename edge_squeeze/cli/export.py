@@ -125,6 +125,11 @@ def _remarks(exported: Exported) -> list[str]:
         remarks.append("Preprocessing is an operator of its own before the network: folding it in would not be exact.")
     if manifest.output.content == LOGITS:
         remarks.append("The network gives logits; the figures above are of their softmax.")
+    if manifest.threshold is not None:
+        remarks.append(
+            "The network gives one score, the probability of the second class in labels.txt; above "
+            f"{manifest.threshold:g} that is the best class, else the first."
+        )
     return remarks
 
 

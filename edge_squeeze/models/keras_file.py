@@ -26,6 +26,7 @@ KNOWN = "a .keras file, a .h5 file, or a folder with a SavedModel"
 HDF5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 LARGEST_FILE = 4 << 30
 LARGEST_CONFIG = 64 << 20
+BINARY = ("sigmoid", "hard_sigmoid")  # activations of one output that decides between two classes
 LONGEST_MESSAGE = 300  # Keras quotes whole configurations
 SAVED_MODEL_FILE, ENDPOINT = "saved_model.pb", "serving_default"
 # Operators with which a SavedModel's graph reaches for files or runs Python; a classifier has no need of them.
@@ -188,8 +189,8 @@ def _why(path: Path, error: Exception) -> str:
     if "Lambda" in text and "arbitrary code" in text:
         return (
             f"{path} has a Lambda layer with Python code in it, which would run on loading: refused. Build the model "
-            "with a layer of Keras' own, or define it in a class of your own and give --custom-objects MODULE; or, if you "
-            "made the file yourself, give --trust-file to run its code."
+            "with a layer of Keras' own, or define it in a class of your own and give --custom-objects MODULE. If you "
+            "made the file yourself, you can give --trust-file to run its code."
         )
     if missing := re.search(
         r"(?:Could not locate (?:class|function)|Unknown (?:layer|activation function)):? '?(\w+)", text
@@ -247,9 +248,20 @@ def _mismatch(pictures: Any, scores: Any) -> str | None:
         return f"its batch is fixed to {shape[0]}; leave it open"
     if len(scores.shape) != 2 or classes is None:  # noqa: PLR2004 - batch, classes
         return f"it gives {list(scores.shape)}, not one score for each class"
-    if classes < 2:  # noqa: PLR2004 - the smallest choice
-        return "it gives one score; give both classes theirs: keras.layers.Concatenate()([1 - p, p])"
+    if classes == 1 and (activation := _activation(scores)) not in (None, *BINARY):
+        return (
+            f"it gives one score, with activation {activation}; end it with a sigmoid, "
+            "keras.layers.Activation('sigmoid'), or give both classes theirs"
+        )
     return None
+
+
+def _activation(scores: Any) -> str | None:
+    """The name of the function that the output `scores` of a model comes from; None where that is hidden."""
+    operation = scores._keras_history.operation  # noqa: SLF001
+    if getattr(operation, "outputs", None):  # a model inside the model
+        return _activation(operation.outputs[0]) if operation.outputs[0] is not scores else None
+    return getattr(getattr(operation, "activation", None), "__name__", None)
 
 
 def _fixed(model: Any, input_size: int | tuple[int, int] | None, path: Path) -> Any:

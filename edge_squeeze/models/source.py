@@ -190,7 +190,7 @@ def of_model(choice: Choice) -> Subject:
         preprocessing = choose(chosen, (height, width), channels, choice.resize, choice.filter)
     original = Original(model, preprocessing, record)
     suffix = "" if input_size is None else f"-input-size-{height}" + (f"x{width}" if height != width else "")
-    classes = model.output_shape[-1]
+    classes = max(2, model.output_shape[-1])  # one score stands for two
     if loaded.takes_pixels and not preprocessing.baked.is_raw:
         raise UsageError(f"{path} takes whole numbers, which pixels are before any preprocessing. Give raw, or none.")
     warnings = (*loaded.changes, *_warnings(path, pixels, preprocessing))

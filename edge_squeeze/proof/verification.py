@@ -24,7 +24,7 @@ from edge_squeeze.proof.gates import Gate, Gates, Judgment, gates_of_part, judge
 from edge_squeeze.proof.golden import GoldenCheck
 from edge_squeeze.proof.parity import ENOUGH_PICTURES, FAIL, PASS, UNPROVEN, Parity
 from edge_squeeze.reporting import Reporter, html_table
-from edge_squeeze.scores import Scores, comparable, content
+from edge_squeeze.scores import PROBABILITY, Scores, comparable, content
 
 CROPS_PER_PHOTOGRAPH = 8
 SEED = 3  # calibration crops use another one
@@ -188,11 +188,13 @@ def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter:
     pixels = reference.pictures.pixels
     chunks = reporter.track(range(0, len(pixels), CHUNK), "prove")
     raw = np.concatenate([runner.run(pixels[i : i + CHUNK]) for i in chunks])
-    if raw.shape != reference.scores.shape:
+    scores = comparable(raw, reference.content)
+    if scores.shape != reference.scores.shape:
         raise ConversionError(
-            f"The file's scores have the shape {list(raw.shape)}, those of its original {list(reference.scores.shape)}."
+            f"The file's scores have the shape {list(scores.shape)}, those of its original "
+            f"{list(reference.scores.shape)}."
         )
-    figures = parity.compare(reference.scores, comparable(raw, reference.content))
+    figures = parity.compare(reference.scores, scores)
     judgments = judge(figures, gates, reference.pictures.names)
     verdict, reason = _verdict(reference, judgments, gates)
     answers = Answers(len(set(reference.scores.argmax(axis=1).tolist())), float(reference.scores.max(axis=1).mean()))
@@ -238,6 +240,11 @@ def refer(original: Original, pictures: PictureSet) -> Reference:
         name = pictures.names[int(finite.argmin())]
         raise UsageError(f"The original's scores for {name} are not finite numbers: its weights are corrupt.")
     kind = original.content or content(scores)
+    if scores.shape[1] == 1 and kind != PROBABILITY:
+        raise UsageError(
+            "The original gives one score, which is not from 0 to 1 for every picture. End it with a sigmoid, "
+            "keras.layers.Activation('sigmoid'), or give each class a score."
+        )
     return Reference(original, pictures, comparable(scores, kind), kind, float(np.ptp(scores)))
 
 

@@ -33,8 +33,8 @@ def test_every_key_is_documented(float32_11: Artifact) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("schema_version",), 99, "reads schema_version 1, got 99"),
-        (("schema_version",), None, "reads schema_version 1, got None"),
+        (("schema_version",), 99, "reads schema_version 1 and 2, got 99"),
+        (("schema_version",), None, "reads schema_version 1 and 2, got None"),
         (("file", "size_bytes"), "many", "model.json: file: size_bytes must be int"),
         (("classes",), True, "model.json: classes must be int"),
         (("preprocessing", "crop"), [227], "crop must have 2 entries, got 1"),

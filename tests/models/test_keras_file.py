@@ -43,6 +43,15 @@ def feature_map() -> Any:
     return keras.Sequential([keras.Input((SIDE, SIDE, 3)), layers().Conv2D(4, 3)])
 
 
+def one_score(activation: str, *, nested: bool = False) -> Any:
+    import keras
+
+    inputs = keras.Input((SIDE, SIDE, 3))
+    inner = keras.Model(inputs, layers().Dense(1, activation=activation)(layers().Flatten()(inputs)))
+    outer = keras.Input((SIDE, SIDE, 3))
+    return keras.Model(outer, inner(outer)) if nested else inner
+
+
 def unbuilt() -> Any:
     import keras
 
@@ -63,7 +72,9 @@ def double() -> Any:
         (two_outputs, "it has 2 outputs"),
         (vector, r"it takes \[None, 20\], which are not pictures"),
         (feature_map, "not one score for each class"),
-        (lambda: network(classes=1), "it gives one score; give both classes theirs"),
+        (lambda: network(classes=1), "it gives one score, with activation linear; end it with a sigmoid"),
+        (lambda: one_score("softmax"), "it gives one score, with activation softmax"),
+        (lambda: one_score("tanh", nested=True), "it gives one score, with activation tanh"),
         (lambda: network((SIDE, SIDE, 5)), "which are not pictures"),
         (lambda: network(dtype="uint8"), "it takes uint8"),
         (lambda: network(batch_size=4), "its batch is fixed to 4"),
@@ -182,7 +193,7 @@ def test_python_code_in_a_lambda_layer_does_not_run(tmp_path: Path, suffix: str)
     hostile = layers().Lambda(lambda x: (__import__("pathlib").Path(file).touch(), x)[1])
     keras.Model(inputs, layers().Dense(3)(layers().Flatten()(hostile(inputs)))).save(tmp_path / f"model{suffix}")
     trace.unlink()
-    with pytest.raises(UsageError, match=r"Lambda layer with Python code in it.* give --trust-file to run its code"):
+    with pytest.raises(UsageError, match=r"Lambda layer with Python code in it.* give --trust-file to run"):
         find(tmp_path / f"model{suffix}")
     assert not trace.exists()
     trusted = find(tmp_path / f"model{suffix}", trust_file=True).original()

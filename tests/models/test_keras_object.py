@@ -90,7 +90,7 @@ def test_a_file_with_code_exports_and_verifies_only_if_it_is_trusted(tmp_path: P
     pooled = layers().GlobalAveragePooling2D()(layers().Lambda(lambda pixels: pixels / 255)(inputs))
     model = keras.Model(inputs, layers().Dense(3)(pooled))
     model.save(tmp_path / "coded.keras")
-    with pytest.raises(UsageError, match="give --trust-file to run its code"):
+    with pytest.raises(UsageError, match="give --trust-file to run"):
         edge_squeeze.export(tmp_path / "coded.keras", preprocessing="raw", out=tmp_path)
     (exported,) = edge_squeeze.export(tmp_path / "coded.keras", preprocessing="raw", trust_file=True, out=tmp_path)
     assert exported.proof.parity.max_abs < 1e-5
