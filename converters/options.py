@@ -32,6 +32,7 @@ class FileOptions:
     layout: str = "nhwc"
     opset: int = DEFAULT_OPSET
     dynamic_batch: bool = False
+    softmax: bool = False  # whether a softmax was put behind the network
 
     def check(self) -> None:
         """Raise UsageError for a value that no target knows."""
@@ -53,6 +54,7 @@ class FileOptions:
             self.layout != default.layout and f"-{self.layout}",
             self.opset != default.opset and f"-opset{self.opset}",
             self.dynamic_batch and "-dynamic-batch",
+            self.softmax and "-softmax",
         ]
         return "".join(part for part in parts if part)
 

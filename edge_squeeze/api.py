@@ -108,6 +108,7 @@ def export(
     layout: str = "nhwc",
     opset: int | None = None,
     dynamic_batch: bool = False,
+    softmax: bool = False,
     strict_int8: bool = False,
     reporter: Reporter | None = None,
     command: str = "edge_squeeze.export",
@@ -145,6 +146,7 @@ def export(
         layout: "nhwc" or "nchw" (ONNX only).
         opset: ONNX operator set, 13 to 18; by default 17.
         dynamic_batch: Whether the batch stays open (ONNX only).
+        softmax: Whether to put a softmax behind a network that gives logits, so that its files give probabilities.
         strict_int8: Whether an int8 file with operators in float is refused. By default operators that TFLite has in
             float alone stay in float; model.json counts them (`graph.float_operators`).
         reporter: Hears of the progress; by default nobody does.

@@ -67,6 +67,7 @@ Layout = Annotated[str, typer.Option(help="nhwc or nchw (ONNX).")]
 Opset = Annotated[int | None, typer.Option(help="ONNX operator set; default: 17.")]
 DynamicBatch = Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch size open (ONNX).")]
 StrictInt8 = Annotated[bool, typer.Option("--strict-int8", help="Refuse an int8 file that has operators in float.")]
+Softmax = Annotated[bool, typer.Option("--softmax", help="Put a softmax behind a network that gives logits.")]
 
 # pictures
 Calibration = Annotated[

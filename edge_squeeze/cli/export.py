@@ -51,6 +51,7 @@ def export(
     layout: arg.Layout = "nhwc",
     opset: arg.Opset = None,
     dynamic_batch: arg.DynamicBatch = False,
+    softmax: arg.Softmax = False,
     strict_int8: arg.StrictInt8 = False,
     json_: arg.Json = False,
     verbose: arg.Verbose = False,

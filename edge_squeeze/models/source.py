@@ -78,6 +78,7 @@ class Choice:
     filter: str | None = None
     custom_objects: str | None = None  # for models of the user's
     trust_file: bool = False  # likewise
+    softmax: bool = False  # whether to put one behind its logits
     design: Design | None = None  # for variants
 
     def refuse(self, options: tuple[str, ...], reason: str) -> None:
@@ -199,6 +200,16 @@ def of_model(choice: Choice) -> Subject:
 
 def find(choice: Choice, reporter: Reporter) -> Subject:
     """What `choice` describes; UsageError if it is missing or unusable, or an option does not apply to it."""
+    subject = _find(choice, reporter)
+    return with_softmax(subject) if choice.softmax else subject
+
+
+def with_softmax(subject: Subject) -> Subject:
+    """`subject` with a softmax behind its logits; building its original raises UsageError if it gives none."""
+    return replace(subject, original=lambda: originals.with_softmax(subject.original()))
+
+
+def _find(choice: Choice, reporter: Reporter) -> Subject:
     if not isinstance(choice.model, str | Path):
         return _in_memory(choice, reporter)
     path = Path(choice.model)
@@ -224,7 +235,7 @@ def _in_memory(choice: Choice, reporter: Reporter) -> Subject:
     with tempfile.TemporaryDirectory(prefix="edge-squeeze-") as folder:
         path = keras_object.save(model, Path(folder))
         with keras_object.own_classes(model):
-            subject = find(replace(choice, model=path, trust_file=True), reporter)  # it is code of this very process
+            subject = _find(replace(choice, model=path, trust_file=True), reporter)  # it is code of this very process
     record = replace(
         subject.weights, source=f"Keras model {model.name} in memory", path=None, sha256=keras_object.digest(model)
     )
@@ -295,6 +306,11 @@ def find_again(
 
     UsageError if that is gone, no longer the same, or of another kind.
     """
+    subject = _find_again(manifest, path, custom_objects, trust_file=trust_file)
+    return with_softmax(subject) if manifest.options.get("softmax") else subject
+
+
+def _find_again(manifest: Manifest, path: Path | None, custom_objects: str | None, *, trust_file: bool) -> Subject:
     record, preprocessing = manifest.weights, manifest.preprocessing
     if manifest.variant is None:
         model = path or Path(record.path or "")

@@ -19,6 +19,7 @@ from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.files.reading import decode
 from edge_squeeze.models.original import Original
 from edge_squeeze.pictures.loading import PictureSet, photograph_crops
+from edge_squeeze.scores import comparable
 
 CROPS = photograph_crops(4, (227, 227), seed=7)
 
@@ -54,6 +55,29 @@ def test_ranges_are_named_after_layers_and_hold_what_the_layers_give(original_11
     probe = keras.Model(baked.inputs, [baked.get_layer(name).output for name in names])
     for name, values in zip(names, probe({"image": CROPS.pixels.astype(np.float32)}), strict=True):
         np.testing.assert_allclose(ranges[name], (np.min(values), np.max(values)), rtol=1e-4, atol=1e-3)
+
+
+def test_logits_have_room_above_what_calibration_saw(original_11: Original) -> None:
+    """Calibrated on half of the crops, and shown the other half, which scores higher."""
+    import keras
+
+    baked, _ = normalization.bake(original_11.model, original_11.preprocessing.baked)
+    logits = keras.Model(baked.inputs, baked.get_layer("prob").input)
+    highest = np.asarray(logits(CROPS.pixels.astype(np.float32))).max(axis=1)
+    known, unseen = np.split(CROPS.pixels[np.argsort(highest)], 2)
+    ranges = to_tflite.measure_ranges(logits, known)
+    expected = np.asarray(logits(unseen.astype(np.float32)))
+    low, high = ranges["output"]
+    assert expected.max() > high  # else there would be nothing to clip
+    distance, top = {}, {}
+    for kind in ("logits", "probabilities"):  # the latter: without room
+        file = to_tflite.int8(logits, FileOptions(), Measured(kind, ranges))
+        scores = runner.open_runner(file, "tflite").run(unseen)
+        top[kind] = float(scores.max())
+        distance[kind] = float(np.abs(comparable(scores, "logits") - comparable(expected, "logits")).mean())
+    assert top["probabilities"] == pytest.approx(high, rel=0.01)
+    assert high * 1.01 < top["logits"] < high + 0.21 * (high - low)
+    assert distance["logits"] < distance["probabilities"]
 
 
 def test_int8_without_ranges_is_refused(original_11: Original) -> None:
