@@ -8,14 +8,14 @@ import importlib.util
 import re
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_squeeze.artifact.manifest import KERAS_MODEL, SAVED_MODEL, WeightsRecord
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
-from edge_squeeze.models import adaptation
+from edge_squeeze.models import adaptation, keras2
 from edge_squeeze.models.original import load_tensorflow, require_tensorflow
 from edge_squeeze.process.output import captured
 from edge_squeeze.process.supervision import memory_limited
@@ -63,22 +63,34 @@ def load(
         keras_config.check(keras_config.read(path), path, size)
     kind, source = (SAVED_MODEL, "SavedModel") if path.is_dir() else (KERAS_MODEL, "Keras model")
     record = WeightsRecord(kind, f"{source} {path.name}", trained=True, path=str(path), sha256=digest(path))
+    if path.is_file() and keras_config.keras_2(path):
+        with keras2.converted(path, size, custom_objects) as folder:
+            return _loaded(lambda: _saved_model(folder, path), size, input_size, record)
     load_tensorflow()
-    objects = _custom_objects(custom_objects) if custom_objects else {}
+    objects = objects_of(custom_objects) if custom_objects else {}
+    return _loaded(lambda: read(path, objects, trust_file), size, input_size, record)
+
+
+def _loaded(
+    read: Callable[[], Any], size: int, input_size: int | tuple[int, int] | None, record: WeightsRecord
+) -> Loaded:
+    """The model that `read` makes of the file of `size` bytes that `record` names; UsageError if it makes none."""
+    load_tensorflow()
+    path = Path(record.path or "")
     try:
         with captured(), memory_limited(size):
-            model = read(path, objects, trust_file)
+            model = read()
     except EdgeSqueezeError:
         raise
     except Exception as error:  # Keras raises whatever a damaged or foreign file makes it run into
-        raise UsageError(_why(path, error)) from error
-    _check_ends(model, path)
+        raise UsageError(reason_of(path, error)) from error
+    check_ends(model, path)
     takes_pixels = model.inputs[0].dtype in adaptation.WHOLE
     with captured():
         model, in_float32 = adaptation.in_float32(model)
         model, channels_last = adaptation.channels_last(model)
     changes = tuple(change for change in (in_float32, channels_last) if change)
-    return Loaded(_fixed(_checked(model, path), input_size, path), record, changes, takes_pixels)
+    return Loaded(_fixed(checked(model, path), input_size, path), record, changes, takes_pixels)
 
 
 def _reader(path: Path) -> tuple[Any, int]:
@@ -97,7 +109,10 @@ def _reader(path: Path) -> tuple[Any, int]:
     magic = ZIP if path.suffix == ".keras" else HDF5
     if not start.startswith(magic):
         raise UsageError(f"{path} is not a {path.suffix} file: required bytes {magic!r} at its start, got {start!r}.")
-    return _read_keras, _check_archive(path) if path.suffix == ".keras" else size
+    unpacked = _check_archive(path) if path.suffix == ".keras" else size
+    if version := keras_config.keras_2(path):
+        keras2.require(path, version)
+    return _read_keras, unpacked
 
 
 def _check_archive(path: Path) -> int:
@@ -120,17 +135,24 @@ def _read_keras(path: Path, objects: dict[str, Any], trust_file: bool) -> Any:  
 
 
 def _read_saved_model(path: Path, _objects: dict[str, Any], _trust_file: bool) -> Any:  # noqa: FBT001
-    """The SavedModel as one Keras layer between an input and an output: Keras 3 opens it only as a whole."""
+    return _saved_model(path, path)
+
+
+def _saved_model(folder: Path, path: Path) -> Any:
+    """The SavedModel in `folder`, made of the model at `path`, as one Keras layer between an input and an output.
+
+    Keras 3 opens it only as a whole.
+    """
     import keras
 
-    signature = _signature(path)
+    signature = _signature(folder, path)
     for kind, ends in (("input", signature.inputs), ("output", signature.outputs)):
         if len(ends) != 1:
             raise _refused(path, f"it has {len(ends)} {kind}s ({', '.join(sorted(ends))}), one is required")
     (taken,), (score,) = signature.inputs.values(), signature.outputs
     shape = [None if side.size < 0 else side.size for side in taken.tensor_shape.dim]
     picture = keras.Input(batch_shape=shape, dtype=_dtype(taken), name="image")
-    return keras.Model(picture, keras.layers.TFSMLayer(path, call_endpoint=ENDPOINT)(picture)[score])
+    return keras.Model(picture, keras.layers.TFSMLayer(folder, call_endpoint=ENDPOINT)(picture)[score])
 
 
 def _dtype(tensor: Any) -> str:
@@ -139,11 +161,11 @@ def _dtype(tensor: Any) -> str:
     return str(tf.as_dtype(tensor.dtype).name)
 
 
-def _signature(path: Path) -> Any:
-    """The serving signature in saved_model.pb, once no operator of the graph reaches out of it."""
+def _signature(folder: Path, path: Path) -> Any:
+    """The serving signature in the saved_model.pb of `folder`, once no operator of the graph reaches out of it."""
     from tensorflow.core.protobuf import saved_model_pb2
 
-    graphs = saved_model_pb2.SavedModel.FromString((path / SAVED_MODEL_FILE).read_bytes()).meta_graphs
+    graphs = saved_model_pb2.SavedModel.FromString((folder / SAVED_MODEL_FILE).read_bytes()).meta_graphs
     reaching = {op for graph in graphs for op in _operators(graph.graph_def)} & REFUSED_OPERATORS
     if reaching:
         raise _refused(path, f"its graph reads or writes files, or runs Python ({', '.join(sorted(reaching))})")
@@ -158,7 +180,7 @@ def _operators(graph: Any) -> Iterator[str]:
     yield from (node.op for function in graph.library.function for node in function.node_def)
 
 
-def _custom_objects(module: str) -> dict[str, Any]:
+def objects_of(module: str) -> dict[str, Any]:
     """What the Python module (a name, or a .py file) defines and registers for Keras; running it is the user's wish."""
     try:
         if module.endswith(".py"):
@@ -183,7 +205,7 @@ def _refused(path: Path, reason: str) -> UsageError:
     )
 
 
-def _why(path: Path, error: Exception) -> str:
+def reason_of(path: Path, error: Exception) -> str:
     """A message for an error that Keras raised, whose own quotes whole configurations."""
     text = " ".join(str(error).split())
     if "Lambda" in text and "arbitrary code" in text:
@@ -193,24 +215,29 @@ def _why(path: Path, error: Exception) -> str:
             "made the file yourself, you can give --trust-file to run its code."
         )
     if missing := re.search(
-        r"(?:Could not locate (?:class|function)|Unknown (?:layer|activation function)):? '?(\w+)", text
+        r"(?:Could not locate (?:class|function)|Unknown (?:layer|activation function)"
+        r"|Cannot deserialize object of type):? ['`]?(\w+)",
+        text,
     ):
-        return (
-            f"{path} needs {missing[1]}, which is not Keras' own. Give --custom-objects MODULE, a Python module (or "
-            ".py file) that defines it."
-        )
+        return needs(path, missing[1])
     if isinstance(error, MemoryError) or "OOM" in text or "Allocat" in text:
         return f"{path} asks for far more memory than its size explains. It is damaged, or not what it seems."
     return f"{path} cannot be read as a Keras model: {type(error).__name__}: {text[:LONGEST_MESSAGE]}"
 
 
-def _check_ends(model: Any, path: Path) -> None:
-    """Raise UsageError unless Keras knows the layers of `model`, and it has one input and one output."""
-    import keras
+def needs(path: Path, name: str) -> str:
+    """A message for the class or function `name` that the model at `path` needs and does not have."""
+    return (
+        f"{path} needs {name[:60]}, which is not Keras' own. Give --custom-objects MODULE, a Python module (or .py "
+        "file) that defines it."
+    )
 
+
+def check_ends(model: Any, path: Path) -> None:
+    """Raise UsageError unless Keras knows the layers of `model`, and it has one input and one output."""
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not inputs or not outputs:
-        if isinstance(model, keras.Sequential):
+        if type(model).__name__ == "Sequential":  # of Keras 3 or of tf-keras
             raise _refused(
                 path,
                 "it is a Sequential that was never built, without an input size or weights; give it "
@@ -224,7 +251,7 @@ def _check_ends(model: Any, path: Path) -> None:
             raise _refused(path, f"it has {len(ends)} {kind}s ({', '.join(end.name for end in ends)}), one is required")
 
 
-def _checked(model: Any, path: Path) -> Any:
+def checked(model: Any, path: Path) -> Any:
     """`model`, if it is an image classifier that computes in float32."""
     if reason := _mismatch(model.inputs[0], model.outputs[0]):
         raise _refused(path, reason)
@@ -258,7 +285,8 @@ def _mismatch(pictures: Any, scores: Any) -> str | None:
 
 def _activation(scores: Any) -> str | None:
     """The name of the function that the output `scores` of a model comes from; None where that is hidden."""
-    operation = scores._keras_history.operation  # noqa: SLF001
+    history = scores._keras_history  # noqa: SLF001
+    operation = getattr(history, "operation", None) or history.layer  # of Keras 3, of tf-keras
     if getattr(operation, "outputs", None):  # a model inside the model
         return _activation(operation.outputs[0]) if operation.outputs[0] is not scores else None
     return getattr(getattr(operation, "activation", None), "__name__", None)

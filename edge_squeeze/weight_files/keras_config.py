@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,10 +24,17 @@ SMALLEST = 1 << 24  # numbers: whatever a layer below that claims is no burden
 BYTES = 2  # of the smallest numbers that Keras keeps weights in
 SETTINGS = ("strides", "padding", "activation")  # of a convolution: those that its weights' shapes do not show
 SHAPES = ("batch_shape", "batch_input_shape")  # Keras 3 and 2
+# What only Keras 2 writes, for files that do not say which version saved them.
+KERAS_2_CLASSES = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ModuleWrapper")
+KERAS_2_MODULES = ("tf_keras", "keras.engine", "keras.src.engine", "keras.layers.core", "keras.src.layers.core.tf_op")
+KERAS_2_KEYS = ("batch_input_shape", "rng_type")
+METADATA = "metadata.json"
+WHOLE, LAYERS = "model_config", "layer_names"  # attributes of a whole model's .h5 file, and of one of weights alone
 
 
 def read(path: Path) -> Any:
     """The configuration in the .keras or .h5 file at `path`; UsageError if there is none that can be read."""
+    alone = False
     try:
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive:
@@ -34,14 +42,48 @@ def read(path: Path) -> Any:
         import h5py
 
         with h5py.File(path) as file:
-            return json.loads(file.attrs["model_config"])
+            alone = WHOLE not in file.attrs and LAYERS in file.attrs
+            return json.loads(file.attrs[WHOLE])
     except Exception as error:  # zipfile and h5py raise whatever a damaged file makes them run into
-        if path.name.endswith(".weights.h5"):
+        if alone or path.name.endswith(".weights.h5"):
             raise UsageError(
                 f"{path} holds weights alone. Required: a whole model, as model.save writes it."
             ) from error
         what = f"{type(error).__name__}: {str(error)[:LONGEST_MESSAGE]}"
         raise UsageError(f"{path} has no configuration of a Keras model that can be read ({what}).") from error
+
+
+def keras_2(path: Path) -> str | None:
+    """The version of Keras 2 that saved the file at `path`: "2" if it does not say which, None if none did."""
+    try:
+        version, config = _version(path), read(path)
+    except Exception:  # whatever is damaged is reported where the whole file is read
+        return None
+    if re.match(r"\d+\.", version):
+        return version if version.startswith("2.") else None
+    return "2" if any(map(_is_keras_2, layers_of(config))) else None
+
+
+def _version(path: Path) -> str:
+    """The version that the file at `path` says saved it, as in "2.13.1"; "" if it says none."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(archive.read(METADATA)) if METADATA in archive.namelist() else {}
+            return str(metadata.get("keras_version", ""))
+    import h5py
+
+    with h5py.File(path) as file:
+        version = file.attrs.get("keras_version", "")
+        return version.decode() if isinstance(version, bytes) else str(version)
+
+
+def _is_keras_2(layer: dict[str, Any]) -> bool:
+    module, keys = str(layer.get("module")), layer["config"].keys()
+    return (
+        layer["class_name"] in KERAS_2_CLASSES
+        or module.startswith(KERAS_2_MODULES)
+        or any(key in keys for key in KERAS_2_KEYS)
+    )
 
 
 def check(config: Any, path: Path, size: int) -> None:

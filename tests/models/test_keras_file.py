@@ -214,7 +214,7 @@ def test_layers_of_the_users_own_come_from_the_module_that_is_named(tmp_path: Pa
     import keras
 
     (tmp_path / "mine.py").write_text(CUSTOM)
-    twice = keras_file._custom_objects(str(tmp_path / "mine.py"))["Twice"]
+    twice = keras_file.objects_of(str(tmp_path / "mine.py"))["Twice"]
     inputs = keras.Input((SIDE, SIDE, 3))
     keras.Model(inputs, layers().Dense(3)(layers().Flatten()(twice()(inputs)))).save(tmp_path / f"model{suffix}")
     with pytest.raises(UsageError, match=r"needs Twice, which is not Keras' own\. Give --custom-objects MODULE"):

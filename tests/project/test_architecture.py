@@ -83,6 +83,7 @@ ALLOWED = {
 # Programs of their own, whose output is read by another process.
 PROGRAMS = {
     "edge_squeeze/devices/agent.py",
+    "edge_squeeze/models/keras2_conversion.py",
     "edge_squeeze/weight_files/contents.py",
     "benchmarks/launch.py",
 }
