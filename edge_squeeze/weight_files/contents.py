@@ -58,19 +58,20 @@ class Kind:
     convention: str | None = None
 
 
-def read_hdf5(data: bytes | bytearray, name: str) -> tuple[Layers, Statements]:
-    """The layers of Keras' HDF5 file; ModuleNotFoundError without h5py."""
+def read_hdf5(data: bytes | bytearray, name: str, around: Any = None) -> tuple[Layers, Statements]:
+    """The layers of Keras' HDF5 file, `around` it an archive's configuration; ModuleNotFoundError without h5py."""
     from edge_squeeze.weight_files import keras_hdf5
 
-    return keras_hdf5.read(data, name)
+    return keras_hdf5.read(data, name, around)
 
 
 def read_keras_archive(archive: Archive) -> tuple[Layers, Statements]:
     """The layers of a .keras file, and the configuration of the model around them."""
     if WEIGHTS not in archive.sizes:
         raise UsageError(f"{archive.name} has its weights in several files; save the model without max_shard_size.")
-    layers, _ = read_hdf5(archive.read(WEIGHTS), archive.name)
-    return layers, {CONFIG: archive.read_json(CONFIG, LONGEST_CONFIG)}
+    config = archive.read_json(CONFIG, LONGEST_CONFIG)
+    layers, _ = read_hdf5(archive.read(WEIGHTS), archive.name, config)
+    return layers, {CONFIG: config}
 
 
 def is_deep_compression(data: bytes) -> bool:

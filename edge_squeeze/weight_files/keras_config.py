@@ -28,6 +28,7 @@ SHAPES = ("batch_shape", "batch_input_shape")  # Keras 3 and 2
 KERAS_2_CLASSES = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ModuleWrapper")
 KERAS_2_MODULES = ("tf_keras", "keras.engine", "keras.src.engine", "keras.layers.core", "keras.src.layers.core.tf_op")
 KERAS_2_KEYS = ("batch_input_shape", "rng_type")
+ADDITIONS = ("__operators__.add", "math.add")  # as Keras 2 saves a + b
 METADATA = "metadata.json"
 WHOLE, LAYERS = "model_config", "layer_names"  # attributes of a whole model's .h5 file, and of one of weights alone
 
@@ -154,7 +155,7 @@ def graph_of(config: Any) -> Graph | None:
         return None
     return Graph(
         next(filter(None, map(_input_size, layers)), None),
-        sum(layer["class_name"] == "Add" for layer in layers),
+        sum(layer["class_name"] == "Add" or layer["config"].get("function") in ADDITIONS for layer in layers),
         {
             str(layer["config"].get("name")): {name: layer["config"].get(name) for name in SETTINGS}
             for layer in layers

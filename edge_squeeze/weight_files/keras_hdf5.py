@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +42,11 @@ SAFE_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTE
 BEST_RATIO = 1032  # what deflate can shrink at most
 
 
-def read(data: bytes | bytearray, name: str) -> tuple[Layers, Statements]:
-    """The layers of Keras' HDF5 file, kernels [h,w,in,out], and a whole model's configuration."""
+def read(data: bytes | bytearray, name: str, around: Any = None) -> tuple[Layers, Statements]:
+    """The layers of Keras' HDF5 file, kernels [h,w,in,out], and a whole model's configuration.
+
+    `around` is the configuration of the .keras archive that the file is part of.
+    """
     try:
         # Through a Python object, libhdf5 opens no file for a link; for external storage it would (see _array).
         with h5py.File(io.BytesIO(data), "r") as file:
@@ -57,7 +61,7 @@ def read(data: bytes | bytearray, name: str) -> tuple[Layers, Statements]:
             "Required: what model.save or model.save_weights writes."
         ) from error
     layers = Layers()
-    for key, layer in zip(names(held), held, strict=True):
+    for key, layer in zip(names(held, around), held, strict=True):
         add(layers, key, layer.arrays, name)
     return layers, {} if config is None else {CONFIG: parsed(config.encode(), name)}
 
@@ -193,10 +197,32 @@ def by_number(name: str) -> tuple[str, int]:
     return (match[1], int(match[2] or 0)) if match else (name, 0)
 
 
-def names(layers: list[Layer]) -> list[str]:
-    """Each layer's own name; where an older Keras 3 wrote none, its group's, or our convolutions' in order."""
+def grouped(config: Any) -> dict[str, str]:
+    """The name of each layer of a model's `config` by its arrays' group: its class, numbered from the second on."""
+    counts: Counter[str] = Counter()
+    layers: dict[str, str] = {}
+    match config:
+        case {"config": {"layers": [*rows]}}:
+            for row in rows:
+                match row:
+                    case {"class_name": str(kind), "config": {"name": str(name)}}:
+                        group = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)).lower()
+                        layers[f"{group}_{counts[group]}" if counts[group] else group] = name
+                        counts[group] += 1
+    return layers
+
+
+def names(layers: list[Layer], around: Any = None) -> list[str]:
+    """Each layer's own name; where Keras 2 or an older Keras 3 wrote none, that of the configuration `around` it.
+
+    Without a configuration its group's, or our convolutions' in order.
+    """
     keys = [layer.name or layer.group for layer in layers]
-    unnamed = [i for i, layer in enumerate(layers) if layer.name is None and CONVOLUTION.fullmatch(layer.group)]
+    groups, own = Counter(layer.group for layer in layers), grouped(around)
+    for i, layer in enumerate(layers):
+        if layer.name is None and groups[layer.group] == 1 and layer.group in own:  # else inside a model in the model
+            keys[i] = own[layer.group]
+    unnamed = [i for i, key in enumerate(keys) if layers[i].name is None and CONVOLUTION.fullmatch(key)]
     ours = [name for name, _ in shapes_1_0()]
     if len(unnamed) == len(ours):
         for i, name in zip(unnamed, ours, strict=True):

@@ -253,3 +253,15 @@ def test_what_a_configuration_says_is_printed_as_it_may_be() -> None:
     told = list(required.differences(other))
     assert len(told) == 2
     assert all(line.isprintable() and len(line) < 120 for line in told)
+
+
+@pytest.mark.parametrize("function", ["__operators__.add", "math.add"])
+def test_a_sum_that_keras_2_saved_is_a_bypass(function: str) -> None:
+    layers = [
+        {"class_name": "TFOpLambda", "config": {"function": function}},
+        {"class_name": "TFOpLambda", "config": {"function": "math.subtract"}},
+        {"class_name": "Add", "config": {}},
+    ]
+    graph = keras_config.graph_of({"class_name": "Functional", "config": {"layers": layers}})
+    assert graph is not None
+    assert graph.additions == 2

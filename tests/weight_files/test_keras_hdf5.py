@@ -10,10 +10,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from places import ROOT
 
 import edge_squeeze
 from edge_squeeze.errors import MissingDependencyError, UsageError
-from edge_squeeze.weight_files import reader
+from edge_squeeze.weight_files import keras_hdf5, reader
 from edge_squeeze.weight_files.layers import Layers
 
 KERNEL, BIAS = np.arange(8, dtype="f4").reshape(1, 1, 2, 4), np.ones(4, "f4")
@@ -226,3 +227,37 @@ def test_no_change_of_bytes_does_harm() -> None:
         except UsageError as error:
             outcomes.add("named" if "their.h5" in str(error) else str(error))
     assert outcomes == {"read", "named"}
+
+
+@pytest.mark.parametrize("ending", [".h5", ".keras"])
+def test_layers_that_keras_2_saved_have_their_own_names(ending: str) -> None:
+    received = reader.read((ROOT / "tests" / "data" / "keras2" / f"small{ending}").read_bytes(), "x").layers
+    shapes = {name: [array.shape for array in arrays] for name, arrays in received.items()}
+    assert shapes == {"conv1": [(3, 3, 3, 4), (4,)], "classes": [(4, 3), (3,)]}
+
+
+@pytest.mark.parametrize("variant", ["squeezenet1.1", "squeezenet-lab"])
+def test_layers_without_a_name_have_that_of_the_archives_configuration(tmp_path: Path, variant: str) -> None:
+    network = edge_squeeze.build(variant, weights="random", classes=4, input_size=64)
+    network.save(tmp_path / "new.keras")
+    with zipfile.ZipFile(tmp_path / "new.keras") as new, zipfile.ZipFile(tmp_path / "old.keras", "w") as old:
+        weights = io.BytesIO(new.read("model.weights.h5"))
+        with h5py.File(weights, "a") as file:
+            for group in file["layers"].values():
+                if "name" in group["vars"].attrs:
+                    del group["vars"].attrs["name"]
+        old.writestr("model.weights.h5", weights.getvalue())
+        old.writestr("config.json", new.read("config.json"))
+    assert equal(reader.read((tmp_path / "old.keras").read_bytes(), "x").layers, layers_of(network))
+
+
+@pytest.mark.parametrize("config", [None, [], {"config": {"layers": 3}}, {"config": {"layers": [{"class_name": 1}]}}])
+def test_a_configuration_of_any_shape_is_survived(config: Any) -> None:
+    assert keras_hdf5.grouped(config) == {}
+
+
+def test_groups_are_numbered_by_class() -> None:
+    rows = [("Conv2D", "a"), ("DepthwiseConv2D", "b"), ("Conv2D", "c"), ("BatchNormalization", "d")]
+    config = {"config": {"layers": [{"class_name": kind, "config": {"name": name}} for kind, name in rows]}}
+    expected = {"conv2d": "a", "depthwise_conv2d": "b", "conv2d_1": "c", "batch_normalization": "d"}
+    assert keras_hdf5.grouped(config) == expected
