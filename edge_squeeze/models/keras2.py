@@ -48,7 +48,7 @@ def check(config: Any, path: Path) -> None:
         kind, function = str(layer["class_name"]), layer["config"].get("function")
         operator = kind.rpartition(">")[2] in ("TFOpLambda", "SlicingOpLambda")
         if kind.rpartition(">")[2] in CALLING or (operator and not COMPUTING.fullmatch(str(function))):
-            what = f"calls tf.{ascii(function)[1:60]}" if operator else f"is a {kind[:60]}"
+            what = f"calls tf.{ascii(str(function))[1:-1][:60]}" if operator else f"is a {ascii(kind)[1:-1][:60]}"
             raise UsageError(
                 f"{path} cannot be exported: its layer {str(layer['config'].get('name'))[:60]} {what}, which may do "
                 "more than compute. Required: layers of Keras, and TensorFlow's functions that compute."

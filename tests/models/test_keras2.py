@@ -298,6 +298,21 @@ def test_modules_that_a_file_names_are_not_imported(tmp_path: Path) -> None:
         find(edited(DATA / "small.keras", tmp_path / "a.keras", edit))
 
 
+@reading
+@pytest.mark.usefixtures("reader")
+def test_an_operator_that_removes_files_is_not_called(tmp_path: Path) -> None:
+    def edit(config: Any) -> Any:
+        (operator,) = [layer for layer in config["config"]["layers"] if layer["class_name"] == "TFOpLambda"]
+        operator["config"]["function"] = "io.gfile.rmtree"
+        operator["inbound_nodes"] = [["_CONSTANT_VALUE", -1, str(tmp_path / "precious"), {}]]
+        return config
+
+    (tmp_path / "precious").mkdir()
+    with pytest.raises(UsageError, match=r"calls tf\.io\.gfile\.rmtree, which may do more than compute"):
+        find(edited(DATA / "small.keras", tmp_path / "a.keras", edit))
+    assert (tmp_path / "precious").is_dir()
+
+
 def edited(source: Path, target: Path, edit: Callable[[Any], Any]) -> Path:
     with zipfile.ZipFile(source) as read, zipfile.ZipFile(target, "w") as write:
         for name in read.namelist():
