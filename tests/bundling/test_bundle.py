@@ -109,7 +109,7 @@ DAMAGES = [
     ("golden/scores-xnnpack.f32", bytes(CLASSES * 4 + 1), "required 3 float32 scores, 12 bytes, got 13 bytes"),
     ("golden/scores-builtin.f32", None, "lacks golden/scores-builtin.f32"),
     ("model.json", b"{", "is not valid JSON"),
-    ("model.json", b'{"schema_version": 2}', "reads schema_version 1, got 2"),
+    ("model.json", b'{"schema_version": 3}', "reads schema_version 1 and 2, got 3"),
     ("model.json", None, "is not an artifact"),
 ]
 
