@@ -28,6 +28,11 @@ def save(model: Any, folder: Path) -> Path:
                 f"{REQUIRED} of Keras 3. Got: {kind}, of Keras 2. Export it with model.export(DIR), and give DIR."
             )
         raise UsageError(f"{REQUIRED}. Got: {kind}.")
+    if not isinstance(model, keras.Sequential) and not getattr(model, "inputs", None):
+        raise UsageError(
+            f"{model.name} is a subclassed model, whose layers Keras does not know. Export it with model.export(DIR), "
+            "and give DIR."
+        )
     name = re.sub(r"[^\w.-]+", "-", model.name).strip(".-") or "model"
     path = folder / f"{name}.keras"
     try:

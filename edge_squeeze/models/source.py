@@ -235,7 +235,10 @@ def _in_memory(choice: Choice, reporter: Reporter) -> Subject:
     with tempfile.TemporaryDirectory(prefix="edge-squeeze-") as folder:
         path = keras_object.save(model, Path(folder))
         with keras_object.own_classes(model):
-            subject = _find(replace(choice, model=path, trust_file=True), reporter)  # it is code of this very process
+            try:
+                subject = _find(replace(choice, model=path, trust_file=True), reporter)  # code of this very process
+            except UsageError as error:  # nobody knows that file
+                raise UsageError(str(error).replace(str(path), f"The model {model.name}")) from error
     record = replace(
         subject.weights, source=f"Keras model {model.name} in memory", path=None, sha256=keras_object.digest(model)
     )

@@ -76,9 +76,35 @@ def test_a_model_and_its_file_replace_each_other_but_no_other_model(tmp_path: Pa
         edge_squeeze.export(another, preprocessing="unit", out=tmp_path)
 
 
+def unbuilt() -> Any:
+    import keras
+
+    return keras.Sequential([layers().GlobalAveragePooling2D(), layers().Dense(3)], name="plain")
+
+
+def subclassed() -> Any:
+    import keras
+
+    class Mine(keras.Model):
+        def call(self, x: Any) -> Any:
+            return keras.ops.mean(x, axis=(1, 2))
+
+    model = Mine()
+    model(np.zeros((1, SIDE, SIDE, 3), np.float32))
+    return model
+
+
 def test_a_model_in_memory_is_asked_like_a_file() -> None:
     with pytest.raises(UsageError, match="Give --preprocessing: caffe"):
         edge_squeeze.export(network())
+    with pytest.raises(
+        UsageError, match=r"^The model plain cannot be exported: it is a Sequential that was never built"
+    ):
+        edge_squeeze.export(unbuilt(), preprocessing="raw")
+    with pytest.raises(
+        UsageError, match=r"is a subclassed model, .* Export it with model\.export\(DIR\), and give DIR"
+    ):
+        edge_squeeze.export(subclassed(), preprocessing="raw")
     with pytest.raises(UsageError, match=r"a keras\.Model\. Got: builtins\.int"):
         edge_squeeze.export(3)  # type: ignore[arg-type]
 
