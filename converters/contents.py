@@ -47,12 +47,7 @@ def files(
 
 
 def manifest(
-    request: Request,
-    order: Order,
-    prepared: Prepared,
-    inspection: Inspection,
-    gold: Golden,
-    proof: Proof,
+    request: Request, order: Order, prepared: Prepared, inspection: Inspection, gold: Golden, proof: Proof
 ) -> Manifest:
     """The content of model.json for a file with this `inspection`."""
     target, subject = order.target, request.subject

@@ -13,8 +13,6 @@ from edge_squeeze.networks.variants import DEFAULT_VARIANT
 from edge_squeeze.training.options import TrainOptions
 
 if TYPE_CHECKING:
-    import keras
-
     from edge_squeeze.benchmarks.result import Comparison, Result
     from edge_squeeze.benchmarks.result_files import Saved
     from edge_squeeze.bundling.bundle import Bundled
@@ -80,7 +78,7 @@ def build(
 
 @keras_settings.preserved()
 def export(
-    model: str | Path | keras.Model = DEFAULT_VARIANT,
+    model: Any = DEFAULT_VARIANT,
     *,
     format: str | Sequence[str] = "tflite",  # noqa: A002 - the command line's word
     precision: str | Sequence[str] = "float32",
@@ -119,7 +117,8 @@ def export(
     A failed proof is not raised: `.proof.verdict` of each artifact says pass, fail or unproven.
 
     Args:
-        model: A variant, or your own Keras model: a .keras or .h5 file, or a SavedModel folder.
+        model: A variant, or your own Keras model: a .keras or .h5 file, a SavedModel folder, or the
+            `keras.Model` itself.
         format: "tflite", "onnx" or "all"; several with commas or in a sequence.
         precision: "float32", "float16", "dynamic", "int8" or "all"; several likewise.
         weights: "imagenet", "random" or a weights file, for a variant; by default "imagenet".
@@ -159,11 +158,10 @@ def export(
         MissingDependencyError: A package that this export needs is not installed.
     """
     keywords = {**locals(), "design": designs.of_keywords(locals())}
-    from edge_squeeze.converters import export as exporter
-    from edge_squeeze.converters.options import ExportOptions
+    from edge_squeeze.converters import export as exporter, options
     from edge_squeeze.reporting import Silent
 
-    return exporter.export(ExportOptions.of(keywords), reporter or Silent())
+    return exporter.export(options.ExportOptions.of(keywords), reporter or Silent())
 
 
 @keras_settings.preserved()

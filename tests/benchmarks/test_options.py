@@ -138,6 +138,7 @@ CHANGED: dict[str, Any] = {
     "across_networks": True,
     "aa_floor": True,
     "fresh": True,
+    "skip_unreadable": True,
 }
 REQUIRED = {"rate": {"profile": "paced"}, "duration": {"profile": "sustained"}}  # by an option, of others
 

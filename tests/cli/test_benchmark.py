@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from commands import PROGRAM, CommandLine
+from PIL import Image
 from shared_exports import Exports
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -132,7 +133,8 @@ def test_an_ended_benchmark_is_gone_on_with(folders: dict[str, Path], tmp_path: 
         (("benchmark", "bad.tflite", "--out", "x.html"), 2, "--out must end in .json, .csv, .md"),
         (("benchmark", "bad.tflite", "--profile", "slow"), 2, "Unknown profile: 'slow'"),
         (("benchmark", "bad.tflite", "--cores", "77"), 2, "77"),
-        (("benchmark", "bad.tflite", "--inputs", "empty"), 2, "does not say how its pixels are preprocessed"),
+        (("benchmark", "bad.tflite", "--inputs", "empty"), 2, "No pictures in empty"),
+        (("benchmark", "bad.tflite", "--inputs", "picture.png"), 2, "does not say how its pixels are preprocessed"),
         (("benchmark", "--replay", "bad.tflite"), 2, "bad.tflite"),
         (("compare", "bad.tflite", "bad.tflite"), 2, "bad.tflite"),
     ],
@@ -141,6 +143,7 @@ def test_what_cannot_be_is_told(
     command_line: CommandLine, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "picture.png")
     (tmp_path / "bad.tflite").write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
     done = command_line(*arguments)
     assert done.returncode == code, done.stderr

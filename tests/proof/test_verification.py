@@ -104,7 +104,7 @@ def test_where_the_weights_are_gone_only_the_golden_files_are_checked(copy: Path
     assert "No such weights file: gone.net" in str(found.without_proof)
     assert "Give --original FILE" in str(found.without_proof)
     with pytest.raises(UsageError, match=r"--images cannot be used: .* Give --original FILE"):
-        edge_squeeze.verify(copy, images=copy / "golden")
+        edge_squeeze.verify(copy, images=copy / "golden" / "picture.png")
 
 
 def test_an_original_that_is_named_must_be_there(copy: Path) -> None:
