@@ -31,26 +31,32 @@ LAST_CHARACTERS = 200
 # TFOpLambda calls the function of TensorFlow that the file names while the model is built: these compute, others would
 # remove files (io.gfile.rmtree) or load a library. Of tf's own names, those of computations.
 COMPUTING = re.compile(
-    r"(compat\.v1\.)?((math|nn|image|linalg|signal|bitwise|__operators__|(keras\.)?(backend|activations))\.[\w.]+"
+    r"(compat\.v1\.)?((math|nn|image|linalg|signal|bitwise|quantization|__operators__"
+    r"|(keras\.)?(backend|activations))\.[\w.]+"
     r"|abs|add|add_n|argmax|argmin|argsort|boolean_mask|broadcast_to|cast|clip_by_\w+|concat|constant|convert_to_tensor"
     r"|cos|cosh|cumsum|divide|einsum|ensure_shape|equal|exp|expand_dims|eye|fill|floor|gather|gather_nd|greater\w*"
-    r"|identity|less\w*|linspace|logical_\w+|matmul|maximum|minimum|multiply|negative|norm|not_equal|one_hot|ones"
-    r"|ones_like|pad|pow|range|rank|realdiv|reduce_\w+|repeat|reshape|reverse|roll|round|saturate_cast|scalar_mul|shape"
-    r"|sigmoid|sign|sin|sinh|size|slice|sort|split|sqrt|square|squeeze|stack|stop_gradient|strided_slice|subtract|tan"
-    r"|tanh|tensordot|tile|transpose|truediv|unstack|where|zeros|zeros_like)"
+    r"|identity|less\w*|linspace|logical_\w+|matmul|meshgrid|maximum|minimum|multiply|negative|norm|not_equal"
+    r"|one_hot|ones|ones_like|pad|pow|range|rank|realdiv|reduce_\w+|repeat|reshape|reverse|roll|round"
+    r"|saturate_cast|scalar_mul|scatter_nd|shape|sigmoid|sign|sin|sinh|size|slice|sort|space_to_batch"
+    r"|batch_to_space|split|sqrt|square|squeeze|stack|stop_gradient|strided_slice|subtract|tan|tanh"
+    r"|tensor_scatter_nd_\w+|tensordot|tile|transpose|truediv|unstack|where|zeros|zeros_like)"
 )
-CALLING = ("ClassMethod", "InstanceMethod", "TFSMLayer")  # layers that call, or load, what the file names
+# What layers are configured with that call, or load, what the file names: known by these keys, since a class has many
+# names for tf-keras. A Lambda has "function_type" as well; safe mode is for those.
+CALLING = ("cls_symbol", "method_name", "call_endpoint")
 
 
 def check(config: Any, path: Path) -> None:
     """Raise UsageError if building the model of `config` would call more of TensorFlow than computations."""
     for layer in layers_of(config):
-        kind, function = str(layer["class_name"]), layer["config"].get("function")
-        operator = kind.rpartition(">")[2] in ("TFOpLambda", "SlicingOpLambda")
-        if kind.rpartition(">")[2] in CALLING or (operator and not COMPUTING.fullmatch(str(function))):
-            what = f"calls tf.{ascii(str(function))[1:-1][:60]}" if operator else f"is a {ascii(kind)[1:-1][:60]}"
+        keys = layer["config"]
+        function = None if "function_type" in keys else keys.get("function")
+        called = [ascii(keys[key])[:60] for key in CALLING if key in keys]
+        if isinstance(function, str) and not COMPUTING.fullmatch(function):
+            called.append(ascii(f"tf.{function}")[:60])
+        if called:
             raise UsageError(
-                f"{path} cannot be exported: its layer {str(layer['config'].get('name'))[:60]} {what}, which may do "
+                f"{path} cannot be exported: its layer {str(keys.get('name'))[:60]} calls {called[0]}, which may do "
                 "more than compute. Required: layers of Keras, and TensorFlow's functions that compute."
             )
 
@@ -80,13 +86,14 @@ def _installing() -> str:
 
 
 @contextmanager
-def converted(path: Path, size: int, custom_objects: str | None) -> Iterator[Path]:
+def converted(path: Path, size: int, custom_objects: str | None, *, trust_file: bool = False) -> Iterator[Path]:
     """The folder of the SavedModel that tf-keras makes of the Keras 2 file at `path`, there as long as the block runs.
 
     Args:
         path: The file, `.keras` or `.h5`.
         size: Its bytes when unpacked, which limit the memory that reading it may take.
         custom_objects: The module that defines the layers that are not Keras' own.
+        trust_file: Whether code in the file may run.
 
     Raises:
         UsageError: The file cannot be read, is not a model in float32, or would run code.
@@ -96,6 +103,7 @@ def converted(path: Path, size: int, custom_objects: str | None) -> Iterator[Pat
             "path": str(path),
             "size": size,
             "custom_objects": custom_objects,
+            "trust_file": trust_file,
             "folder": folder,
             "parent": os.getpid(),
         }

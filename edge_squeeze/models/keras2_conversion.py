@@ -13,6 +13,7 @@ from typing import Any
 
 from edge_squeeze.errors import UsageError
 from edge_squeeze.models import keras2, keras_file
+from edge_squeeze.models.adaptation import HALVES, computing
 from edge_squeeze.packages import version_of
 from edge_squeeze.process.output import captured
 from edge_squeeze.process.supervision import die_with, memory_limited
@@ -21,7 +22,7 @@ from edge_squeeze.weight_files import keras_config
 OWN = ("keras", "tf_keras", "builtins")  # modules of Keras' own layers
 
 
-def convert(path: Path, size: int, custom_objects: str | None, folder: Path) -> None:
+def convert(path: Path, size: int, custom_objects: str | None, folder: Path, *, trust_file: bool) -> None:
     """Save the Keras 2 file at `path`, of `size` bytes, as a SavedModel in `folder`; UsageError if it is unusable."""
     try:
         import tf_keras
@@ -33,27 +34,29 @@ def convert(path: Path, size: int, custom_objects: str | None, folder: Path) -> 
     sys.modules["keras"] = tf_keras  # what modules of that time import
     objects = keras_file.objects_of(custom_objects) if custom_objects else {}
     config = keras_config.read(path)
-    keras2.check(config, path)
+    if not trust_file:
+        keras2.check(config, path)
     for name in _foreign(config):
         if tf_keras.saving.get_registered_object(name, objects) is None:
             raise UsageError(keras_file.needs(path, name))
     try:
         with memory_limited(size):
-            model = _load(path, objects)
+            model = _load(path, objects, trust_file=trust_file)
             keras_file.check_ends(model, path)
-            _save(keras_file.checked(model, path), folder)
+            _require_float32(model, path)
+            _save(model, folder)
     except UsageError:
         raise
     except Exception as error:  # as keras_file.load
         raise UsageError(keras_file.reason_of(path, error)) from error
 
 
-def _load(path: Path, objects: dict[str, Any]) -> Any:
+def _load(path: Path, objects: dict[str, Any], *, trust_file: bool) -> Any:
     """The model at `path`; no Python code in it runs, as tf-keras by itself ensures for .keras files only."""
     import tf_keras
     from tf_keras.src.saving.serialization_lib import SafeModeScope
 
-    with SafeModeScope(safe_mode=True):
+    with SafeModeScope(safe_mode=not trust_file):
         return tf_keras.models.load_model(path, compile=False, custom_objects=objects)
 
 
@@ -68,6 +71,15 @@ def _foreign(config: Any) -> Iterator[str]:
         yield from _foreign(value)
 
 
+def _require_float32(model: Any, path: Path) -> None:
+    half = sorted({layer.name for layer in computing(model) if layer.compute_dtype in HALVES})
+    if half:
+        raise UsageError(
+            f"{path} cannot be exported: {len(half)} of its layers do not compute in float32 ({', '.join(half[:3])}). "
+            "Build it with that policy, and set_weights of this one."
+        )
+
+
 def _save(model: Any, folder: Path) -> None:
     """Write the SavedModel of `model`; unlike model.export, without the random layers that only training wants."""
     import tensorflow as tf
@@ -78,8 +90,8 @@ def _save(model: Any, folder: Path) -> None:
     archive.track(model)
     archive.add_endpoint(
         "serve",
-        lambda image: model(image, training=False),
-        input_signature=[tf.TensorSpec(picture.shape, picture.dtype, "image")],
+        lambda image: model(tf.cast(image, picture.dtype), training=False),
+        input_signature=[tf.TensorSpec(picture.shape, tf.float32, "image")],
     )
     archive.write_out(str(folder))
 
@@ -91,9 +103,8 @@ def main() -> None:
     answer = {}
     try:
         with captured():
-            convert(
-                Path(request["path"]), request["size"], request["custom_objects"], Path(request["folder"]) / "model"
-            )
+            path, folder = Path(request["path"]), Path(request["folder"]) / "model"
+            convert(path, request["size"], request["custom_objects"], folder, trust_file=request["trust_file"])
     except UsageError as error:
         answer = {"refused": str(error)}
     sys.stdout.write(json.dumps(answer))

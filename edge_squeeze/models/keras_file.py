@@ -64,19 +64,22 @@ def load(
     kind, source = (SAVED_MODEL, "SavedModel") if path.is_dir() else (KERAS_MODEL, "Keras model")
     record = WeightsRecord(kind, f"{source} {path.name}", trained=True, path=str(path), sha256=digest(path))
     if path.is_file() and keras_config.keras_2(path):
-        with keras2.converted(path, size, custom_objects) as folder:
-            return _loaded(lambda: _saved_model(folder, path), size, input_size, record)
+        with keras2.converted(path, size, custom_objects, trust_file=trust_file) as folder:
+            return _loaded(path, size, lambda: _saved_model(folder, path), input_size, record)
     load_tensorflow()
     objects = objects_of(custom_objects) if custom_objects else {}
-    return _loaded(lambda: read(path, objects, trust_file), size, input_size, record)
+    return _loaded(path, size, lambda: read(path, objects, trust_file), input_size, record)
 
 
 def _loaded(
-    read: Callable[[], Any], size: int, input_size: int | tuple[int, int] | None, record: WeightsRecord
+    path: Path,
+    size: int,
+    read: Callable[[], Any],
+    input_size: int | tuple[int, int] | None,
+    record: WeightsRecord,
 ) -> Loaded:
-    """The model that `read` makes of the file of `size` bytes that `record` names; UsageError if it makes none."""
+    """The model that `read` makes of the `size` bytes at `path`, checked; UsageError if it makes none."""
     load_tensorflow()
-    path = Path(record.path or "")
     try:
         with captured(), memory_limited(size):
             model = read()
@@ -90,7 +93,7 @@ def _loaded(
         model, in_float32 = adaptation.in_float32(model)
         model, channels_last = adaptation.channels_last(model)
     changes = tuple(change for change in (in_float32, channels_last) if change)
-    return Loaded(_fixed(checked(model, path), input_size, path), record, changes, takes_pixels)
+    return Loaded(_fixed(_checked(model, path), input_size, path), record, changes, takes_pixels)
 
 
 def _reader(path: Path) -> tuple[Any, int]:
@@ -235,9 +238,11 @@ def needs(path: Path, name: str) -> str:
 
 def check_ends(model: Any, path: Path) -> None:
     """Raise UsageError unless Keras knows the layers of `model`, and it has one input and one output."""
+    import keras
+
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not inputs or not outputs:
-        if type(model).__name__ == "Sequential":  # of Keras 3 or of tf-keras
+        if isinstance(model, keras.Sequential):
             raise _refused(
                 path,
                 "it is a Sequential that was never built, without an input size or weights; give it "
@@ -251,7 +256,7 @@ def check_ends(model: Any, path: Path) -> None:
             raise _refused(path, f"it has {len(ends)} {kind}s ({', '.join(end.name for end in ends)}), one is required")
 
 
-def checked(model: Any, path: Path) -> Any:
+def _checked(model: Any, path: Path) -> Any:
     """`model`, if it is an image classifier that computes in float32."""
     if reason := _mismatch(model.inputs[0], model.outputs[0]):
         raise _refused(path, reason)
@@ -285,8 +290,7 @@ def _mismatch(pictures: Any, scores: Any) -> str | None:
 
 def _activation(scores: Any) -> str | None:
     """The name of the function that the output `scores` of a model comes from; None where that is hidden."""
-    history = scores._keras_history  # noqa: SLF001
-    operation = getattr(history, "operation", None) or history.layer  # of Keras 3, of tf-keras
+    operation = scores._keras_history.operation  # noqa: SLF001
     if getattr(operation, "outputs", None):  # a model inside the model
         return _activation(operation.outputs[0]) if operation.outputs[0] is not scores else None
     return getattr(getattr(operation, "activation", None), "__name__", None)
