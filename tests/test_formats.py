@@ -11,33 +11,32 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import toy_format
 from places import ROOT
-from toy_format import ROW
 
 from edge_squeeze import formats
 from edge_squeeze.engines import catalogue
 from edge_squeeze.formats import FORMATS
 
-Toy = Callable[..., str]
+CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> Toy:
+def toy(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """The command line with one more format in its tables; gives what it prints."""
+    monkeypatch.setitem(FORMATS, "toy", toy_format.ROW)
+    monkeypatch.setitem(catalogue.RUNTIMES, "toy", toy_format.ENGINE)
 
     def run(*arguments: object) -> str:
-        program = [sys.executable, "-m", "toy_format", *map(str, arguments)]
-        done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        done = command_line(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests" / "helpers")}
     return run
 
 
-def test_a_row_and_a_converter_add_a_format(toy: Toy, tmp_path: Path) -> None:
+def test_a_row_and_a_converter_add_a_format(toy: Callable[..., str], tmp_path: Path) -> None:
     """Exported, inspected, proven and listed like any other."""
-    assert "tflite, onnx, toy or all" in " ".join(toy("export", "--help").split())
     (exported,) = json.loads(toy("export", "squeezenet1.1", "--format", "toy", "--json"))["artifacts"]
     assert exported["verdict"] == "pass"
     with pytest.raises(AssertionError, match=r"toy has no int8\. Choices: float32"):
@@ -45,13 +44,20 @@ def test_a_row_and_a_converter_add_a_format(toy: Toy, tmp_path: Path) -> None:
     folder = tmp_path / exported["folder"]
     assert folder.name == "squeezenet1.1-toy-float32"
     (model,) = folder.glob("*.toy")
-    assert model.read_bytes().startswith(ROW.magic[1] if ROW.magic else b"?")
+    assert model.read_bytes().startswith(toy_format.MAGIC)
     assert json.loads(toy("inspect", model, "--json"))["format"] == "toy"
     verified = json.loads(toy("verify", folder, "--json"))
     assert verified["passed"]
     assert verified["golden"]["kernels"] == "xnnpack"
     toy("bundle", "files", folder, "app")
     assert "squeezenet1.1-toy-float32" in toy("bundle", "files", "app", "--list")
+
+
+def test_help_lists_a_format_that_was_added() -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests" / "helpers")}
+    program = [sys.executable, "-m", "toy_format", "export", "--help"]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=True)
+    assert "tflite, onnx, toy or all" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize("kind", FORMATS)

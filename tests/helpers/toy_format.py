@@ -55,14 +55,11 @@ def run(model: Model, options: EngineOptions) -> Engine:
     return catalogue.RUNTIMES["litert"].open(gzip.decompress(data), options)
 
 
-def install() -> None:
-    """Put the format into this process' tables."""
-    FORMATS["toy"] = ROW
-    catalogue.RUNTIMES["toy"] = EngineRow("ai_edge_litert.interpreter", "ai-edge-litert", "litert", run)
-
+ENGINE = EngineRow("ai_edge_litert.interpreter", "ai-edge-litert", "litert", run)
 
 if __name__ == "__main__":
-    install()
+    FORMATS["toy"] = ROW
+    catalogue.RUNTIMES["toy"] = ENGINE
     from edge_squeeze.cli.app import main
 
     sys.exit(main())
