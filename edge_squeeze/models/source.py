@@ -187,7 +187,7 @@ def of_model(choice: Choice) -> Subject:
     _, height, width, channels = model.input_shape
     pixels = entrance(model)
     if not isinstance(preprocessing, Preprocessing):
-        chosen = preprocessing or ("raw" if loaded.takes_pixels else _own_preprocessing(pixels))
+        chosen = preprocessing or ("raw" if loaded.takes_pixels else _own_preprocessing(pixels, model))
         preprocessing = choose(chosen, (height, width), channels, choice.resize, choice.filter)
     original = Original(model, preprocessing, record)
     suffix = "" if input_size is None else f"-input-size-{height}" + (f"x{width}" if height != width else "")
@@ -284,10 +284,12 @@ def _unknown_preprocessing(hint: str) -> UsageError:
     )
 
 
-def _own_preprocessing(pixels: Entrance) -> str:
-    """`raw`, if the model's first layers show that it takes raw pixels; else UsageError."""
+def _own_preprocessing(pixels: Entrance, model: Any) -> str:
+    """`raw`, if the first layers of `model` show that it takes raw pixels; else UsageError."""
     if pixels.takes_raw:
         return "raw"
+    if any(layer.__class__.__name__ == "TFSMLayer" for layer in model.layers):  # what Keras 2 saved
+        raise _unknown_preprocessing(" Its layers cannot be looked into: if it normalizes itself, say raw.")
     raise _unknown_preprocessing(f" {pixels.description()}")
 
 

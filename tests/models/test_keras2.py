@@ -272,6 +272,9 @@ def test_layers_for_training_rest_and_nested_models_are_read(made: Path, name: s
     expected = np.load(made / f"{name.partition('.')[0]}.npy")
     for _ in range(2):  # a picture that is flipped or turned is so at random
         np.testing.assert_allclose(find(made / name).original().run(PIXELS), expected, atol=1e-5)
+    if name == "tutorial.keras":  # it has a Normalization
+        with pytest.raises(UsageError, match=r"Its layers cannot be looked into: if it normalizes itself, say raw\."):
+            find(made / name, preprocessing=None)
 
 
 @reading
