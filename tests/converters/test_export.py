@@ -145,10 +145,10 @@ def test_a_file_that_lies_about_itself_is_refused(exported_11: Exports) -> None:
 
 
 @pytest.mark.slow
-def test_exports_are_the_same_each_time(command_line: CommandLine, tmp_path: Path) -> None:
+def test_exports_are_the_same_each_time(command_process: CommandLine, tmp_path: Path) -> None:
     hashes = []
     for out in ("first", "second"):
-        done = command_line("export", "--format", "all", "--precision", "all", "--out", out)
+        done = command_process("export", "--format", "all", "--precision", "all", "--out", out)
         assert done.returncode == 0, done.stderr
         folders = sorted((tmp_path / out).iterdir())
         assert len(folders) == len(all_targets())
