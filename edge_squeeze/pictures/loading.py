@@ -101,7 +101,7 @@ def open_picture(path: Path, *, quick: bool = False) -> Image.Image:
             raise _unreadable(path, error) from error
         try:
             return _decoded(bare, path, quick=quick)
-        except Exception:
+        except Exception:  # the first reason says more
             raise _unreadable(path, error) from error
 
 

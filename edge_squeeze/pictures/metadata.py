@@ -29,7 +29,7 @@ def orientation(picture: Image.Image) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged entries, which are not ours to repair
             value = int(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:
+    except Exception:  # damaged metadata raises errors of any kind, and never decides
         return 1
     return value if value in UPRIGHT else 1
 
