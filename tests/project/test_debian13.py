@@ -14,8 +14,6 @@ import pytest
 from arm64 import KEYRING, NoBoardError, download_settings, mirror
 from places import ROOT
 
-pytestmark = pytest.mark.slow
-
 SUITE, PYTHON = "trixie", "3.13"
 PACKAGES = "git make python3 python3-venv"  # what a user needs there beforehand
 PROGRAMS = ("debootstrap", "unshare", "chroot", "mount", "git", "apt-config", "apt-get")
@@ -27,7 +25,7 @@ ENTER = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chr
 # files. Left out is what takes long and is the same everywhere, as statistics on made-up numbers.
 TESTS = (
     "android_demo artifact bundling cli converters/formats converters/rewrites doctor engines files machine pictures "
-    "process project weight_files benchmarks/launches devices/test_agent.py models/test_keras_file.py "
+    "process project weight_files benchmarks/test_measurement.py devices/test_agent.py models/test_keras_file.py "
     "models/test_weights.py test_packages.py test_prediction.py"
 )
 FEWEST_TESTS = 500  # less would prove little
@@ -101,6 +99,11 @@ def _copy(source: Path, target: Path) -> None:
             shutil.copyfile(source, target)
 
 
+def test_every_test_that_is_run_on_debian_13_exists() -> None:
+    assert [name for name in TESTS.split() if not (ROOT / "tests" / name).exists()] == []
+
+
+@pytest.mark.slow
 def test_both_commands_of_the_readme_work_on_debian_13(debian: Path) -> None:
     demo = inside(debian, "cd ~/edge-squeeze && make demo")
     assert demo.returncode == 0, demo.stdout[-5000:]
