@@ -16,8 +16,8 @@ from edge_squeeze.benchmarks.launch_records import PIXELS, VALUES, InputSet
 from edge_squeeze.benchmarks.model_files import ModelFile
 from edge_squeeze.benchmarks.options import BenchmarkOptions
 from edge_squeeze.engines.catalogue import OTHERS, RUNTIMES, choose, formats_of
-from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME
-from edge_squeeze.engines.runner import CHANNELS, check_threads
+from edge_squeeze.engines.engine import BUILTIN, ONNXRUNTIME, fits
+from edge_squeeze.engines.runner import CHANNELS, check_threads, has_channels_first
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.packages import is_installed
 
@@ -174,7 +174,7 @@ def _arm(
 ) -> Arm:
     engine, _, kernels = engine_name.partition(":")
     manifest = model.manifest
-    shapes = _shapes(options, manifest)
+    shapes = _shapes(options, model)
     facts = {"precision": None, "parity": None} if manifest is None else _facts(manifest, shapes)
     return Arm(
         id=f"{name} {engine_name} {threads}",
@@ -207,12 +207,34 @@ def _facts(manifest: Manifest, shapes: Sequence[Sequence[int]]) -> dict[str, Any
     }
 
 
-def _shapes(options: BenchmarkOptions, manifest: Manifest | None) -> list[list[int]]:
+def _shapes(options: BenchmarkOptions, model: ModelFile) -> list[list[int]]:
     """The shapes asked for; those of the usual size where none were and the file leaves its own open."""
-    if options.input_shape or manifest is None or not manifest.any_size:
-        return [list(shape) for shape in options.input_shape]
-    sides = manifest.input_size
-    return [[1, CHANNELS, *sides] if manifest.input.layout == "nchw" else [1, *sides, CHANNELS]]
+    manifest = model.manifest
+    if options.input_shape:
+        declared = _declared(model)
+        return [
+            _turned(shape, declared[at] if at < len(declared) else None) for at, shape in enumerate(options.input_shape)
+        ]
+    if manifest is None or not manifest.any_size:
+        return []
+    return [_turned((1, *manifest.input_size, CHANNELS), manifest.input.shape)]
+
+
+def _declared(model: ModelFile) -> list[Sequence[int | None] | None]:
+    """The shapes that a file declares for its inputs, as far as it can be inspected."""
+    if model.manifest is not None:
+        return [model.manifest.input.shape]
+    inspection = model.try_inspection()
+    return [tensor.shape for tensor in inspection.inputs] if inspection else []
+
+
+def _turned(shape: Sequence[int], declared: Sequence[int | None] | None) -> list[int]:
+    """`shape`, its channels moved if only so it fits what a file declares: one shape is for files of both layouts."""
+    if declared is None or len(declared) != 4 or len(shape) != 4 or fits(declared, shape):  # noqa: PLR2004 - [N,H,W,C]
+        return list(shape)
+    batch, *sides = shape
+    turned = [batch, sides[2], *sides[:2]] if has_channels_first(declared) else [batch, *sides[1:], sides[0]]
+    return turned if fits(declared, turned) else list(shape)
 
 
 def _pixels(manifest: Manifest, shapes: Sequence[Sequence[int]]) -> list[int]:

@@ -30,7 +30,7 @@ def check(
 def _ends(file: Inspection, order: Order, size: Size, output: tuple[int, str]) -> list[str]:
     (classes, name), target, options = output, order.target, order.options
     batch = None if options.dynamic_batch else 1
-    picture = (batch, 3, *size) if options.layout == "nchw" else (batch, *size, 3)
+    picture = (batch, 3, *size) if order.layout == "nchw" else (batch, *size, 3)
     io = options.io or target.io
     scores = io if target.quantizer else "float32"
     required = [(INPUT, picture, io), (name, (batch, classes), scores)]

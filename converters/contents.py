@@ -65,7 +65,7 @@ def manifest(
         classes=subject.classes,
         input_size=subject.preprocessing.size,
         labels=LabelsFile(LABELS, hashlib.sha256(_label_lines(request).encode()).hexdigest()),
-        input=_end(inspection.inputs[0], order.options.layout, "pixels"),
+        input=_end(inspection.inputs[0], order.layout, "pixels"),
         output=_end(inspection.outputs[0], "nc", prepared.reference.content),
         preprocessing=subject.preprocessing,
         rewrites=prepared.rewrites,

@@ -67,6 +67,8 @@ def export(options: ExportOptions, reporter: Reporter) -> Exports:
     for order in request.orders:
         atomic.check_target(request.folder(order), EXPORTED)
         _check_origin(request.folder(order), request.subject)
+        for warning in _layout_warnings(request, order):
+            reporter.note(f"warning: {warning}")
     for warning in request.subject.warnings:
         reporter.note(f"warning: {warning}")
     if (names := _forgotten_labels(request)) is not None:
@@ -99,11 +101,36 @@ def _export_each(request: Request, prepared: Prepared, reporter: Reporter) -> Ex
     return exported
 
 
+def _manifest(folder: Path) -> Manifest | None:
+    """What `folder` holds; None if that is no artifact, or one that this version cannot read."""
+    try:
+        return artifacts.load(folder).manifest
+    except UsageError:
+        return None
+
+
+def _layout_warnings(request: Request, order: Order) -> list[str]:
+    """What to know of artifacts that were exported when another layout was the default, which names do not show."""
+    folder, warnings = request.folder(order), []
+    older = _manifest(folder)
+    if older is not None and older.input.layout != order.layout:
+        warnings.append(
+            f"{folder} takes {older.input.layout} pictures; the artifact that replaces it takes {order.layout}. "
+            f"For {older.input.layout}, pass --layout {older.input.layout}"
+        )
+    for earlier in request.earlier_folders(order):
+        older = _manifest(earlier)
+        if older is not None and older.input.layout == order.layout:
+            warnings.append(
+                f"{earlier} takes {order.layout} pictures, too, and is not updated. Delete it if nothing uses it"
+            )
+    return warnings
+
+
 def _check_origin(folder: Path, subject: Subject) -> None:
     """Raise UsageError if `folder` holds what was made from another model, or other weights, of the same name."""
-    try:
-        older = artifacts.load(folder).manifest
-    except UsageError:  # none there, or one that this version cannot read
+    older = _manifest(folder)
+    if older is None:
         return
     there, here = older.weights, subject.weights
     same = there.sha256 == here.sha256 or _place(there) == _place(here)  # of one place: trained again, say

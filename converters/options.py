@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from edge_squeeze.errors import UsageError
+from edge_squeeze.formats import layouts
 from edge_squeeze.models.source import Choice
 from edge_squeeze.networks.design import Design
 from edge_squeeze.scores import PROBABILITIES
@@ -17,7 +18,6 @@ from edge_squeeze.scores import PROBABILITIES
 # 18, the newest that tf2onnx writes, was only tried in float32.
 DEFAULT_OPSET = 17
 OPSETS = range(13, 19)
-LAYOUTS = ("nhwc", "nchw")
 Ranges = Mapping[str, tuple[float, float]]  # layer -> smallest and largest value it gave
 
 
@@ -29,15 +29,15 @@ class FileOptions:
     """
 
     io: str | None = None
-    layout: str = "nhwc"
+    layout: str | None = None
     opset: int = DEFAULT_OPSET
     dynamic_batch: bool = False
     softmax: bool = False  # whether a softmax was put behind the network
 
     def check(self) -> None:
         """Raise UsageError for a value that no target knows."""
-        if self.layout not in LAYOUTS:
-            raise UsageError(f"layout must be {' or '.join(LAYOUTS)}, got {self.layout!r}.")
+        if self.layout not in (None, *layouts()):
+            raise UsageError(f"layout must be {' or '.join(layouts())}, got {self.layout!r}.")
         if self.opset not in OPSETS:
             raise UsageError(f"opset must be a number from {OPSETS.start} to {OPSETS.stop - 1}, got {self.opset!r}.")
 
@@ -46,12 +46,12 @@ class FileOptions:
         defaults = {name: getattr(FileOptions(), name) for name in fields}
         return replace(self, **defaults), [name for name, value in defaults.items() if getattr(self, name) != value]
 
-    def suffix(self, default_io: str) -> str:
-        """What the artifact's name says of options that are not the default: -nchw, -io-float32, ..."""
+    def suffix(self, default_io: str, default_layout: str) -> str:
+        """What the artifact's name says of options that are not the default: -nhwc, -io-float32, ..."""
         default = FileOptions()
         parts = [
             (self.io or default_io) != default_io and f"-io-{self.io}",
-            self.layout != default.layout and f"-{self.layout}",
+            (self.layout or default_layout) != default_layout and f"-{self.layout}",
             self.opset != default.opset and f"-opset{self.opset}",
             self.dynamic_batch and "-dynamic-batch",
             self.softmax and "-softmax",

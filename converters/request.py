@@ -36,7 +36,10 @@ class Request:
 
     def name(self, order: Order) -> str:
         """The artifact's name: model, format, precision and each option that is not the default."""
-        return f"{self.subject.name}-{order.target.format}-{order.target.precision}{self.suffix(order)}"
+        return self._name(order, order.suffix)
+
+    def _name(self, order: Order, suffix: str) -> str:
+        return f"{self.subject.name}-{order.target.format}-{order.target.precision}{self.subject.suffix}{suffix}"
 
     def file_name(self, order: Order) -> str:
         """The model file's name."""
@@ -49,6 +52,12 @@ class Request:
     def folder(self, order: Order) -> Path:
         """Where the artifact goes."""
         return self.options.out / self.name(order)
+
+    def earlier_folders(self, order: Order) -> list[Path]:
+        """Where a version of this package in which another layout was the default put the artifact."""
+        _, *others = order.target.layouts
+        suffixes = [order.options.suffix(order.target.io, layout) for layout in others]
+        return [self.options.out / self._name(order, suffix) for suffix in suffixes]
 
 
 def resolve(options: ExportOptions, reporter: Reporter) -> Request:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_squeeze import formats
 from edge_squeeze.converters.options import FileOptions
@@ -26,6 +26,11 @@ class Target:
     io: str = "float32"  # default dtype of the pixels
     ios: tuple[str, ...] = ("float32", "uint8")
     quantizer: str | None = None
+
+    @property
+    def layouts(self) -> tuple[str, ...]:
+        """Layouts of the pixels, the default first."""
+        return FORMATS[self.format].layouts
 
 
 def all_targets() -> tuple[Target, ...]:
@@ -50,9 +55,14 @@ class Order:
     options: FileOptions
 
     @property
+    def layout(self) -> str:
+        """Layout of the pixels: nhwc or nchw."""
+        return self.options.layout or self.target.layouts[0]
+
+    @property
     def suffix(self) -> str:
         """What distinguishes its name from that of the target's default."""
-        return self.options.suffix(self.target.io)
+        return self.options.suffix(self.target.io, self.target.layouts[0])
 
 
 def plan(asked: Sequence[str], precision: Sequence[str], options: FileOptions) -> tuple[list[Order], list[str]]:
@@ -82,13 +92,15 @@ def plan(asked: Sequence[str], precision: Sequence[str], options: FileOptions) -
 def _order(format_name: str, precision: str, options: FileOptions, *, strict: bool) -> tuple[Order, list[str]]:
     target = find(format_name, precision)
     foreign = {name for row in FORMATS.values() for name in row.options} - {*FORMATS[format_name].options}
+    if options.layout not in (None, *target.layouts):
+        foreign.add("layout")
     own, ignored = options.without(sorted(foreign))
     if ignored and strict:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
         raise UsageError(f"{flags} does not apply to {format_name}. Leave it out, or ask for another format.")
     if own.io is not None and own.io not in target.ios:
         raise UsageError(f"{format_name} {precision} has no --io {own.io}. Choices: {', '.join(target.ios)}.")
-    return Order(target, own), ignored
+    return Order(target, replace(own, layout=own.layout or target.layouts[0])), ignored
 
 
 def _expand(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:

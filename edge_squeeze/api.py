@@ -103,7 +103,7 @@ def export(
     skip_unreadable: bool = False,
     out: str | Path = "out",
     io: str | None = None,
-    layout: str = "nhwc",
+    layout: str | None = None,
     opset: int | None = None,
     dynamic_batch: bool = False,
     softmax: bool = False,
@@ -142,7 +142,7 @@ def export(
             error.
         out: Folder that receives a folder for each artifact.
         io: dtype of the pixels: "uint8", "int8" or "float32"; by default uint8 for int8, else float32.
-        layout: "nhwc" or "nchw" (ONNX only).
+        layout: Layout of the pixels, "nhwc" or "nchw" (ONNX only); by default nhwc for TFLite, nchw for ONNX.
         opset: ONNX operator set, 13 to 18; by default 17.
         dynamic_batch: Whether the batch stays open (ONNX only).
         softmax: Whether to put a softmax behind a network that gives logits, so that its files give probabilities.
@@ -338,7 +338,7 @@ def benchmark(
         spin: Whether idle threads of ONNX Runtime spin rather than sleep.
         inputs: Pictures to feed to artifacts; by default seeded pixels.
         skip_unreadable: As in `export`.
-        input_shape: Shape of each input with open dimensions, as "1,224,224,3".
+        input_shape: Shape of each input with open dimensions, as "1,224,224,3"; that of pictures in either layout.
         seed: Seed of the inputs and of the order of the arms.
         launches, duration, rate: Fresh processes per arm, seconds per launch, frames per second; else the profile's.
         gate: Metrics to compare: "p50", "p90", "first", "load", "memory", "size"; several likewise.

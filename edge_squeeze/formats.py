@@ -27,6 +27,7 @@ class Format:
     kernels: tuple[str, ...]  # kernel families of those engines; each has golden scores of its own
     extras: Mapping[str, str]  # extra of this package -> package with an engine, the recommended one first
     arithmetic: Mapping[str, str]  # precision -> what is computed, by which gates are chosen (proof/gates.py)
+    layouts: tuple[str, ...]  # layouts of pictures that its files can take, the default first
     options: tuple[str, ...] = field(default=())  # fields of FileOptions that apply to it alone
     aligned: bool = False  # whether its weights begin at multiples of their size
 
@@ -49,6 +50,7 @@ FORMATS = {
         kernels=("xnnpack", "builtin"),
         extras={"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"},
         arithmetic={"float32": "float32", "float16": "float16 weights", "dynamic": "dynamic", "int8": "int8"},
+        layouts=("nhwc",),
         aligned=True,
     ),
     "onnx": Format(
@@ -61,7 +63,8 @@ FORMATS = {
         kernels=("onnxruntime",),
         extras={"onnx": "onnxruntime"},
         arithmetic={"float32": "float32", "float16": "float16"},
-        options=("layout", "opset", "dynamic_batch"),
+        layouts=("nchw", "nhwc"),
+        options=("opset", "dynamic_batch"),
     ),
 }
 
@@ -79,6 +82,11 @@ def of_name(name: str) -> str:
 def precisions() -> tuple[str, ...]:
     """Every precision that a format has, the first format's first."""
     return tuple(dict.fromkeys(precision for row in FORMATS.values() for precision in row.arithmetic))
+
+
+def layouts() -> tuple[str, ...]:
+    """Every layout that a format has, the first format's first."""
+    return tuple(dict.fromkeys(layout for row in FORMATS.values() for layout in row.layouts))
 
 
 def suffixes() -> str:

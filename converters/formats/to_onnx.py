@@ -1,4 +1,4 @@
-"""Keras model -> .onnx, in float32 and float16, with NHWC or NCHW pictures."""
+"""Keras model -> .onnx, in float32 and float16, with NCHW or NHWC pictures."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def _convert(model: Any, options: FileOptions, output: str) -> Any:
         # Frozen here: tf2onnx.convert.from_function takes constants that the function captured for inputs.
         frozen = convert_variables_to_constants_v2(traced)
         (pixels,), (scores,) = frozen.inputs, frozen.outputs
-        nchw = [pixels.name] if options.layout == "nchw" else None
+        layout = options.layout or TARGETS[0].layouts[0]
         proto, _ = tf2onnx.convert.from_graph_def(
             onnx_operators.inlinable(frozen.graph.as_graph_def()),
             input_names=[pixels.name],
             output_names=[scores.name],
             opset=options.opset,
-            inputs_as_nchw=nchw,
+            inputs_as_nchw=[pixels.name] if layout == "nchw" else None,
             custom_op_handlers=onnx_operators.handlers(),
         )
         onnx_operators.check(proto, all_layers(model), scope_names(model))

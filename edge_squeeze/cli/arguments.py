@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from edge_squeeze.errors import UsageError
-from edge_squeeze.formats import FORMATS, precisions, suffixes
+from edge_squeeze.formats import FORMATS, layouts, precisions, suffixes
 from edge_squeeze.networks.architecture import ANY, Size
 from edge_squeeze.networks.variants import VARIANTS
 
@@ -63,7 +63,13 @@ Out = Annotated[Path, typer.Option(help="Output folder; each artifact gets a fol
 Io = Annotated[
     str | None, typer.Option(help="dtype of the pixels: uint8, int8, float32; default: uint8 for int8, else float32.")
 ]
-Layout = Annotated[str, typer.Option(help="nhwc or nchw (ONNX).")]
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Layout of the pixels: {' or '.join(layouts())} (ONNX); default: "
+        f"{', '.join(f'{row.layouts[0]} for {kind}' for kind, row in FORMATS.items())}."
+    ),
+]
 Opset = Annotated[int | None, typer.Option(help="ONNX operator set; default: 17.")]
 DynamicBatch = Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch size open (ONNX).")]
 StrictInt8 = Annotated[bool, typer.Option("--strict-int8", help="Refuse an int8 file that has operators in float.")]
@@ -128,7 +134,7 @@ NoSpin = Annotated[bool, typer.Option("--no-spin", help="Let ONNX Runtime's idle
 Inputs = Annotated[Path | None, typer.Option(help="Pictures to feed to artifacts; default: seeded pixels.")]
 InputShape = Annotated[
     list[str] | None,
-    typer.Option(help="Shape of an input with open dimensions, such as 1,224,224,3; repeat for each input."),
+    typer.Option(help="Shape of an input with open dimensions, such as 1,224,224,3 (nhwc or nchw); repeat for each input."),
 ]
 InputSeed = Annotated[int, typer.Option("--seed", help="Seed of the inputs and of the order of arms.")]
 Launches = Annotated[int | None, typer.Option(help="Fresh processes per arm; default: the profile's.")]

@@ -48,7 +48,7 @@ def export(
     skip_unreadable: arg.SkipUnreadable = False,
     out: arg.Out = Path("out"),
     io: arg.Io = None,
-    layout: arg.Layout = "nhwc",
+    layout: arg.Layout = None,
     opset: arg.Opset = None,
     dynamic_batch: arg.DynamicBatch = False,
     softmax: arg.Softmax = False,

@@ -90,12 +90,16 @@ def _reason(error: BaseException) -> str:
     return f"{text}. The engine does not work here. Run `edge-squeeze doctor` to find out why." if broken else text
 
 
+def fits(declared: Sequence[int | None], shape: Sequence[int]) -> bool:
+    """Whether `shape` keeps every side that `declared` does not leave open."""
+    return len(shape) == len(declared) and all(
+        side in (None, chosen) for side, chosen in zip(declared, shape, strict=True)
+    )
+
+
 def must_fit(tensor: Tensor, shape: tuple[int, ...]) -> None:
     """Raise ConversionError if `shape` changes a side of `tensor` that the file has fixed."""
-    fits = len(shape) == len(tensor.shape) and all(
-        side in (None, chosen) for side, chosen in zip(tensor.shape, shape, strict=True)
-    )
-    if tensor.shape and not fits:
+    if tensor.shape and not fits(tensor.shape, shape):
         declared = ",".join("?" if side is None else str(side) for side in tensor.shape)
         raise ConversionError(
             f"Input {tensor.name} has the shape {declared}. Required: an --input-shape that keeps fixed dimensions. "

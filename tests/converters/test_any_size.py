@@ -68,12 +68,13 @@ def crops(size: tuple[int, int]) -> np.ndarray:
 @pytest.mark.parametrize("name", NAMES)
 def test_files_leave_height_and_width_open(exported: dict[str, Exported], name: str) -> None:
     manifest, found = exported[name].manifest, inspect(model(exported[name]), name.partition("-")[0])
+    shape = [1, 3, None, None] if manifest.format == "onnx" else [1, None, None, 3]
     assert manifest.name == f"squeezenet-lab-{name}-random-input-size-any"
-    assert manifest.input.shape == found.inputs[0].shape == (1, None, None, 3)
+    assert manifest.input.shape == found.inputs[0].shape == tuple(shape)
     assert manifest.output.shape == found.outputs[0].shape == (1, 10)
     assert manifest.any_size
     assert manifest.input_size == manifest.preprocessing.size == USUAL
-    assert json.loads((exported[name].folder / "model.json").read_text())["input"]["shape"] == [1, None, None, 3]
+    assert json.loads((exported[name].folder / "model.json").read_text())["input"]["shape"] == shape
 
 
 def test_open_sides_of_onnx_files_are_named(turned: Exported) -> None:
@@ -184,14 +185,17 @@ def test_other_artifacts_keep_their_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "shapes", "pixels"),
-    [((), [[1, 32, 32, 3]], [32, 32]), (((1, 40, 48, 3),), [[1, 40, 48, 3]], [40, 48])],
+    [((), {3: [1, 32, 32, 3], 1: [1, 3, 32, 32]}, [32, 32])]
+    + [(((1, *sides),), {3: [1, 40, 48, 3], 1: [1, 3, 40, 48]}, [40, 48]) for sides in ((40, 48, 3), (3, 40, 48))],
+    ids=["usual", "nhwc", "nchw"],
 )
 def test_it_is_timed_at_its_usual_size_or_at_that_asked_for(
-    exported: dict[str, Exported], asked: tuple[tuple[int, ...], ...], shapes: list[list[int]], pixels: list[int]
+    exported: dict[str, Exported], asked: tuple[tuple[int, ...], ...], shapes: dict[int, list[int]], pixels: list[int]
 ) -> None:
+    """A shape is asked for once, whatever the layouts of the files: tflite has its channels last, onnx first."""
     folders = [exported[name].folder for name in ("tflite-int8", "onnx-float32")]
     for arm in resolved(folders, *asked):
-        assert (arm.shapes, arm.pixels) == (shapes, pixels)
+        assert (arm.shapes, arm.pixels) == ([shapes[3 if arm.format == "tflite" else 1]], pixels)
         task = Task(
             TIMED,
             arm.path,

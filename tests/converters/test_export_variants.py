@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -85,18 +86,51 @@ def test_artifacts_of_other_weights_are_not_replaced(tmp_path: Path, monkeypatch
     assert again.manifest.weights.sha256 != one.manifest.weights.sha256
 
 
+class Heard(Silent):
+    """Keeps the notes of the last export."""
+
+    notes: ClassVar[list[str]] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
 def test_names_that_lie_beside_the_weights_are_not_forgotten(tmp_path: Path) -> None:
-    class Heard(Silent):
-        notes: ClassVar[list[str]] = []
-
-        def note(self, text: str) -> None:
-            self.notes.append(text)
-
     weights = weights_file(tmp_path / "trained", 0)
     for labels, told in ((None, 1), (weights.with_name("labels.txt"), 0)):
         Heard.notes.clear()
         edge_squeeze.export("squeezenet-lab", weights=weights, labels=labels, out=tmp_path / "out", reporter=Heard())
         assert sum("classes are numbered; --labels" in note for note in Heard.notes) == told
+
+
+def test_artifacts_that_are_called_as_if_another_layout_were_the_default_are_pointed_out(tmp_path: Path) -> None:
+    """Versions up to 0.3.0 called nhwc files of onnx by the plain name, and nchw files -nchw."""
+
+    def export(layout: str | None = None) -> tuple[Path, str, list[str]]:
+        Heard.notes.clear()
+        (one,) = edge_squeeze.export("squeezenet-lab", reporter=Heard(), layout=layout, **options)
+        warnings = [note for note in Heard.notes if note.startswith("warning: ") and "pictures" in note]
+        return one.folder, artifact.load(one.folder).manifest.input.layout, warnings
+
+    options: dict[str, Any] = {"weights": "random", "format": "onnx", "out": tmp_path / "out"}
+    plain = options["out"] / "squeezenet-lab-onnx-float32-random"
+    suffixed = {layout: plain.with_name(f"{plain.name}-{layout}") for layout in ("nhwc", "nchw")}
+
+    assert export("nhwc") == (suffixed["nhwc"], "nhwc", [])
+    suffixed["nhwc"].rename(plain)
+    assert export("nhwc") == (
+        suffixed["nhwc"],
+        "nhwc",
+        [f"warning: {plain} takes nhwc pictures, too, and is not updated. Delete it if nothing uses it"],
+    )
+    replaced = f"warning: {plain} takes nhwc pictures; the artifact that replaces it takes nchw. "
+    assert export() == (plain, "nchw", [f"{replaced}For nhwc, pass --layout nhwc"])
+    plain.rename(suffixed["nchw"])
+    stale = f"warning: {suffixed['nchw']} takes nchw pictures, too, and is not updated. Delete it if nothing uses it"
+    assert export("nchw") == export() == (plain, "nchw", [stale])
+    shutil.rmtree(suffixed["nchw"])
+    assert export() == (plain, "nchw", [])
+    assert export("nhwc") == (suffixed["nhwc"], "nhwc", []), "the plain one is another"
 
 
 def test_large_pictures_are_scored_one_by_one() -> None:

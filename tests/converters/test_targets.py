@@ -39,19 +39,54 @@ def test_unknown_names_are_refused(formats: list[str], precisions: list[str], me
 
 
 def test_options_that_are_not_the_default_show_in_the_name() -> None:
-    options = FileOptions(layout="nchw", opset=13, dynamic_batch=True)
-    assert names(plan(["onnx"], ["float32"], options)[0]) == ["onnx-float32-nchw-opset13-dynamic-batch"]
+    options = FileOptions(layout="nhwc", opset=13, dynamic_batch=True)
+    assert names(plan(["onnx"], ["float32"], options)[0]) == ["onnx-float32-nhwc-opset13-dynamic-batch"]
     assert names(plan(["tflite"], ["int8"], FileOptions(io="float32"))[0]) == ["tflite-int8-io-float32"]
     assert names(plan(["tflite"], ["int8"], FileOptions(io="uint8"))[0]) == ["tflite-int8"]
 
 
-def test_options_of_onnx_alone_are_refused_for_tflite_unless_all_was_asked() -> None:
-    options = FileOptions(layout="nchw")
-    with pytest.raises(UsageError, match="--layout does not apply to tflite"):
-        plan(["tflite"], ["float32"], options)
+@pytest.mark.parametrize(
+    ("format_name", "layout", "name", "options"),
+    [
+        ("tflite", None, "tflite-float32", FileOptions(layout="nhwc")),
+        ("tflite", "nhwc", "tflite-float32", FileOptions(layout="nhwc")),
+        ("onnx", None, "onnx-float32", FileOptions(layout="nchw")),
+        ("onnx", "nchw", "onnx-float32", FileOptions(layout="nchw")),
+        ("onnx", "nhwc", "onnx-float32-nhwc", FileOptions(layout="nhwc")),
+    ],
+)
+def test_a_format_has_a_layout_of_its_own_which_its_name_does_not_show(
+    format_name: str, layout: str | None, name: str, options: FileOptions
+) -> None:
+    orders, notes = plan([format_name], ["float32"], FileOptions(layout=layout))
+    assert names(orders) == [name]
+    assert [order.options for order in orders] == [options], "recorded in model.json, the default, too"
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("options", "flags", "name"),
+    [
+        (FileOptions(layout="nchw"), "--layout", "onnx-float32"),
+        (FileOptions(layout="nchw", opset=13), "--layout, --opset", "onnx-float32-opset13"),
+        (FileOptions(dynamic_batch=True), "--dynamic-batch", "onnx-float32-dynamic-batch"),
+    ],
+)
+def test_options_of_onnx_alone_are_refused_for_tflite_unless_all_was_asked(
+    options: FileOptions, flags: str, name: str
+) -> None:
+    for asked in (["tflite"], ["tflite", "onnx"]):
+        with pytest.raises(UsageError, match=f"{flags} does not apply to tflite. Leave it out, or ask for another"):
+            plan(asked, ["float32"], options)
     orders, notes = plan(["all"], ["float32"], options)
-    assert names(orders) == ["tflite-float32", "onnx-float32-nchw"]
-    assert notes == ["tflite float32: --layout does not apply"]
+    assert names(orders) == ["tflite-float32", name]
+    assert notes == [f"tflite float32: {flag} does not apply" for flag in flags.split(", ")]
+
+
+def test_a_layout_that_every_format_has_is_taken_for_all() -> None:
+    orders, notes = plan(["all"], ["float32"], FileOptions(layout="nhwc"))
+    assert names(orders) == ["tflite-float32", "onnx-float32-nhwc"]
+    assert notes == []
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ ROW = Format(
     kernels=("xnnpack",),
     extras={"litert": "ai-edge-litert"},
     arithmetic={"float32": "float32"},
+    layouts=("nhwc",),
 )
 
 

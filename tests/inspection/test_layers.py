@@ -146,7 +146,7 @@ def test_a_dynamic_batch_is_counted_where_shapes_can_be_inferred(tmp_path: Path)
         weights="random", classes=2, input_size=32, format="onnx", dynamic_batch=True, out=tmp_path
     )
     found = inspect((one.folder / one.manifest.file.name).read_bytes(), "onnx")
-    assert found.inputs[0].shape == (None, 32, 32, 3)
+    assert found.inputs[0].shape == (None, 3, 32, 32)
     row = VARIANTS["squeezenet1.1"]
     assert found.macs == macs_by_hand(Variant("small", row.stages, 0, classes=2), 32)
 
