@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Export the artifacts that the app is tested with, in every format it runs, into a folder laid out as in the app.
 
-Usage: python artifacts.py DIR. These are SqueezeNet 1.1 in all targets, 1.0 as well if its weights are available, and
-1.1 without its softmax as a user's own model, with inputs and layouts that are not the default.
+Usage: python artifacts.py DIR. These are SqueezeNet 1.1 in all targets and in ONNX's other layout, 1.0 in all targets
+if its weights are available, and 1.1 without its softmax as a user's own model, with inputs and layouts that are not
+the default.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def main(target: Path) -> None:
 
 def _squeezenets(out: Path) -> list[Exported]:
     exported = edge_squeeze.export("squeezenet1.1", format="all", precision="all", out=out)
+    exported += edge_squeeze.export("squeezenet1.1", format="onnx", layout="nhwc", out=out)
     weights = TEST_DATA / WEIGHTS_10
     if not weights.is_file():
         sys.stdout.write(
@@ -56,7 +58,7 @@ def _user_models(out: Path) -> list[Exported]:
     return [
         *edge_squeeze.export(file, precision="float32,int8", **own),
         *edge_squeeze.export(file, precision="int8", io="int8", **own),
-        *edge_squeeze.export(file, format="onnx", layout="nchw", io="uint8", dynamic_batch=True, **own),
+        *edge_squeeze.export(file, format="onnx", layout="nhwc", io="uint8", dynamic_batch=True, **own),
     ]
 
 

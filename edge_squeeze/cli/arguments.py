@@ -134,7 +134,7 @@ NoSpin = Annotated[bool, typer.Option("--no-spin", help="Let ONNX Runtime's idle
 Inputs = Annotated[Path | None, typer.Option(help="Pictures to feed to artifacts; default: seeded pixels.")]
 InputShape = Annotated[
     list[str] | None,
-    typer.Option(help="Shape of an input with open dimensions, such as 1,224,224,3 (nhwc or nchw); repeat for each input."),
+    typer.Option(help="Shape of an input with open dimensions, such as 1,224,224,3 or 1,3,224,224; repeat for each."),
 ]
 InputSeed = Annotated[int, typer.Option("--seed", help="Seed of the inputs and of the order of arms.")]
 Launches = Annotated[int | None, typer.Option(help="Fresh processes per arm; default: the profile's.")]

@@ -1,6 +1,7 @@
 package edgesqueeze.model
 
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertNotEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
@@ -31,6 +32,23 @@ class ClassifierTest {
         }
         assertEquals(with.map { it.label }, without.map { it.label })
         with.zip(without).forEach { (a, b) -> assertEquals(a.score, b.score, PROBABILITY_ERROR) }
+    }
+
+    @Test
+    fun `both layouts give the same scores`() {
+        val (channelsFirst, channelsLast) = listOf("", "-nhwc").map { suffix ->
+            testArtifacts().first { it.folder == "squeezenet1.1-onnx-float32$suffix" }
+        }
+        assertEquals(listOf(1, 3, 227, 227), channelsFirst.manifest.input.shape)
+        assertEquals(listOf(1, 227, 227, 3), channelsLast.manifest.input.shape)
+        assertEquals(Layout.NCHW to Layout.NHWC, channelsFirst.manifest.input.layout to channelsLast.manifest.input.layout)
+        val (first, last) = listOf(channelsFirst, channelsLast).map { classify(it).predictions }
+        assertEquals(first.map { it.label }, last.map { it.label })
+        first.zip(last).forEach { (a, b) -> assertEquals(a.score, b.score, PROBABILITY_ERROR) }
+        // Pixels in the other order are other pictures: that the scores above agree says something.
+        val manifest = channelsFirst.manifest.let { it.copy(input = it.input.copy(layout = Layout.NHWC)) }
+        val wrong = Artifact(channelsFirst.folder, manifest, FolderFiles(testFolder("artifacts")))
+        assertNotEquals(first.first().label, classify(wrong).predictions.first().label)
     }
 
     @Test
