@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +48,11 @@ class Paired:
         if len(self.log_ratios) < FEWEST:
             return None
         n = launches or len(self.log_ratios)
-        return Estimate(fmean(self.log_ratios), math.sqrt(variance(self.log_ratios) / n), n - 1)
+        return Estimate(fmean(self.log_ratios), math.sqrt(self._variance / n), n - 1)
+
+    @functools.cached_property
+    def _variance(self) -> float:
+        return variance(self.log_ratios)
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,14 @@ class Unpaired:
         if min(map(len, arms)) < FEWEST:
             return None
         sizes = [launches or len(arm) for arm in arms]
-        parts = [variance(arm) / n for arm, n in zip(arms, sizes, strict=True)]
+        parts = [spread / n for spread, n in zip(self._variances, sizes, strict=True)]
         weight = sum(part**2 / (n - 1) for part, n in zip(parts, sizes, strict=True))
         df = sum(parts) ** 2 / weight if weight else sum(sizes) - 2
         return Estimate(fmean(self.cand) - fmean(self.base), math.sqrt(sum(parts)), max(1, math.floor(df)))
+
+    @functools.cached_property
+    def _variances(self) -> tuple[float, float]:
+        return variance(self.base), variance(self.cand)
 
 
 Evidence = Paired | Unpaired
