@@ -58,6 +58,12 @@ def exported_10(tmp_path_factory: pytest.TempPathFactory, deep_compression_file:
     return export_once(tmp_path_factory, "squeezenet1.0", weights=deep_compression_file)
 
 
+@pytest.fixture(scope="session")
+def float32_10(tmp_path_factory: pytest.TempPathFactory, deep_compression_file: Path) -> Exports:
+    """The float32 .tflite target of SqueezeNet 1.0 alone, as `exported_10` has it."""
+    return export_once(tmp_path_factory, "squeezenet1.0", "tflite float32", weights=deep_compression_file)
+
+
 @pytest.fixture
 def float32_11(exported_11: Exports) -> artifact.Artifact:
     """The float32 .tflite artifact of SqueezeNet 1.1."""

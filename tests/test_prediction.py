@@ -17,10 +17,14 @@ NAMES = [f"{target.format}-{target.precision}" for target in all_targets()]
 CATS = {"Egyptian cat", "tabby", "tiger cat"}
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("variant", ["exported_11", "exported_10"])
-def test_a_cat_is_a_cat_and_an_espresso_an_espresso(request: pytest.FixtureRequest, variant: str, name: str) -> None:
-    classifier = edge_squeeze.load(request.getfixturevalue(variant)[name].folder)
+RARE = [pytest.param("exported_10", name, marks=pytest.mark.slow) for name in NAMES]
+
+
+@pytest.mark.parametrize(
+    ("exports", "name"), [*(("exported_11", name) for name in NAMES), ("float32_10", "tflite-float32"), *RARE]
+)
+def test_a_cat_is_a_cat_and_an_espresso_an_espresso(request: pytest.FixtureRequest, exports: str, name: str) -> None:
+    classifier = edge_squeeze.load(request.getfixturevalue(exports)[name].folder)
     assert classifier.predict(photograph("chelsea"))[0].label in CATS
     assert classifier.predict(photograph("coffee"))[0].label == "espresso"
 
