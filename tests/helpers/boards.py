@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+WITHOUT_TENSORFLOW = 'import sys\nsys.modules["tensorflow"] = None\n'  # as if it were not installed
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 
 
@@ -44,10 +45,12 @@ def fake_ssh(folder: Path, text: str) -> Path:
 
 
 def own_environment(cache: Path, extras: str, stem: str) -> Path:
-    """An environment as --setup leaves it, which runs what is installed for the tests."""
+    """An environment as --setup leaves it, which runs what is installed for the tests, but for TensorFlow."""
     version = platform.python_version()
-    python = cache / "edge-squeeze" / "environments" / f"{stem}-{extras}-{version}" / "bin" / "python"
-    return write_program(python, f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    folder = cache / "edge-squeeze" / "environments" / f"{stem}-{extras}-{version}"
+    without = write_program(folder / "without" / "sitecustomize.py", WITHOUT_TENSORFLOW).parent
+    command = f'PYTHONPATH="{without}" exec "{sys.executable}" "$@"'
+    return write_program(folder / "bin" / "python", f"#!/bin/sh\n{command}\n")
 
 
 def left(cache: Path) -> list[str]:
