@@ -16,7 +16,7 @@ import pytest
 from commands import PROGRAM, run_onto
 from small_artifacts import make
 
-from edge_squeeze.doctor.examination import Installation, why_not_loadable
+from edge_squeeze.doctor.examination import Installation
 
 fcntl = pytest.importorskip("fcntl")
 pty = pytest.importorskip("pty")
@@ -24,7 +24,6 @@ termios = pytest.importorskip("termios")
 
 TERMINAL = {"TERM": "xterm-256color"}
 OVER = b"\0"
-WHY_NOT_LOADABLE = functools.cache(why_not_loadable)  # the engines are loaded for the first `doctor` only
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 SMALL = ("--weights", "random", "--classes", "10", "--input-size", "48")
@@ -35,8 +34,8 @@ NAME = "squeezenet1.1-tflite-float32-random-classes-10-input-size-48"
 def as_after_login(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    cached = functools.partial(Installation, why_not_loadable=WHY_NOT_LOADABLE)
-    monkeypatch.setattr("edge_squeeze.doctor.examination.Installation", cached)
+    loadable = functools.partial(Installation, why_not_loadable=lambda _: None)  # without loading every engine
+    monkeypatch.setattr("edge_squeeze.doctor.examination.Installation", loadable)
 
 
 def in_terminal(folder: Path, columns: int, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -143,7 +142,7 @@ def test_a_pipe_gets_no_codes_and_no_progress(home: Path, tmp_path: Path, name: 
 
 
 def test_a_terminal_shows_progress_and_colors_unless_told_not_to(home: Path) -> None:
-    _, output = process_in_terminal(home, 80, "verify", f"out/{NAME}")
+    _, output = in_terminal(home, 80, "verify", f"out/{NAME}")
     assert "\r" in output
     assert "prove" in output
     _, listed = process_in_terminal(home, 80, "models")

@@ -40,11 +40,9 @@ def check_exported(command_line: CommandLine, tmp_path: Path, stdout: str, train
     return float32, int8
 
 
-def test_train_then_what_it_says_is_next(
-    command_line: CommandLine, command_process: CommandLine, tmp_path: Path
-) -> None:
+def test_train_then_what_it_says_is_next(command_line: CommandLine, tmp_path: Path) -> None:
     draw(tmp_path / "my pictures")
-    done = command_process("train", "squeezenet-lab", "--images", "my pictures", *ENOUGH)
+    done = command_line("train", "squeezenet-lab", "--images", "my pictures", *ENOUGH)
     assert done.returncode == 0, done.stderr
     assert "on 24 pictures that had no part in the training (95 % interval: " in " ".join(done.stdout.split())
     assert "validation accuracy by epoch" in done.stderr
