@@ -24,13 +24,14 @@ from edge_squeeze.reporting import Silent
 from edge_squeeze.weight_files import archives
 
 CASES = [
-    ("squeezenet-composable", Design("complex", squeeze_ratio=0.5)),
+    ("squeezenet1.0", Design("complex", base_e=32, incr_e=32, squeeze_ratio=0.5)),
     ("squeezenet-lab", Design(pct_3x3=0.25)),
 ]
 MORE_CASES = [
     ("squeezenet-mlt", Design()),
     ("squeezenet-composable", Design()),
     ("squeezenet-composable", Design("simple")),
+    ("squeezenet-composable", Design("complex", squeeze_ratio=0.5)),
     ("squeezenet1.0", Design("complex", base_e=32, incr_e=32)),
 ]
 
@@ -40,10 +41,10 @@ MORE_CASES = [
     [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE_CASES)],
     ids=lambda one: getattr(one, "suffix", one),
 )
-def test_a_network_is_exported_and_found_again(tmp_path: Path, variant: str, design: Design) -> None:
+def test_a_network_is_exported_and_found_again(tmp_path: Path, pictures: Path, variant: str, design: Design) -> None:
     options = {"weights": "random", "classes": 5, "input_size": 64, **design.record()}
-    options |= {"format": "all", "precision": "float32,int8"}
-    exported = edge_squeeze.export(variant, **options, out=tmp_path)  # type: ignore[arg-type]
+    options |= {"format": "all", "precision": "float32,int8", "calibration": pictures}
+    exported = edge_squeeze.export(variant, **options, out=tmp_path / "out")  # type: ignore[arg-type]
     assert len(exported) == 3
     arch = architecture(variant, 5, 64, design=design)
     for one in exported:

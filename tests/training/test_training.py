@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,16 @@ NARROW = {"base_e": 32, "incr_e": 32}
 SMALL: dict[str, Any] = {"input_size": 16, **NARROW, "batch_size": 8}
 ENOUGH: dict[str, Any] = {**SMALL, "epochs": 10, "learning_rate": 2e-3}
 SWAPPED = {"baked": {"order": "bgr", "mean": [0, 0, 0], "scale": [1 / 255] * 3}}
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Has TensorFlow take each step as it comes: compiling one takes longer than the few of a short training."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +152,7 @@ def test_a_network_that_died_is_said_to_be_dead(colored: Path, tmp_path: Path, o
     assert "lower --learning-rate" in str(result.warning)
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_deep_network_that_hardly_tells_pictures_apart_is_not_dead(tmp_path: Path) -> None:
     images = draw(tmp_path / "few", each=10)
     result = edge_squeeze.train(
@@ -150,6 +162,7 @@ def test_a_deep_network_that_hardly_tells_pictures_apart_is_not_dead(tmp_path: P
     assert "more --epochs" in str(result.warning)
 
 
+@pytest.mark.usefixtures("eager")
 def test_one_seed_gives_one_split_and_one_beginning(colored: Path, tmp_path: Path) -> None:
     records = []
     for run in ("a", "b"):
@@ -162,6 +175,7 @@ def test_one_seed_gives_one_split_and_one_beginning(colored: Path, tmp_path: Pat
 OFTEN = ("squeezenet1.1", "squeezenet-lab")  # one that gives probabilities, one that gives logits
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
     "variant", [pytest.param(name, marks=[] if name in OFTEN else pytest.mark.slow) for name in VARIANTS]
 )
@@ -228,6 +242,7 @@ def test_a_training_that_diverges_says_so_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_full_disk_leaves_the_older_training_whole(
     trained: Trained, colored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
