@@ -318,12 +318,13 @@ def damaged(data: bytes, draw: random.Random) -> bytes:
 
 
 @pytest.mark.usefixtures("forked")
+@pytest.mark.parametrize("files", [125, pytest.param(500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("inside", [True, False])
-def test_no_change_of_bytes_does_harm(inside: bool) -> None:
+def test_no_change_of_bytes_does_harm(inside: bool, files: int) -> None:
     """Each ends in layers or in a UsageError; `inside` the pickle, where no checksum tells."""
     pickled, draw = named(tensor()), random.Random(0)
     outcomes = set()
-    for _ in range(500):
+    for _ in range(files):
         data = archive(damaged(pickled, draw)) if inside else damaged(archive(pickled), draw)
         try:
             reader.read(data, "their.pth")
