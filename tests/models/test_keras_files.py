@@ -20,7 +20,12 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures.loading import PHOTOGRAPHS, photograph_crops
 
 SLOW = ("mobilenet", "depthwise")  # a minute, and what "valid" and "saved" show one by one
-EVERY = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
+WHOLE = ("valid", "saved")  # of the others every kind of numbers is shown in the slow run
+EVERY = [
+    *((name, "all") for name in WHOLE),
+    *((name, "float32,int8") for name in CASES if name not in (*WHOLE, *SLOW)),
+    *(pytest.param(name, "all", marks=pytest.mark.slow) for name in CASES if name not in WHOLE),
+]
 
 
 @pytest.fixture(scope="module")
@@ -54,32 +59,34 @@ def trained(home: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="module")
-def exported(home: Path, trained: Callable[[str], Path]) -> Callable[[str], list[Any]]:
-    """Gives every target of a case's model."""
-    known: dict[str, list[Any]] = {}
+def exported(home: Path, trained: Callable[[str], Path]) -> Callable[..., list[Any]]:
+    """Gives every target of a case's model that has one of the precisions."""
+    known: dict[tuple[str, str], list[Any]] = {}
 
-    def export(name: str) -> list[Any]:
-        if name not in known:
-            known[name] = edge_squeeze.export(
+    def export(name: str, precision: str = "float32,int8") -> list[Any]:
+        if (name, precision) not in known:
+            known[name, precision] = edge_squeeze.export(
                 trained(name),
                 format="all",
-                precision="all",
+                precision=precision,
                 preprocessing=CASES[name].preprocessing,
                 labels=home / "labels.txt",
                 calibration=home / "calibration",
                 images=home / "test",
-                out=home / "out",
+                out=home / precision,
             )
-        return known[name]
+        return known[name, precision]
 
     return export
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_every_target_of_a_users_model_is_proven(exported: Callable[[str], list[Any]], name: str) -> None:
-    case, artifacts = CASES[name], exported(name)
+@pytest.mark.parametrize(("name", "precision"), EVERY)
+def test_every_target_of_a_users_model_is_proven(exported: Callable[..., list[Any]], name: str, precision: str) -> None:
+    case, artifacts = CASES[name], exported(name, precision)
     assert [(one.manifest.format, one.manifest.precision) for one in artifacts] == [
-        (target.format, target.precision) for target in all_targets()
+        (target.format, target.precision)
+        for target in all_targets()
+        if precision == "all" or target.precision in precision.split(",")
     ]
     for one in artifacts:
         assert one.proof.verdict == "pass", (one.manifest.name, one.proof.reason)
@@ -90,10 +97,12 @@ def test_every_target_of_a_users_model_is_proven(exported: Callable[[str], list[
         assert one.manifest.name.startswith(f"{name}-{one.manifest.format}-{one.manifest.precision}")
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_what_was_written_verifies_and_predicts(exported: Callable[[str], list[Any]], home: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "precision"), EVERY)
+def test_what_was_written_verifies_and_predicts(
+    exported: Callable[..., list[Any]], home: Path, name: str, precision: str
+) -> None:
     pictures = sorted((home / "test").glob("*crop [1-4].png"))
-    for one in exported(name):
+    for one in exported(name, precision):
         found = edge_squeeze.verify(one.folder, images=home / "test")
         assert found.passed
         assert found.proof is not None, found.without_proof
@@ -144,9 +153,9 @@ def test_wrong_preprocessing_fails(
 
 
 def test_a_calibration_made_for_another_preprocessing_is_refused(
-    exported: Callable[[str], list[Any]], trained: Callable[[str], Path], tmp_path: Path
+    exported: Callable[..., list[Any]], trained: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    (int8,) = [one for one in exported("valid") if one.manifest.precision == "int8"]
+    (int8,) = [one for one in exported("valid", "all") if one.manifest.precision == "int8"]
     with pytest.raises(UsageError, match="preprocessing: required"):
         edge_squeeze.export(
             trained("valid"),
@@ -170,14 +179,14 @@ def test_a_model_that_normalizes_is_not_quietly_given_normalized_pictures(
     assert one.proof.answers != right.proof.answers  # what the summary tells of the original
 
 
-def test_ranges_are_told_by_layer(exported: Callable[[str], list[Any]]) -> None:
+def test_ranges_are_told_by_layer(exported: Callable[..., list[Any]]) -> None:
     (int8,) = [one for one in exported("nested") if one.manifest.precision == "int8"]
     ranges = json.loads((int8.folder / "calibration.json").read_text())["ranges"]
     assert "preprocessing" in ranges
     assert any(name.startswith("re_lu") for name in ranges)  # of the model inside the model
 
 
-def test_the_artifact_tells_where_it_came_from(exported: Callable[[str], list[Any]], home: Path) -> None:
+def test_the_artifact_tells_where_it_came_from(exported: Callable[..., list[Any]], home: Path) -> None:
     record = artifact.load(exported("rescaling")[0].folder).manifest.weights
     assert (record.kind, record.path) == ("keras_model", str(home / "rescaling.h5"))
     assert record.sha256
