@@ -67,13 +67,35 @@ def succeed(system: str, folder: Path, *arguments: object) -> str:
     return done.stdout
 
 
+# Several commands in one process, which loads TensorFlow once for all of them.
+SEVERAL = """import json, sys
+from edge_squeeze.cli.app import app
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["edge-squeeze", *words]
+    sys.stdout.write(" ".join(["Output of", *words]) + "\\n")
+    if code := app(words, prog_name="edge-squeeze", standalone_mode=False):
+        sys.exit(code)
+"""
+
+
+def succeed_in_one_process(system: str, folder: Path, commands: list[tuple[str, ...]]) -> list[str]:
+    """What each of the commands prints; they must end well."""
+    done = python(system, folder, "-c", SEVERAL, json.dumps(commands))
+    assert done.returncode == 0, done.stderr + done.stdout
+    printed = done.stdout.split("Output of ")[1:]
+    assert len(printed) == len(commands)
+    return printed
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two small artifacts, tflite and onnx, exported on Windows."""
+    """A folder with two small artifacts, tflite and onnx, exported on Windows and verified there."""
     folder = tmp_path_factory.mktemp("windows")
     (folder / "labels.txt").write_text("".join(f"{FOREIGN} {i}\n" for i in range(10)), encoding="utf-8")
     small = ("--weights", "random", "--classes", "10", "--input-size", "48", "--labels", "labels.txt")
-    succeed(WINDOWS, folder, "export", *small, "--format", "tflite,onnx")
+    exporting = ("export", *small, "--format", "tflite,onnx")
+    _, verified = succeed_in_one_process(WINDOWS, folder, [exporting, ("verify", f"out/{BUNDLED}")])
+    assert "Golden files: PASS" in verified
     for found, name in zip(sorted((folder / "out").iterdir()), ("onnx", "tflite"), strict=True):
         found.rename(folder / name)
     return folder
@@ -168,9 +190,13 @@ def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, .
         yield from commands(one, (*words, name))
 
 
-@pytest.mark.parametrize("words", list(commands(get_command(cli.app))), ids=lambda words: " ".join(words) or "(none)")
-def test_every_command_shows_its_help(words: tuple[str, ...], tmp_path: Path) -> None:
-    assert "Usage: " in succeed(WINDOWS, tmp_path, *words, "--help")
+def test_every_command_shows_its_help(tmp_path: Path) -> None:
+    """In one process, which has written all that cannot be written there before it ends well."""
+    every = list(commands(get_command(cli.app)))
+    assert len(every) > 10
+    shown = succeed_in_one_process(WINDOWS, tmp_path, [(*words, "--help") for words in every])
+    for words, text in zip(every, shown, strict=True):
+        assert " ".join(["Usage: edge-squeeze", *words]) in text
 
 
 COMMANDS = {
@@ -183,7 +209,13 @@ COMMANDS = {
 }
 
 
-ON_EACH = [*((WINDOWS, name) for name in COMMANDS), (MACOS, "doctor"), (MACOS, "predict")]
+# Every doctor loads every engine, and every verify TensorFlow: `exported` has verified already.
+LOADING = [(WINDOWS, "verify"), (MACOS, "doctor")]
+ON_EACH = [
+    *((WINDOWS, name) for name in COMMANDS if name != "verify"),
+    (MACOS, "predict"),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in LOADING),
+]
 
 
 @pytest.mark.parametrize(("system", "name"), ON_EACH)
