@@ -25,7 +25,7 @@ from edge_squeeze.pictures.loading import photograph
 LONGEST_S, IMPORTS = 10, 4  # of processor time, or as many times as long as TensorFlow takes to be imported just now
 DEADLINE_S = 60  # of a clock
 LARGEST_BYTES = 2 << 30
-SOME = 3  # cases of a group in the quick run
+SOME = 2  # cases of a group in the quick run
 
 
 def importing_s() -> float:

@@ -65,7 +65,8 @@ def test_fifty_kills_at_random_moments(tmp_path: Path, pictures: Path) -> None:
     assert len(list(out.iterdir())) == before, "what killed exports left is cleared by the next one"
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1.5, 4.5])  # while it calibrates, again, while it converts
+# While it calibrates, again, while it converts.
+@pytest.mark.parametrize("seconds", [0.0, pytest.param(1.5, marks=pytest.mark.slow), 4.5])
 def test_an_interrupted_export_says_so_and_leaves_whole_artifacts_alone(tmp_path: Path, seconds: float) -> None:
     command = [sys.executable, "-m", "edge_squeeze", "export", "--format", "all", "--precision", "all"]
     process = subprocess.Popen(
@@ -90,7 +91,7 @@ def test_an_interrupted_export_says_so_and_leaves_whole_artifacts_alone(tmp_path
     check_readable(tmp_path / "out")
 
 
-@pytest.mark.parametrize("milliseconds", [0, 5])
+@pytest.mark.parametrize("milliseconds", [0, pytest.param(5, marks=pytest.mark.slow)])
 def test_an_export_killed_while_it_writes_leaves_nothing_half_written(tmp_path: Path, milliseconds: int) -> None:
     command = [sys.executable, "-m", "edge_squeeze", "export", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
