@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import reprlib
+from collections.abc import Iterator
+
 from edge_squeeze.converters.formats.tracing import INPUT
 from edge_squeeze.converters.targets import Order, Target
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.inspection.inspector import Inspection
 from edge_squeeze.inspection.layers import Kernel
+from edge_squeeze.inspection.model_card import ModelCard
 from edge_squeeze.scores import PROBABILITIES
 
 FLOATS = ("float32", "float16")
@@ -15,14 +20,24 @@ SMALLEST_QUANTIZED = 1024  # numbers: TensorFlow's dynamic range leaves smaller 
 
 
 def check(
-    file: Inspection, order: Order, size: Size, classes: int, output: str = PROBABILITIES, *, strict: bool = False
+    file: Inspection,
+    order: Order,
+    size: Size,
+    classes: int,
+    output: str = PROBABILITIES,
+    *,
+    card: ModelCard | None = None,
+    strict: bool = False,
 ) -> None:
     """Raise ConversionError listing everything in `file` that is not what `order` asked for.
 
-    It must take pictures of `size`, and give one score for each of `classes` under the name `output`. If `strict`, a
-    quantized file must have no operators in float.
+    It must take pictures of `size`, give one score for each of `classes` under the name `output`, and say of itself
+    what `card` does. If `strict`, a quantized file must have no operators in float.
     """
-    if problems := [*_ends(file, order, size, (classes, output)), *_content(file, order, strict=strict)]:
+    problems = [*_ends(file, order, size, (classes, output)), *_content(file, order, strict=strict)]
+    if card is not None:
+        problems += _says(file.card, card, classes)
+    if problems:
         name = f"{order.target.format} {order.target.precision}"
         raise ConversionError(f"The {name} file is not what its name says:\n  " + "\n  ".join(problems))
 
@@ -61,6 +76,16 @@ def _content(file: Inspection, order: Order, *, strict: bool) -> list[str]:
             f"{target.weights}{'; leave out --strict-int8 to accept other operators in float' if strict else ''}"
         )
     return problems
+
+
+def _says(card: ModelCard, required: ModelCard, scores: int) -> Iterator[str]:
+    """Where what a file with so many `scores` says of itself is not what is `required`."""
+    for field in dataclasses.fields(ModelCard):
+        wanted, got = getattr(required, field.name), getattr(card, field.name)
+        if wanted != got:
+            yield f"its metadata must have the {field.name} {reprlib.repr(wanted)}, got {reprlib.repr(got)}"
+    if len(card.labels) != scores:
+        yield f"its metadata must have one label for each of {scores:,} scores, got {len(card.labels):,}"
 
 
 def _wrong_kernels(file: Inspection, target: Target) -> list[Kernel]:

@@ -1,4 +1,4 @@
-"""What goes into an artifact's folder: model.json and the files beside the model."""
+"""What goes into an artifact's folder: model.json, the files beside the model, and what the model says of itself."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ from edge_squeeze.converters.quantization.calibration import CalibrationRecord
 from edge_squeeze.converters.request import Prepared, Request
 from edge_squeeze.converters.targets import Order
 from edge_squeeze.inspection.inspector import FileTensor, Inspection
+from edge_squeeze.inspection.model_card import PREPROCESSING, RGB, ModelCard
 from edge_squeeze.proof import gates
 from edge_squeeze.proof.verification import Proof
 from edge_squeeze.scores import PROBABILITY, THRESHOLD
+from edge_squeeze.version import __version__
 
 TOOLS = ("edge-squeeze", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
 
@@ -85,6 +87,25 @@ def manifest(
         design=subject.design,
         threshold=THRESHOLD if one_score else None,
     )
+
+
+def card(request: Request, order: Order, prepared: Prepared) -> ModelCard:
+    """What the file of `order` says of itself: every file takes raw RGB pixels, its preprocessing is baked in.
+
+    Where one score stands for two classes, it has the name of the second.
+    """
+    subject, labels = request.subject, request.labels
+    facts = {"name": request.name(order), "made_by": f"edge-squeeze {__version__}"}
+    if subject.variant is not None:
+        facts["variant"] = subject.variant
+    record = subject.weights
+    weights = {"source": record.source, "sha256": record.sha256, "seed": record.seed}
+    facts |= {f"weights_{key}": str(value) for key, value in weights.items() if value is not None}
+    if prepared.reference.content == PROBABILITY:
+        below, *labels = labels
+        facts |= {"threshold": str(THRESHOLD), "label_below_threshold": below}
+    preprocessing = json.loads(json.dumps(asdict(subject.preprocessing)))  # lists, as a file gives them back
+    return ModelCard(tuple(labels), record.licence, RGB, (0.0,), (1.0,), {**facts, PREPROCESSING: preprocessing})
 
 
 def _label_lines(request: Request) -> str:

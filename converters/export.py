@@ -208,7 +208,7 @@ def _newer(inspection: Inspection) -> str | None:
 
 
 def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Reporter) -> Exported:
-    target, measured = order.target, prepared.measured(order)
+    target, measured = order.target, replace(prepared.measured(order), card=contents.card(request, order, prepared))
     gates = gate_table.find(target.format, target.precision)
     with reporter.step(request.name(order)):
         with reporter.part("convert"):
@@ -216,7 +216,8 @@ def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Re
         with reporter.part("inspect"):
             inspection = inspect(model, target.format)
             subject, strict = request.subject, request.options.strict_int8
-            conformance.check(inspection, order, subject.file_size, prepared.outputs, measured.output, strict=strict)
+            ends = subject.file_size, prepared.outputs, measured.output
+            conformance.check(inspection, order, *ends, card=measured.card, strict=strict)
         if (version := _newer(inspection)) is not None:
             reporter.note(f"warning: {RUNTIME} does not load this file: it needs TensorFlow Lite {version} or newer")
         with reporter.part("prove"):

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from edge_squeeze.errors import UsageError
 from edge_squeeze.formats import layouts
+from edge_squeeze.inspection.model_card import ModelCard
 from edge_squeeze.models.source import Choice
 from edge_squeeze.networks.design import Design
 from edge_squeeze.scores import PROBABILITIES
@@ -65,6 +66,7 @@ class Measured:
 
     output: str = PROBABILITIES  # what the scores are, and what the output tensor is called
     ranges: Ranges | None = None  # for quantized targets
+    card: ModelCard | None = None  # what to write into the file about itself
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,13 +46,13 @@ def cells(html: str) -> list[list[str]]:
 
 def test_exports(exported_11: dict[str, Exported]) -> None:
     one = exported_11["tflite-int8"]
-    one_line(one, r"<Exported squeezenet1\.1-tflite-int8: PASS, 1\.36 MB, same top-1 9\d\.\d% \(\d+-\d+\), in .*>")
+    one_line(one, r"<Exported squeezenet1\.1-tflite-int8: PASS, 1\.37 MB, same top-1 9\d\.\d% \(\d+-\d+\), in .*>")
     one_line(
         one.proof, r"<Proof PASS: <Parity on 40 pictures: max\|d\| .*, PSNR \d+ dB, cosine 0\.\d{5}, same top-1 .*>>"
     )
     header, row = cells(Exports([one])._repr_html_())
     assert header == ["artifact", "verdict", "MB", "max|d|", "PSNR", "cosine", "same top-1 (95 %)"]
-    assert row[:3] == ["squeezenet1.1-tflite-int8", "PASS", "1.36"]
+    assert row[:3] == ["squeezenet1.1-tflite-int8", "PASS", "1.37"]
     assert isinstance(Exports([one]), list)
 
 

@@ -10,6 +10,8 @@ from edge_squeeze.converters.options import FileOptions, Measured
 from edge_squeeze.converters.rewrites import onnx_operators
 from edge_squeeze.converters.targets import Target
 from edge_squeeze.errors import MissingDependencyError
+from edge_squeeze.inspection import model_card
+from edge_squeeze.inspection.model_card import ModelCard
 from edge_squeeze.models.original import all_layers
 from edge_squeeze.packages import is_installed
 from edge_squeeze.process.output import converting
@@ -20,7 +22,7 @@ OPEN_SIDES = ("batch", "height", "width")  # what open dimensions are called, ch
 
 def float32(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """The file with float32 weights; `model` takes raw pixels [N,H,W,3]."""
-    return _finished(_convert(model, options, measured.output))
+    return _finished(_convert(model, options, measured.output), measured.card)
 
 
 def float16(model: Any, options: FileOptions, measured: Measured) -> bytes:
@@ -35,7 +37,7 @@ def float16(model: Any, options: FileOptions, measured: Measured) -> bytes:
         half = OnnxModel(convert_float_to_float16(proto, keep_io_types=True, op_block_list=kept))
         _drop_repeated(half.model.graph)
         half.topological_sort()
-    return _finished(half.model)
+    return _finished(half.model, measured.card)
 
 
 def _drop_repeated(graph: Any) -> None:
@@ -108,8 +110,8 @@ def _keep_zero_pads(graph: Any) -> None:
             node.input[2:] = [name]
 
 
-def _finished(proto: Any) -> bytes:
-    """The bytes of `proto`, checked, its open dimensions named and everything the same on every run.
+def _finished(proto: Any, card: ModelCard | None) -> bytes:
+    """The bytes of `proto` with `card`, checked, its open dimensions named and everything the same on every run.
 
     The static shapes of its tensors are left in it, so that any reader can count what it computes.
     """
@@ -118,6 +120,8 @@ def _finished(proto: Any) -> bytes:
     _name_open_sides(proto.graph)
     proto.graph.name = "edge-squeeze"
     proto.producer_version = proto.producer_version.partition(" ")[0]  # tf2onnx adds "None" for want of a git hash
+    if card is not None:
+        onnx.helper.set_model_props(proto, model_card.to_properties(card))
     del proto.graph.value_info[:]  # inferred shapes that still carry the old names
     with converting("ONNX refuses the file that was made"):
         onnx.checker.check_model(proto, full_check=True)

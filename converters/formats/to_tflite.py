@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze.converters.formats import tflite_edits
+from edge_squeeze.converters.formats import tflite_edits, tflite_metadata
 from edge_squeeze.converters.formats.tracing import INPUT, scope_names, signature, traceable
 from edge_squeeze.converters.options import FileOptions, Measured, Ranges
 from edge_squeeze.converters.targets import Target
@@ -98,7 +98,8 @@ def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> Ranges:
 
 
 def _named(model: Any, measured: Measured, data: bytes) -> bytes:
-    return tflite_edits.name_tensors(data, INPUT, measured.output, _layers(model))
+    named = tflite_edits.name_tensors(data, INPUT, measured.output, _layers(model))
+    return named if measured.card is None else tflite_metadata.write(named, measured.card)
 
 
 def _layers(model: Any) -> dict[str, str]:

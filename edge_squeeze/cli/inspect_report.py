@@ -13,8 +13,13 @@ from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.cli.console import print_json, print_prose, print_text, whole, width
 from edge_squeeze.cli.tables import print_table
 from edge_squeeze.errors import ConversionError, UsageError
+from edge_squeeze.files.reading import decode
+from edge_squeeze.inspection import model_card
 from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect, recognize
 from edge_squeeze.inspection.layers import COMPUTED, HYBRID, Kernel, is_slow_on_x86
+from edge_squeeze.inspection.model_card import ModelCard
+from edge_squeeze.pictures.preprocessing import Preprocessing
+from edge_squeeze.pictures.presets import describe
 from edge_squeeze.proof.parity import PASS
 from edge_squeeze.reporting import Column
 
@@ -38,6 +43,7 @@ LAYERS = (
 LONGEST_NAME, LONGEST_VALUE, MOST_TEXT = 60, 300, 1000
 MILLION = 1_000_000
 MOST_ENDS = 12
+MOST_LABELS = 3
 
 
 def run(path: Path) -> tuple[str, Inspection, Manifest | None]:
@@ -149,10 +155,39 @@ def _count(macs: int) -> str:
 
 def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
     """Names and values of everything else in the file, except the obvious; lines break after commas."""
-    facts = {"operators": inspection.operators, "tensors": inspection.tensor_types, **inspection.metadata}
+    metadata = dict(inspection.metadata)
+    if properties := metadata.get("metadata_props"):
+        metadata["metadata_props"] = {name: text for name, text in properties.items() if not model_card.is_ours(name)}
+    facts = {"operators": inspection.operators, "tensors": inspection.tensor_types, **metadata}
+    facts |= {"metadata": ", ".join(_says(inspection.card)), "provenance": ", ".join(_origin(inspection.card))}
     for name, value in facts.items():
         if value and (name, value) != ("subgraphs", 1):
             yield name.replace("_", " "), ", ".join(map(whole, _plain(_text(value), MOST_TEXT).split(", ")))
+
+
+def _says(card: ModelCard) -> Iterator[str]:
+    """What a file says to clients that feed it and show its labels."""
+    if card.labels:
+        shown = ", ".join(_plain(label) for label in card.labels[:MOST_LABELS])
+        more = ", ..." if len(card.labels) > MOST_LABELS else ""
+        yield f"{len(card.labels):,} label{'' if len(card.labels) == 1 else 's'} ({shown}{more})"
+    if card.mean or card.std:
+        mean, std = ("/".join(f"{value:.6g}" for value in values) for values in (card.mean, card.std))
+        yield f"pixels {card.color_space or 'of any order'}, mean {mean}, std {std}"
+    if card.license:
+        yield f"license {_plain(card.license)}"
+
+
+def _origin(card: ModelCard) -> Iterator[str]:
+    """Where a file came from and how its pictures are prepared, as it says itself."""
+    for key, value in card.facts.items():
+        shown = value
+        if key == model_card.PREPROCESSING:
+            try:
+                shown = describe(decode(Preprocessing, value, key))
+            except UsageError:  # another version's, or no longer as it was written
+                shown = value
+        yield f"{_plain(key.replace('_', ' '))} {_plain(str(shown), LONGEST_VALUE)}"
 
 
 def _text(value: Any) -> str:
@@ -212,6 +247,8 @@ def warnings(inspection: Inspection, manifest: Manifest | None) -> Iterator[str]
         )
     if inspection.custom_operators:
         yield f"a plain runtime lacks {', '.join(inspection.custom_operators)}"
+    if inspection.card.unreadable:
+        yield f"its metadata cannot be read, clients will refuse it or show no names: {inspection.card.unreadable}"
     if inspection.elsewhere:
         yield f"some constants are in other files, which were not opened: {', '.join(inspection.elsewhere)}"
     if inspection.macs_unknown:

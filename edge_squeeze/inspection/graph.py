@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from edge_squeeze.inspection.model_card import EMPTY, ModelCard
+
 Shape = tuple[int | None, ...]  # None: an open dimension
 
 UNKNOWN = "unknown"  # dtype of a tensor whose type the file does not declare
@@ -71,6 +73,7 @@ class FileGraph:
     opset: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)  # what JSON can hold
     elsewhere: list[str] = field(default_factory=list)  # other files that hold some of the constants
+    card: ModelCard = EMPTY
 
     @cached_property
     def made_by(self) -> dict[int, Operator]:

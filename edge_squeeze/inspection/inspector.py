@@ -14,6 +14,7 @@ from edge_squeeze.formats import FORMATS
 from edge_squeeze.inspection import layers as file_layers
 from edge_squeeze.inspection.graph import FileGraph, Shape
 from edge_squeeze.inspection.layers import Arithmetic, Kernel
+from edge_squeeze.inspection.model_card import EMPTY, ModelCard
 
 DEFLATE_LEVEL = 9
 DEFLATE_STEP = 1 << 20  # bytes at a time: a second copy of the file in memory would be too much for a board
@@ -55,6 +56,7 @@ class Inspection:
     opset: int | None
     elsewhere: list[str]  # other files that hold constants; they were not opened
     metadata: dict[str, Any] = field(default_factory=dict)
+    card: ModelCard = EMPTY
 
     @property
     def transposes(self) -> int:
@@ -127,6 +129,7 @@ def _inspection(model: bytes, format_name: str, graph: FileGraph) -> Inspection:
         opset=graph.opset,
         elsewhere=graph.elsewhere,
         metadata=graph.metadata,
+        card=graph.card,
     )
 
 

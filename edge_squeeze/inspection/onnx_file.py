@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_squeeze.errors import MissingDependencyError
 from edge_squeeze.formats import FORMATS
-from edge_squeeze.inspection import onnx_schema
+from edge_squeeze.inspection import model_card, onnx_schema
 from edge_squeeze.inspection.graph import TABLE_COST, UNKNOWN, Allowance, FileGraph, Operator, Tensor
 from edge_squeeze.inspection.onnx_schema import text
 from edge_squeeze.packages import is_installed
@@ -107,7 +107,8 @@ class _Reader:
         opsets = {text(entry.domain): entry.version for entry in self._each(model.opset_import)}
         opset, elsewhere = opsets.get("", opsets.get("ai.onnx")), sorted(self.elsewhere)
         metadata = self._metadata(model, opsets)
-        return FileGraph(self.tensors, self.operators, inputs, outputs, opset, metadata, elsewhere)
+        card = model_card.from_properties(metadata["metadata_props"])
+        return FileGraph(self.tensors, self.operators, inputs, outputs, opset, metadata, elsewhere, card)
 
     def _each(self, entries: Any) -> Any:
         self.allowance.spend(len(entries), TABLE_COST)

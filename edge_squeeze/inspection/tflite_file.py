@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from edge_squeeze.formats import FORMATS
+from edge_squeeze.inspection import tflite_metadata
 from edge_squeeze.inspection.graph import (
     BITS,
     TABLE_COST,
@@ -17,6 +18,7 @@ from edge_squeeze.inspection.graph import (
     count_numbers,
     open_shape,
 )
+from edge_squeeze.inspection.model_card import EMPTY, ModelCard
 
 CUSTOM = "CUSTOM"
 MIN_RUNTIME_VERSION = "min_runtime_version"  # metadata that is a short text
@@ -45,7 +47,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         import tflite
 
-        self.size = self.text_left = len(data)
+        self.data, self.size, self.text_left = data, len(data), len(data)
         self.model = tflite.Model.GetRootAs(data, 0)
         self.dtypes = {code: name.lower() for code, name in _names(tflite.TensorType).items()}
         self.builtin = _names(tflite.BuiltinOperator)
@@ -62,7 +64,9 @@ class _Reader:
         ends = [self._subgraph(model.Subgraphs(i), i, kinds) for i in self._tables(model.SubgraphsLength())]
         if not ends:
             raise ValueError("it has no graph")
-        return FileGraph(self.tensors, self.operators, *ends[0], metadata=self._metadata(len(ends)))
+        named = self._named_buffers()
+        metadata, card = self._metadata(len(ends), named), self._card(named.get(tflite_metadata.ENTRY))
+        return FileGraph(self.tensors, self.operators, *ends[0], metadata=metadata, card=card)
 
     def _tables(self, count: int) -> range:
         return self.allowance.spend(count, TABLE_COST)
@@ -144,11 +148,14 @@ class _Reader:
             raise ValueError(f"tensor {name[:60]!r} has the scale {scale}")
         return scales, scale, int(quantization.ZeroPoint(0)) if quantization.ZeroPointLength() else 0
 
-    def _metadata(self, subgraphs: int) -> dict[str, Any]:
+    def _named_buffers(self) -> dict[str, int]:
+        """Metadata by name: which buffer holds it."""
+        entries = [self.model.Metadata(i) for i in self._tables(self.model.MetadataLength())]
+        return {self._text(entry.Name()): entry.Buffer() for entry in entries}
+
+    def _metadata(self, subgraphs: int, named: dict[str, int]) -> dict[str, Any]:
         model = self.model
-        entries = [model.Metadata(i) for i in self._tables(model.MetadataLength())]
         signatures = [model.SignatureDefs(i) for i in self._tables(model.SignatureDefsLength())]
-        named = {self._text(entry.Name()): entry.Buffer() for entry in entries}
         return {
             "description": self._text(model.Description()),
             "schema_version": model.Version(),
@@ -157,6 +164,12 @@ class _Reader:
             "signatures": [self._text(signature.SignatureKey()) for signature in signatures],
             "metadata_bytes": {name: self.buffers[buffer] for name, buffer in named.items()},
         }
+
+    def _card(self, buffer: int | None) -> ModelCard:
+        """What the file says of itself, in that buffer and behind the model."""
+        if buffer is None or self.model.Buffers(buffer).DataIsNone():
+            return EMPTY
+        return tflite_metadata.read(self.model.Buffers(buffer).DataAsNumpy().tobytes(), self.data)
 
     def _short_text(self, buffer: int | None) -> str | None:
         if buffer is None or not 0 < self.buffers[buffer] <= LONGEST_TEXT or self.model.Buffers(buffer).DataIsNone():

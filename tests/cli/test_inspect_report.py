@@ -13,6 +13,8 @@ from edge_squeeze.converters.export import Exported
 from edge_squeeze.errors import UsageError
 from edge_squeeze.inspection.inspector import FileTensor, Inspection
 from edge_squeeze.inspection.layers import Kernel
+from edge_squeeze.inspection.model_card import ModelCard
+from edge_squeeze.pictures.preprocessing import Preprocessing
 
 INT8 = Kernel("y", "CONV_2D", "int8", 100, "int8", "int8", 2_000_000, 0)
 FLOAT = dataclasses.replace(INT8, dtype="float32", arithmetic="float32", activations="float32")
@@ -100,6 +102,53 @@ def test_the_text_has_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
     assert "subgraphs" not in text
 
 
+CARD = ModelCard(
+    ("tench", "goldfish", "shark", "ray"), "MIT", "RGB", (0.0,), (1.0,), {"name": "net", "weights_sha256": "f2"}
+)
+
+
+def test_what_a_file_says_of_itself_has_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    properties = {"labels": "tench", "edge_squeeze.name": "net", "stride": "32"}
+    inspection = made(card=CARD, metadata={"metadata_props": properties})
+    inspect_report.show("a", inspection, None, as_json=False)
+    text = capsys.readouterr().out
+    assert (
+        "metadata              4 labels (tench, goldfish, shark, ...), pixels RGB, mean 0, std 1, license MIT" in text
+    )
+    assert "provenance            name net, weights sha256 f2\n" in text
+    assert "metadata props        stride 32\n" in text, "what others wrote, not our names a second time"
+    inspect_report.show("a", inspection, None, as_json=True)
+    assert json.loads(capsys.readouterr().out)["card"]["labels"] == list(CARD.labels)
+
+
+def test_a_file_that_says_nothing_has_no_lines_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    inspect_report.show("a", made(), None, as_json=False)
+    text = capsys.readouterr().out
+    assert "provenance" not in text
+    assert "labels" not in text
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "part"),
+    [
+        (dataclasses.asdict(Preprocessing(8, (6, 6))), "preprocessing short side to 8, center crop 6 x 6"),
+        ({"rotate": 3}, "preprocessing {'rotate': 3}"),  # of a version to come
+    ],
+)
+def test_provenance_says_how_pictures_are_prepared(
+    capsys: pytest.CaptureFixture[str], preprocessing: dict[str, Any], part: str
+) -> None:
+    facts = {"preprocessing": json.loads(json.dumps(preprocessing))}
+    inspect_report.show("a", made(card=ModelCard(facts=facts)), None, as_json=False)
+    assert part in capsys.readouterr().out
+
+
+def test_metadata_that_cannot_be_read_is_a_warning() -> None:
+    (warning,) = inspect_report.warnings(made(card=ModelCard(unreadable="BadZipFile: cut")), None)
+    assert "its metadata cannot be read" in warning
+    assert "BadZipFile: cut" in warning
+
+
 def test_names_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     evil = "\x1b[2J" + "x" * 500
     changes = {
@@ -110,6 +159,7 @@ def test_names_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -
         "elsewhere": [evil],
         "float_fallbacks": {evil: 1},
         "kernels": [dataclasses.replace(INT8, operator=evil)],
+        "card": ModelCard((evil,), evil, evil, (0.0,), (1.0,), {evil: evil}, evil),
     }
     inspect_report.show("a", made(**changes), None, as_json=False)
     text = capsys.readouterr().out

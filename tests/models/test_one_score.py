@@ -16,6 +16,7 @@ from edge_squeeze.artifact import folder as artifacts
 from edge_squeeze.benchmarks import model_files
 from edge_squeeze.bundling import bundle
 from edge_squeeze.errors import UsageError
+from edge_squeeze.inspection.inspector import inspect
 from edge_squeeze.pictures.loading import photograph_crops
 
 NAMES = ("no cat", "chelsea")
@@ -74,6 +75,14 @@ def test_every_target_is_proven_by_its_decisions(exports: list[Any]) -> None:
         assert manifest.schema_version == 2
         assert exported.proof.answers.classes == 2
         assert edge_squeeze.verify(exported.folder).passed
+
+
+def test_its_one_score_is_called_what_it_is_the_probability_of(exports: list[Any]) -> None:
+    """A client that shows names beside scores has one of each; two names for one score are refused by MediaPipe."""
+    for exported in exports:
+        card = inspect(artifacts.load(exported.folder).model(), exported.manifest.format).card
+        assert card.labels == ("chelsea",)
+        assert (card.facts["threshold"], card.facts["label_below_threshold"]) == ("0.5", "no cat")
 
 
 def test_predict_shows_both_classes(exports: list[Any], home: Path) -> None:

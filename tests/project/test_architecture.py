@@ -68,6 +68,7 @@ ALLOWED = {
     },
     "google": {"edge_squeeze/inspection/onnx_schema.py"},  # protobuf
     "tflite": {"edge_squeeze/inspection/tflite_file.py"},
+    "flatbuffers": {"edge_squeeze/inspection/tflite_metadata.py", "converters/formats/*"},  # tflite brings it
     "onnxruntime": {"edge_squeeze/engines/onnx_engine.py", "converters/formats/to_onnx.py"},  # its float16 tool
     "ai_edge_litert": set(),  # by name, in edge_squeeze/engines
     "tflite_runtime": set(),
