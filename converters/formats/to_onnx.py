@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_squeeze.converters.formats.tracing import INPUT, scope_names, signature, traceable
 from edge_squeeze.converters.options import FileOptions, Measured
-from edge_squeeze.converters.rewrites import onnx_operators
+from edge_squeeze.converters.rewrites import onnx_folding, onnx_operators
 from edge_squeeze.converters.targets import Target
 from edge_squeeze.errors import MissingDependencyError
 from edge_squeeze.inspection import model_card
@@ -76,7 +76,7 @@ def _convert(model: Any, options: FileOptions, output: str) -> Any:
         onnx_operators.check(proto, all_layers(model), scope_names(model))
     _rename(proto.graph, {pixels.name: INPUT, scores.name: output})
     _keep_zero_pads(proto.graph)
-    return proto
+    return onnx_folding.fold_into_convolutions(proto)[0]
 
 
 def _rename(graph: Any, names: Mapping[str, str]) -> None:
