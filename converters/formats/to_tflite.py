@@ -10,6 +10,7 @@ import numpy as np
 from edge_squeeze.converters.formats import tflite_edits, tflite_metadata
 from edge_squeeze.converters.formats.tracing import INPUT, scope_names, signature, traceable
 from edge_squeeze.converters.options import FileOptions, Measured, Ranges
+from edge_squeeze.converters.rewrites import tflite_operators
 from edge_squeeze.converters.targets import Target
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.models.original import all_layers
@@ -98,7 +99,10 @@ def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> Ranges:
 
 
 def _named(model: Any, measured: Measured, data: bytes) -> bytes:
-    named = tflite_edits.name_tensors(data, INPUT, measured.output, _layers(model))
+    rewritten, changed = tflite_operators.rewrite(tflite_edits.unpack(data))
+    named = tflite_edits.name_tensors(
+        tflite_edits.pack(rewritten) if changed else data, INPUT, measured.output, _layers(model)
+    )
     return named if measured.card is None else tflite_metadata.write(named, measured.card)
 
 

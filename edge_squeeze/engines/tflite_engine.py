@@ -61,8 +61,9 @@ class TFLiteEngine:
         self._shapes = shapes
 
     def _default_kernels(self, package: str) -> str:
-        """The kernel family where none was chosen: a network with scales on any tensor is quantized."""
-        scales = [tensor["quantization_parameters"]["scales"] for tensor in self._interpreter.get_tensor_details()]
+        """The kernel family where none was chosen: a network with scales on any tensor but its input is quantized."""
+        tensors = [tensor for tensor in self._interpreter.get_tensor_details() if tensor["index"] not in self._inputs]
+        scales = [tensor["quantization_parameters"]["scales"] for tensor in tensors]
         return default_kernels(package, quantized=any(len(of_tensor) for of_tensor in scales))
 
     def _operators(self) -> tuple[int | None, int | None]:
