@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 
 import commands
-import numpy as np
 import pytest
+from colored_pictures import blotches
 from commands import CommandLine
-from PIL import Image
 from shared_exports import Exports, export_once
 
 from edge_squeeze.artifact import folder as artifact
@@ -87,10 +86,8 @@ def pictures(tmp_path: Path) -> Path:
     """A folder with three small, different pictures."""
     folder = tmp_path / "pictures"
     folder.mkdir()
-    rng = np.random.default_rng(0)
     for i, size in enumerate([(40, 60), (61, 40), (50, 50)]):
-        small = Image.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8))
-        small.resize(size, Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+        blotches(i, size).save(folder / f"{i}.png")
     return folder
 
 

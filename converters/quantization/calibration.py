@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.converters.formats.to_tflite import measure_ranges
+from edge_squeeze.converters.quantization import lint
 from edge_squeeze.errors import UsageError
 from edge_squeeze.files.reading import decode, read_json
 from edge_squeeze.models.source import Subject
 from edge_squeeze.networks.design import AS_IS, Design
 from edge_squeeze.pictures.loading import PictureSet, Sample, check as check_pictures, load_folder, photograph_crops
-from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
+from edge_squeeze.pictures.preprocessing import Preprocessing
 from edge_squeeze.pictures.presets import describe
 from edge_squeeze.reporting import Reporter
 
@@ -24,11 +24,7 @@ SCHEMA_VERSION = 1
 CROPS_PER_PHOTOGRAPH = 20
 SMALLEST_CROP = 0.35  # no measurable difference from 0.5, over four seeds and both networks
 SEED = 1  # parity crops have another, so that no crop serves both
-ENOUGH = 50
 MOST_OF_A_LIST = 200  # lists of training pictures may be long, and each picture is a run of the network
-# Mean step between neighbors / standard deviation: 1.16 for uniform noise, 0.02 to 0.45 for 200 ImageNet pictures.
-NOISE_RATIO = 0.8
-BLANK_DEVIATION = 2.0  # of 255
 LARGEST_VALUE = float(np.finfo(np.float32).max)
 # Agreement with float32 on 1,000 ImageNet pictures in percent: with the five photographs, with 100 ImageNet pictures.
 # Taken before this code, with other crops of the same photographs; docs/parity.md has what this code gives.
@@ -80,20 +76,22 @@ def check(path: Path, *, skip_unreadable: bool = False) -> list[str]:
 def load_source(path: Path | None, subject: Subject, *, skip_unreadable: bool = False) -> Source:
     """What `path` holds: pictures, or the record of a calibration.json made for `subject`.
 
-    Crops of the built-in photographs where it is None. UsageError for what cannot be used.
+    Crops of the built-in photographs where it is None; else those pictures that `lint.screen` keeps. UsageError for
+    what cannot be used.
     """
     if path is None:
         return photograph_crops(CROPS_PER_PHOTOGRAPH, subject.preprocessing.size, SEED, SMALLEST_CROP)
     if path.suffix == ".json":
         return _read(path, subject.identity())
     sample = Sample(MOST_OF_A_LIST, SEED)
-    return load_folder(path, subject.preprocessing, sample=sample, skip_unreadable=skip_unreadable)
+    return lint.screen(load_folder(path, subject.preprocessing, sample=sample, skip_unreadable=skip_unreadable))
 
 
 def calibrate(subject: Subject, baked: Any, source: Source, reporter: Reporter) -> CalibrationRecord:
     """The ranges of the layers of `baked`, which takes raw pixels: those of a record, or measured on pictures."""
     if isinstance(source, CalibrationRecord):
         return source
+    cost = [_cost_of_photographs(subject)] if source.photographs else []
     ranges = measure_ranges(baked, reporter.track(source.pixels, "calibrate"))
     return CalibrationRecord(
         **subject.identity(),
@@ -101,26 +99,13 @@ def calibrate(subject: Subject, baked: Any, source: Source, reporter: Reporter) 
         seed=source.seed,
         count=len(source),
         pictures=[CalibrationPicture(*pair) for pair in zip(source.names, source.digests, strict=True)],
-        lint=lint(source, subject.variant if subject.weights.trained else None),
+        lint=[*cost, *lint.lint(source)],
         ranges={name: (low, high) for name, (low, high) in ranges.items()},
     )
 
 
-def lint(pictures: PictureSet, variant: str | None = None) -> list[str]:
-    """What is wrong with `pictures` [N,H,W,3] as a calibration set for `variant`, in words; empty if nothing."""
-    findings = [_cost_of_photographs(variant)] if pictures.photographs else []
-    if len(pictures) < ENOUGH:
-        findings.append(f"calibrated on {len(pictures)} pictures, at least {ENOUGH} are wanted and 100 are better")
-    named = list(zip(pictures.names, pictures.pixels, strict=True))
-    findings += _finding("looks like noise, on which int8 collapses", [n for n, p in named if _is_noise(p)])
-    findings += _finding("is blank", [n for n, p in named if p.std() < BLANK_DEVIATION])
-    counts = Counter(pictures.digests)
-    repeated = [name for name, digest in zip(pictures.names, pictures.digests, strict=True) if counts[digest] > 1]
-    return findings + _finding("is there more than once", repeated)
-
-
-def _cost_of_photographs(variant: str | None) -> str:
-    cost = ""
+def _cost_of_photographs(subject: Subject) -> str:
+    cost, variant = "", subject.variant if subject.weights.trained else None
     if variant in PHOTOGRAPHS_COST:
         few, many = PHOTOGRAPHS_COST[variant]
         cost = f" ({few} % agreement with float32 instead of {many} % on 1,000 ImageNet pictures)"
@@ -136,19 +121,6 @@ def overlap(record: CalibrationRecord, pictures: PictureSet) -> list[str]:
     if not shared:
         return []
     return [f"{shared} of the {len(pictures)} pictures of the proof were calibrated on, which flatters int8"]
-
-
-def _finding(what: str, names: list[str]) -> list[str]:
-    others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-    return [f"calibration picture {names[0]}{others} {what}"] if names else []
-
-
-def _is_noise(picture: Pixels) -> bool:
-    values = picture.astype(np.float32)
-    if min(values.shape[:2]) < 2:  # noqa: PLR2004 - no neighbors to differ from
-        return False
-    steps = np.abs(np.diff(values, axis=1)).mean() + np.abs(np.diff(values, axis=0)).mean()
-    return bool(steps / 2 > NOISE_RATIO * max(float(values.std()), BLANK_DEVIATION))
 
 
 def to_json(record: CalibrationRecord) -> str:

@@ -7,7 +7,7 @@ import importlib.util
 import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class PictureSet:
     description: str
     photographs: bool  # whether they are crops of the built-in photographs, not the user's pictures
     seed: int | None = None  # of the draw, if they were drawn from a larger set
+    remarks: tuple[str, ...] = ()  # what to say of pictures that were left out
 
     def __len__(self) -> int:
         return len(self.names)
@@ -58,6 +59,24 @@ class PictureSet:
     def digests(self) -> tuple[str, ...]:
         """The sha256 of each picture's pixels [H,W,3]."""
         return tuple(hashlib.sha256(picture.tobytes()).hexdigest() for picture in self.pixels)
+
+    def subset(self, rows: Sequence[int], without: str, remarks: Sequence[str]) -> PictureSet:
+        """The pictures in `rows` alone, if those are not all.
+
+        Args:
+            rows: Row numbers, in ascending order.
+            without: What the others are, for the description.
+            remarks: What to say of the others.
+        """
+        if len(rows) == len(self):
+            return self
+        return replace(
+            self,
+            names=tuple(self.names[row] for row in rows),
+            pixels=self.pixels[list(rows)],
+            description=f"{self.description}, without {without}",
+            remarks=(*self.remarks, *remarks),
+        )
 
     @property
     def sampled(self) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from colored_pictures import save_blotches
 from commands import run_here
 from small_models import network
 
@@ -164,15 +166,18 @@ def test_a_picture_cut_off_is_found_before_a_model_is_loaded(mixed: Path) -> Non
 
 
 def test_export_and_verify_go_on_without_them_and_record_it(tmp_path: Path, mixed: Path) -> None:
-    (mixed / "4.png").write_bytes((mixed / "1.png").read_bytes())
-    sets = ("--images", mixed, "--calibration", mixed, "--skip-unreadable")
+    many = Path(shutil.copytree(mixed, tmp_path / "many"))
+    (many / "1.png").unlink()
+    save_blotches(many, 16)
+    sets = ("--images", mixed, "--calibration", many, "--skip-unreadable")
     done = run_here(tmp_path, "export", "squeezenet-lab", "--weights", "random", "--precision", "int8", *sets)
     assert done.returncode == 0, done.stderr
-    assert re.sub(r"\s+", " ", done.stderr).count(f"skipped 2 of 4 pictures of {mixed} that cannot be read") == 2
+    for count, folder in ((3, mixed), (18, many)):
+        assert f"skipped 2 of {count} pictures of {folder} that cannot be read" in re.sub(r"\s+", " ", done.stderr)
     folder = tmp_path / "out" / "squeezenet-lab-tflite-int8-random"
     record = json.loads((folder / "calibration.json").read_text())
-    assert (record["count"], record["source"]) == (2, f"2 pictures of {mixed}, without 2 that cannot be read")
-    assert [picture["name"] for picture in record["pictures"]] == ["1.png", "4.png"]
+    assert (record["count"], record["source"]) == (16, f"16 pictures of {many}, without 2 that cannot be read")
+    assert [picture["name"] for picture in record["pictures"]] == [f"blotches {i:02}.png" for i in range(16)]
     assert run_here(tmp_path, "verify", folder, "--images", mixed).returncode == 2
     checked = run_here(tmp_path, "verify", folder, "--images", mixed, "--skip-unreadable", "--json")
     assert checked.returncode == 0, checked.stderr

@@ -1,4 +1,4 @@
-"""Pictures of three classes that a small network learns within seconds, and only by their colors."""
+"""Small pictures: of three classes that a network learns within seconds by their colors, and of nothing."""
 
 from __future__ import annotations
 
@@ -22,4 +22,18 @@ def draw(folder: Path, each: int = EACH, seed: int = 0) -> Path:
             top, left = rng.integers(2, 8, 2)
             picture[top : top + 14, left : left + 14] = color
             Image.fromarray(picture).save(folder / label / f"{number}.png")
+    return folder
+
+
+def blotches(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
+    """A picture of a few colors that run into each other, different for each seed."""
+    colors = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return Image.fromarray(colors).resize(size, Image.Resampling.BICUBIC)
+
+
+def save_blotches(folder: Path, count: int, seed: int = 100) -> Path:
+    """`folder`, with `count` of them added."""
+    folder.mkdir(exist_ok=True)
+    for i in range(count):
+        blotches(seed + i).save(folder / f"blotches {i:02}.png")
     return folder

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from colored_pictures import save_blotches
 from PIL import Image, ImageDraw
 
 import edge_squeeze
@@ -204,19 +205,21 @@ def test_folders_and_short_lists_are_taken_whole(pictures: Path, most: int) -> N
 def test_export_and_verify_take_lists_and_tell_what_was_drawn(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibration, "MOST_OF_A_LIST", 2)
+    monkeypatch.setattr(calibration, "MOST_OF_A_LIST", 16)
+    save_blotches(pictures, 16)
     listed = written(pictures, "0.png", "1.png", "2.png")
+    long = written(pictures.parent, *(str(path) for path in sorted(pictures.glob("*.png"))))
     notes: list[str] = []
     (one,) = edge_squeeze.export(
         "squeezenet-lab",
         precision="int8",
         weights="random",
-        calibration=listed,
+        calibration=long,
         images=listed,
         out=tmp_path / "out",
         reporter=Remembers(notes),
     )
-    assert f"calibrates on 2 of the 3 pictures of {listed} (seed 1)" in notes
+    assert f"calibrates on 16 of the 19 pictures of {long} (seed 1)" in notes
     assert len(one.proof.pictures) == 3
     assert edge_squeeze.verify(one.folder, images=listed).proof.pictures.names == ("0.png", "1.png", "2.png")  # type: ignore[union-attr]
 
