@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from pathlib import Path
@@ -15,6 +16,7 @@ from typer.main import get_command
 from edge_squeeze.cli.app import app
 from edge_squeeze.cli.console import NO_NEXT
 from edge_squeeze.converters.targets import all_targets
+from edge_squeeze.doctor.examination import Installation
 from edge_squeeze.formats import FORMATS, precisions
 from edge_squeeze.models.weights import PUBLISHED
 from edge_squeeze.networks.variants import VARIANTS
@@ -45,7 +47,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_commands_of_the_readme(home: Path, command: str) -> None:
+def test_commands_of_the_readme(home: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    loadable = functools.partial(Installation, why_not_loadable=lambda _: None)  # without loading every engine
+    monkeypatch.setattr("edge_squeeze.doctor.examination.Installation", loadable)
     program, *arguments = shlex.split(command)
     assert program == "edge-squeeze"
     run = commands.run if arguments[0] == "benchmark" else commands.run_here
