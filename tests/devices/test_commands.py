@@ -112,8 +112,11 @@ def test_pictures_go_along(desk: Desk, pictures: Path) -> None:
     assert json.loads(done.stdout)["arms"][0]["input"]["count"] == 3
 
 
+@pytest.mark.parametrize(
+    ("launches", "interval"), [(1, "-"), pytest.param(3, "[\\d.]+-[\\d.]+", marks=pytest.mark.slow)]
+)
 def test_devices_have_tables_of_their_own_where_one_is_too_wide_and_one_that_fails_does_not_stop_the_others(
-    desk: Desk, tmp_path: Path
+    desk: Desk, tmp_path: Path, launches: int, interval: str
 ) -> None:
     fake_ssh(
         tmp_path / "bin",
@@ -124,7 +127,8 @@ def test_devices_have_tables_of_their_own_where_one_is_too_wide_and_one_that_fai
     """,
     )
     devices = [word for name in ("ssh:pi4", "local", "ssh:gone") for word in ("--device", name)]
-    done = desk("benchmark", "t", "o", *BENCHMARK, *devices, "--out", tmp_path / "r.json")
+    short = (*SHORTEST, "--launches", launches)
+    done = desk("benchmark", "t", "o", *short, *devices, "--out", tmp_path / "r.json")
     assert done.returncode == 6, done.stderr
     blocks = re.split(r"(?m)^(?=ssh:pi4: |local: |ssh:gone: )", done.stdout)
     assert [block.partition(": ")[0] for block in blocks] == ["", "ssh:pi4", "local", "ssh:gone"]
@@ -133,12 +137,12 @@ def test_devices_have_tables_of_their_own_where_one_is_too_wide_and_one_that_fai
         assert table[2].startswith("squeezenet1.1-tflite-float32-")
         assert table[4].startswith("squeezenet1.1-onnx-float32-")
         for figures in table[3:6:2]:
-            assert re.match(r" +(\w+ +)?1 +[\d.]+ +[\d.]+-[\d.]+ ", figures)
+            assert re.match(rf" +(\w+ +)?1 +[\d.]+ +{interval} ", figures)
     assert "ssh:gone: it is reachable, but no ssh server is listening" in done.stdout
     assert done.stdout.endswith(f"\nSaved: {tmp_path}/r-pi4.json\nSaved: {tmp_path}/r-local.json\n")
     assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("Saved: ")) <= 100
     assert {path.name for path in tmp_path.glob("r*.json")} == {"r-pi4.json", "r-local.json"}
-    assert "ssh:pi4: 2 arms, round 1/3" in done.stderr
+    assert f"ssh:pi4: 2 arms, round 1/{launches}" in done.stderr
 
 
 def test_the_document_of_several_devices_keeps_that_of_each(desk: Desk, tmp_path: Path) -> None:
