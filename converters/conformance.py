@@ -36,7 +36,7 @@ def check(
     """
     problems = [*_ends(file, order, size, (classes, output)), *_content(file, order, strict=strict)]
     if card is not None:
-        problems += _says(file.card, card, classes)
+        problems += _says(file.card, card, classes, is_open=None in size)
     if problems:
         name = f"{order.target.format} {order.target.precision}"
         raise ConversionError(f"The {name} file is not what its name says:\n  " + "\n  ".join(problems))
@@ -78,11 +78,15 @@ def _content(file: Inspection, order: Order, *, strict: bool) -> list[str]:
     return problems
 
 
-def _says(card: ModelCard, required: ModelCard, scores: int) -> Iterator[str]:
-    """Where what a file with so many `scores` says of itself is not what is `required`."""
+def _says(card: ModelCard, required: ModelCard, scores: int, *, is_open: bool) -> Iterator[str]:
+    """Where what a file with so many `scores` says of itself is not what is `required`.
+
+    One that takes any picture size may leave out what to do to pixels: clients that need it cannot feed such a file.
+    """
     for field in dataclasses.fields(ModelCard):
         wanted, got = getattr(required, field.name), getattr(card, field.name)
-        if wanted != got:
+        left_out = is_open and field.name in ("mean", "std") and not got
+        if wanted != got and not left_out:
             yield f"its metadata must have the {field.name} {reprlib.repr(wanted)}, got {reprlib.repr(got)}"
     if len(card.labels) != scores:
         yield f"its metadata must have one label for each of {scores:,} scores, got {len(card.labels):,}"

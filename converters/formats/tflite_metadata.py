@@ -53,11 +53,13 @@ def _described(graph: Any, card: ModelCard) -> dict[str, Any]:
     """The ModelMetadata of `card`, for the one input and the one output of `graph`."""
     pixels, scores = (graph.tensors[int(indices[0])].name.decode() for indices in (graph.inputs, graph.outputs))
     labels = {"name": LABELS_FILE, "description": "One name for each score.", "type": AXIS_LABELS}
+    normalization = {"options": {"NormalizationOptions": {"mean": card.mean, "std": card.std}}}
     image = {
         "name": pixels,
         "description": "A picture's pixels, 0 to 255, as they are.",
         "content": {"content_properties": {"ImageProperties": {"color_space": COLOR_SPACES.index(card.color_space)}}},
-        "process_units": [{"options": {"NormalizationOptions": {"mean": card.mean, "std": card.std}}}],
+        # Of any size, MediaPipe would shrink pictures to the one pixel that the file declares: without this it refuses.
+        **({} if _is_open(graph.tensors[int(graph.inputs[0])]) else {"process_units": [normalization]}),
     }
     output = {
         "name": scores,
@@ -72,6 +74,11 @@ def _described(graph: Any, card: ModelCard) -> dict[str, Any]:
         "associated_files": [{"name": FACTS_FILE, "description": "Where the model came from, and how it was made."}],
         "min_parser_version": PARSER_VERSION,
     }
+
+
+def _is_open(tensor: Any) -> bool:
+    """Whether the height or width of a picture tensor is open."""
+    return tensor.shapeSignature is not None and -1 in tensor.shapeSignature
 
 
 def _packed(metadata: dict[str, Any]) -> bytes:

@@ -107,6 +107,21 @@ def test_a_file_that_says_something_else_is_refused(
             )
 
 
+def test_only_a_file_of_any_size_may_leave_out_what_to_do_to_pixels(own: list[Exported]) -> None:
+    inspection = inspected(own[0])
+    image = dataclasses.replace(inspection.inputs[0], shape=(1, None, None, 3))
+    silent = dataclasses.replace(inspection.card, mean=(), std=())
+    (order,), _ = targets.plan(["tflite"], ["float32"], FileOptions())
+    sizes = {(16, 16): inspection.inputs[0], (None, None): image}
+    for (height, width), end in sizes.items():
+        changed = dataclasses.replace(inspection, inputs=[end], card=silent)
+        if height is None:
+            conformance.check(changed, order, (height, width), 3, "logits", card=inspection.card)
+        else:
+            with pytest.raises(ConversionError, match="must have the mean"):
+                conformance.check(changed, order, (height, width), 3, "logits", card=inspection.card)
+
+
 def test_a_file_without_metadata_is_no_error_where_none_is_required(own: list[Exported]) -> None:
     inspection = dataclasses.replace(inspected(own[0]), card=ModelCard())
     (order,), _ = targets.plan(["tflite"], ["float32"], FileOptions())

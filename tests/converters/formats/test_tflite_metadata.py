@@ -130,6 +130,12 @@ def test_weights_are_where_a_mapped_file_may_be_read_in_place(model: Any) -> Non
     assert {offset % 4 for offset in offsets} == {0}
 
 
+def test_a_file_of_any_size_has_labels_but_nothing_that_lets_mediapipe_feed_it_one_pixel() -> None:
+    data = written(network((None, None, 3)))
+    assert inspect(data, "tflite").inputs[0].shape == (1, None, None, 3)
+    assert inspect(data, "tflite").card == dataclasses.replace(CARD, mean=(), std=())
+
+
 def test_a_network_that_already_has_metadata_keeps_it(model: Any) -> None:
     names = inspect(written(model), "tflite").metadata["metadata_bytes"]
     assert {"min_runtime_version", "TFLITE_METADATA"} <= set(names)
