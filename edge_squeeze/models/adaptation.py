@@ -89,4 +89,6 @@ def channels_last(model: Any) -> tuple[Any, str | None]:
         return model, None
     picture = keras.Input((*shape[2:], shape[1]), dtype="float32", name="image")
     moved = keras.layers.Permute((3, 1, 2), name="channels_first", dtype="float32")(picture)
-    return keras.Model(picture, model(moved), name=model.name), "it takes channels first; here it takes them last"
+    return keras.Model(
+        picture, model(moved), name=model.name
+    ), "it takes channels first; its files take pictures as --layout says"

@@ -215,6 +215,19 @@ def test_it_is_timed_at_its_usual_size_or_at_that_asked_for(
         assert launch.inputs.distinct == 8
 
 
+def test_a_shape_is_for_files_of_both_layouts_outside_artifacts_too(
+    exported: dict[str, Exported], tmp_path: Path
+) -> None:
+    names = ("tflite-float32", "onnx-float32")
+    files = [(tmp_path / name).with_suffix(f".{name.partition('-')[0]}") for name in names]
+    for file, name in zip(files, names, strict=True):
+        file.write_bytes(model(exported[name]))
+    for asked in ((1, 40, 48, 3), (1, 3, 40, 48)):
+        assert [arm.shapes for arm in resolved(files, asked)] == [[[1, 40, 48, 3]], [[1, 3, 40, 48]]]
+    for asked in ((1, 40, 48, 4), (40, 48, 3)):  # of neither: the engine says what is required
+        assert [arm.shapes for arm in resolved(files, asked)] == [[list(asked)]] * 2
+
+
 def test_pictures_are_prepared_for_the_size_that_is_timed(
     exported: dict[str, Exported], pictures: Path, tmp_path: Path
 ) -> None:

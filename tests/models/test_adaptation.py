@@ -12,6 +12,7 @@ from small_models import SIDE, find, layers, network
 
 import edge_squeeze
 from edge_squeeze.errors import UsageError
+from edge_squeeze.formats import FORMATS
 
 
 @pytest.fixture
@@ -81,17 +82,19 @@ def channels_first() -> Any:
     return keras.Model(inputs, layers().Dense(3, activation="softmax")(layers().Flatten()(features)))
 
 
-def test_channels_first_become_last(tmp_path: Path) -> None:
+def test_channels_first_are_where_a_format_has_them(tmp_path: Path) -> None:
     model = channels_first()
     pictures = pixels((SIDE, SIDE + 4, 3))
     expected = np.asarray(model(pictures.transpose(0, 3, 1, 2).astype(np.float32), training=False))
     model.save(tmp_path / "model.keras")
     exports = edge_squeeze.export(tmp_path / "model.keras", format="all", out=tmp_path)
     for exported in exports:
-        assert exported.manifest.input.shape == (1, SIDE, SIDE + 4, 3)
+        sides = (SIDE, SIDE + 4)
+        picture = {"nhwc": (1, *sides, 3), "nchw": (1, 3, *sides)}[FORMATS[exported.manifest.format].layouts[0]]
+        assert exported.manifest.input.shape == picture
         classifier = edge_squeeze.load(exported.folder)
         np.testing.assert_allclose(classifier.runner.run(pictures), expected, atol=1e-5)
-        assert exported.warnings == ("it takes channels first; here it takes them last",)
+        assert exported.warnings == ("it takes channels first; its files take pictures as --layout says",)
 
 
 def whole_numbers(first: Callable[[Any], Any]) -> Any:

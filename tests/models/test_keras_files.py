@@ -17,6 +17,7 @@ from edge_squeeze.artifact import folder as artifact
 from edge_squeeze.converters.rewrites import normalization
 from edge_squeeze.converters.targets import all_targets
 from edge_squeeze.errors import UsageError
+from edge_squeeze.formats import FORMATS
 from edge_squeeze.pictures.loading import PHOTOGRAPHS, photograph_crops
 
 SLOW = ("mobilenet", "depthwise")  # a minute, and what "valid" and "saved" show one by one
@@ -93,7 +94,8 @@ def test_every_target_of_a_users_model_is_proven(exported: Callable[..., list[An
         assert one.manifest.variant is None
         assert one.manifest.rewrites == case.rewrites
         assert one.manifest.output.name == one.manifest.output.content == case.content
-        assert one.manifest.input.shape == (1, SIZE, SIZE, 3)
+        picture = {"nhwc": (1, SIZE, SIZE, 3), "nchw": (1, 3, SIZE, SIZE)}
+        assert one.manifest.input.shape == picture[FORMATS[one.manifest.format].layouts[0]]
         assert one.manifest.name.startswith(f"{name}-{one.manifest.format}-{one.manifest.precision}")
 
 
