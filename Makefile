@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 TYPES := .venv/types/edge_squeeze
 
-.PHONY: demo test test-slow apk android-test lint format bench clean
+.PHONY: demo test test-slow apk android-test ranges lint format bench clean
 
 # The last lines name the next commands for all three; each would name its own.
 demo: export EDGE_SQUEEZE_NO_NEXT := 1
@@ -37,6 +37,17 @@ android-test: $(READY)
 
 bench: $(READY)
 	$(BIN)/edge-squeeze benchmark out/*/ $(ARGS)
+
+# The ranges that the package ships: make ranges IMAGES=FOLDER WEIGHTS=FILE, the latter SqueezeNet 1.0's weights. What
+# is recorded of the pictures is their names and hashes.
+ranges: $(READY)
+	out=$$(mktemp -d) && cd "$(IMAGES)/.." && for network in 1.1 1.0; do \
+	  [ $$network = 1.1 ] || weights="--weights $(WEIGHTS)"; \
+	  $(CURDIR)/$(BIN)/edge-squeeze export squeezenet$$network $$weights --precision int8 \
+	    --calibration "$(notdir $(IMAGES))" --out $$out \
+	    && cp $$out/squeezenet$$network-tflite-int8/calibration.json \
+	      $(CURDIR)/converters/quantization/shipped/squeezenet$$network.json || exit 1; \
+	done
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import reprlib
 from collections.abc import Iterator
 
 from edge_squeeze.converters.formats.tracing import INPUT
+from edge_squeeze.converters.options import FLOAT_HEAD, INT8_HEAD
 from edge_squeeze.converters.targets import Order, Target
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.inspection.inspector import Inspection
@@ -47,7 +48,7 @@ def _ends(file: Inspection, order: Order, size: Size, output: tuple[int, str]) -
     batch = None if options.dynamic_batch else 1
     picture = (batch, 3, *size) if order.layout == "nchw" else (batch, *size, 3)
     io = options.io or target.io
-    scores = io if target.quantizer else "float32"
+    scores = io if target.quantizer and options.head == INT8_HEAD else "float32"
     required = [(INPUT, picture, io), (name, (batch, classes), scores)]
     ends = [(end.name, end.shape, end.dtype) for end in (*file.inputs, *file.outputs)]
     problems = [f"required {r}, got {e}" for r, e in zip(required, ends, strict=False) if r != e]
@@ -65,16 +66,8 @@ def _content(file: Inspection, order: Order, *, strict: bool) -> list[str]:
         problems.append(f"operators that a plain runtime lacks: {', '.join(file.custom_operators)}")
     if not file.kernels or _wrong_kernels(file, target):
         problems.append(f"every kernel must be {target.weights}, got {file.weight_types}")
-    floats = {name: n for name, n in file.tensor_types.items() if name in FLOATS}
-    allowed = 2 if order.options.io == "float32" else 0  # the input and the output
-    partly = bool(file.float_fallbacks) and all(kernel.arithmetic == target.weights for kernel in file.kernels)
-    if target.quantizer and sum(floats.values()) > allowed and (strict or not partly):
-        operators = ", ".join(f"{kind} {count}" for kind, count in file.float_fallbacks.items()) or "none"
-        problems.append(
-            f"a full integer file has no float tensors beside its ends, got {floats}; operators that stayed in float, "
-            f"since TFLite has no integer kind of them: {operators}. Convolutions and dense layers must compute in "
-            f"{target.weights}{'; leave out --strict-int8 to accept other operators in float' if strict else ''}"
-        )
+    if target.quantizer:
+        problems += _floats(file, order, strict=strict)
     return problems
 
 
@@ -90,6 +83,29 @@ def _says(card: ModelCard, required: ModelCard, scores: int, *, is_open: bool) -
             yield f"its metadata must have the {field.name} {reprlib.repr(wanted)}, got {reprlib.repr(got)}"
     if len(card.labels) != scores:
         yield f"its metadata must have one label for each of {scores:,} scores, got {len(card.labels):,}"
+
+
+def _floats(file: Inspection, order: Order, *, strict: bool) -> Iterator[str]:
+    """What a quantized file has in float that it should not."""
+    integer = sum(kernel.arithmetic == order.target.weights for kernel in file.kernels)
+    if integer < len(file.kernels):
+        others = ", ".join(k.name for k in file.kernels if k.arithmetic != order.target.weights)
+        yield (
+            f"{integer} of {len(file.kernels)} convolutions and dense layers compute in {order.target.weights}, all "
+            f"are required; not: {others}"
+        )
+    head = {} if order.options.head == FLOAT_HEAD else file.float_head
+    floats = {**file.float_fallbacks, **head}
+    if floats and strict:
+        operators = ", ".join(f"{kind} {count}" for kind, count in floats.items())
+        yield (
+            f"operators that stayed in float, since there is no integer kind of them: {operators}; leave out "
+            "--strict-int8 to accept them"
+        )
+    tensors = sum(count for name, count in file.tensor_types.items() if name in FLOATS)
+    ends = sum(end.dtype in FLOATS for end in (*file.inputs, *file.outputs))
+    if tensors > ends and not floats and not file.float_head:
+        yield f"a full integer file has no float tensors beside its ends, got {tensors - ends}"
 
 
 def _wrong_kernels(file: Inspection, target: Target) -> list[Kernel]:

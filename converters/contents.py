@@ -81,6 +81,7 @@ def manifest(
             inspection.transposes,
             inspection.opset,
             inspection.float_fallbacks,
+            inspection.float_head,
         ),
         tools=packages.versions(TOOLS),
         command=request.options.command,

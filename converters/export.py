@@ -78,7 +78,8 @@ def export(options: ExportOptions, reporter: Reporter) -> Exports:
         prepared = _prepare(request, reporter)
     if pictures is not None:
         with reporter.step("calibrate"):
-            record = calibration.calibrate(request.subject, prepared.baked, pictures, reporter)
+            rule, output = request.options.calibration_range, prepared.reference.content
+            record = calibration.calibrate(request.subject, prepared.baked, pictures, rule, output, reporter)
             for finding in [*record.lint, *calibration.overlap(record, prepared.reference.pictures)]:
                 reporter.note(f"warning: {finding}")
             prepared = replace(prepared, calibration=record)

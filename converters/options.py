@@ -19,6 +19,7 @@ from edge_squeeze.scores import PROBABILITIES
 # 18, the newest that tf2onnx writes, was only tried in float32.
 DEFAULT_OPSET = 17
 OPSETS = range(13, 19)
+FLOAT_HEAD, INT8_HEAD = HEADS = ("float", "int8")
 Ranges = Mapping[str, tuple[float, float]]  # layer -> smallest and largest value it gave
 
 
@@ -26,7 +27,8 @@ Ranges = Mapping[str, tuple[float, float]]  # layer -> smallest and largest valu
 class FileOptions:
     """How to write a file. None stands for the target's own default.
 
-    `io` is the dtype of the pixels; a quantized target gives its scores in it, too.
+    `io` is the dtype of the pixels, and of the scores of a quantized file with an int8 head. The head is what comes
+    after the last convolution or dense layer of a quantized file.
     """
 
     io: str | None = None
@@ -34,11 +36,14 @@ class FileOptions:
     opset: int = DEFAULT_OPSET
     dynamic_batch: bool = False
     softmax: bool = False  # whether a softmax was put behind the network
+    head: str = FLOAT_HEAD
 
     def check(self) -> None:
         """Raise UsageError for a value that no target knows."""
         if self.layout not in (None, *layouts()):
             raise UsageError(f"layout must be {' or '.join(layouts())}, got {self.layout!r}.")
+        if self.head not in HEADS:
+            raise UsageError(f"head must be {' or '.join(HEADS)}, got {self.head!r}.")
         if self.opset not in OPSETS:
             raise UsageError(f"opset must be a number from {OPSETS.start} to {OPSETS.stop - 1}, got {self.opset!r}.")
 
@@ -56,6 +61,7 @@ class FileOptions:
             self.opset != default.opset and f"-opset{self.opset}",
             self.dynamic_batch and "-dynamic-batch",
             self.softmax and "-softmax",
+            self.head != default.head and f"-head-{self.head}",
         ]
         return "".join(part for part in parts if part)
 
@@ -79,6 +85,7 @@ class ExportOptions:
     precision: tuple[str, ...] = ("float32",)
     labels: Path | None = None
     calibration: Path | None = None
+    calibration_range: str = "auto"
     images: Path | None = None
     skip_unreadable: bool = False
     out: Path = Path("out")

@@ -10,7 +10,7 @@ from typing import Any
 from edge_squeeze.artifact import labels
 from edge_squeeze.converters import targets
 from edge_squeeze.converters.options import ExportOptions, Measured
-from edge_squeeze.converters.quantization import calibration
+from edge_squeeze.converters.quantization import calibration, ranges
 from edge_squeeze.converters.quantization.calibration import CalibrationRecord
 from edge_squeeze.converters.targets import Order
 from edge_squeeze.errors import UsageError
@@ -62,6 +62,7 @@ class Request:
 
 def resolve(options: ExportOptions, reporter: Reporter) -> Request:
     """What `options` stand for, all of them checked; UsageError for what cannot be used."""
+    ranges.check(options.calibration_range)
     orders, notes = targets.plan(options.format, options.precision, options.file)
     for note in notes:
         reporter.note(note)

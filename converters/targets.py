@@ -86,6 +86,8 @@ def plan(asked: Sequence[str], precision: Sequence[str], options: FileOptions) -
             notes += [f"{format_name} {name}: --{flag.replace('_', '-')} does not apply" for flag in ignored]
     if not orders:
         raise UsageError(f"Nothing to export. {' '.join(notes)}".strip())
+    if options.head != FileOptions.head and not any(order.target.quantizer for order in orders):
+        raise UsageError("--head does not apply: nothing here is quantized. Ask for --precision int8, or leave it out.")
     return orders, list(dict.fromkeys(notes))
 
 
@@ -100,7 +102,8 @@ def _order(format_name: str, precision: str, options: FileOptions, *, strict: bo
         raise UsageError(f"{flags} does not apply to {format_name}. Leave it out, or ask for another format.")
     if own.io is not None and own.io not in target.ios:
         raise UsageError(f"{format_name} {precision} has no --io {own.io}. Choices: {', '.join(target.ios)}.")
-    return Order(target, replace(own, layout=own.layout or target.layouts[0])), ignored
+    head = own.head if target.quantizer else FileOptions.head
+    return Order(target, replace(own, layout=own.layout or target.layouts[0], head=head)), ignored
 
 
 def _expand(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:

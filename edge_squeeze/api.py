@@ -99,6 +99,7 @@ def export(
     custom_objects: str | None = None,
     trust_file: bool = False,
     calibration: str | Path | None = None,
+    calibration_range: str = "auto",
     images: str | Path | None = None,
     skip_unreadable: bool = False,
     out: str | Path = "out",
@@ -107,6 +108,7 @@ def export(
     opset: int | None = None,
     dynamic_batch: bool = False,
     softmax: bool = False,
+    head: str = "float",
     strict_int8: bool = False,
     reporter: Reporter | None = None,
     command: str = "edge_squeeze.export",
@@ -137,6 +139,8 @@ def export(
         trust_file: Whether Python code in Lambda layers of the model's file is run. Only for files of your own.
         calibration: Pictures, a .txt list of them, or a calibration.json, that int8 takes its ranges from; by default
             crops of built-in photographs.
+        calibration_range: How int8 takes a range from pictures: "minmax", "percentile:99.99" (or another), "mse", or
+            "auto", which tries some of them on a quarter of the pictures.
         images: Pictures, or a .txt list of them, to prove parity on; by default crops of built-in photographs.
         skip_unreadable: Whether to go on without pictures that cannot be read, which are counted; else they are an
             error.
@@ -146,8 +150,9 @@ def export(
         opset: ONNX operator set, 13 to 18; by default 17.
         dynamic_batch: Whether the batch stays open (ONNX only).
         softmax: Whether to put a softmax behind a network that gives logits, so that its files give probabilities.
-        strict_int8: Whether an int8 file with operators in float is refused. By default operators that TFLite has in
-            float alone stay in float; model.json counts them (`graph.float_operators`).
+        head: What an int8 file computes in after its last convolution or dense layer: "float" or "int8".
+        strict_int8: Whether an int8 file with operators in float before its head is refused. By default operators that
+            TFLite has in float alone stay in float; model.json counts them (`graph.float_operators`).
         reporter: Hears of the progress; by default nobody does.
         command: What model.json records as the command.
         design: Deprecated, as in `build`.

@@ -13,10 +13,16 @@ from edge_squeeze.converters.options import Ranges
 from edge_squeeze.errors import UsageError
 from edge_squeeze.inspection import tflite_file
 from edge_squeeze.inspection.graph import FileGraph, Operator
-from edge_squeeze.inspection.layers import LAYERS, MOVES, Arithmetic
+from edge_squeeze.inspection.layers import LAYERS, MOVES, Arithmetic, factors
 
 IDENTIFIER = b"TFL3"
 SIGNATURE = b"serving_default"
+# Operators whose integer kernels need one scale for inputs and outputs (TensorFlow Lite 8-bit quantization spec).
+COPIES = {
+    "AVERAGE_POOL_2D", "CONCATENATION", "EXPAND_DIMS", "GATHER", "MAX_POOL_2D", "PACK", "PAD", "PADV2", "RESHAPE",
+    "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "SPLIT", "SPLIT_V",
+    "SQUEEZE", "STRIDED_SLICE", "TILE", "TRANSPOSE", "UNPACK",
+}  # fmt: skip
 
 
 def unpack(data: bytes) -> Any:
@@ -64,17 +70,57 @@ def layer_tensors(model: Any, layers: Mapping[str, str]) -> dict[str, Any]:
 
     A layer of several operations has one entry for each, the later ones as layer/operation, with #2 where they repeat.
     """
+    tensors = model.subgraphs[0].tensors
+    return {name: tensors[index] for name, index in _layer_indices(model, layers).items()}
+
+
+def _layer_indices(model: Any, layers: Mapping[str, str]) -> dict[str, int]:
     graph = model.subgraphs[0]
-    tensors = {"input": graph.tensors[graph.inputs[0]], "output": graph.tensors[graph.outputs[0]]}
+    indices = {"input": int(graph.inputs[0]), "output": int(graph.outputs[0])}
     produced = {int(index) for operator in graph.operators for index in operator.outputs}
-    for index in sorted(produced - {int(graph.outputs[0])}):
-        tensor = graph.tensors[index]
-        layer, operation = layer_of(tensor.name.decode("utf-8", "replace"), layers)
+    for index in sorted(produced - {indices["output"]}):
+        layer, operation = layer_of(graph.tensors[index].name.decode("utf-8", "replace"), layers)
         candidates = itertools.chain(
             [layer, f"{layer}/{operation}"], (f"{layer}/{operation}#{n}" for n in itertools.count(2))
         )
-        tensors[next(name for name in candidates if name not in tensors)] = tensor
-    return tensors
+        indices[next(name for name in candidates if name not in indices)] = index
+    return indices
+
+
+def float_tensors(data: bytes, layers: Mapping[str, str]) -> dict[str, int]:
+    """The float tensors among those of `layer_tensors`, by their index in the file."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    model = unpack(data)
+    tensors = model.subgraphs[0].tensors
+    indices = _layer_indices(model, layers).items()
+    return {name: index for name, index in indices if tensors[index].type == schema.TensorType.FLOAT32}
+
+
+def groups(data: bytes, names: Mapping[int, str]) -> list[tuple[list[str], list[str]]]:
+    """The tensors in `names` (index -> name) that integers are copied between, and those of them that are computed.
+
+    Operators that only copy or compare numbers have no integer kernel that changes their scale.
+    """
+    graph = tflite_file.read(data)
+    copied = [operator for operator in graph.operators if operator.kind in COPIES]
+    members: dict[int, set[int]] = {index: {index} for index in names}
+    for operator in copied:
+        ends = [index for index in (*operator.inputs, *operator.outputs) if index in members]
+        union = set().union(*(members[index] for index in ends))
+        members |= dict.fromkeys(union, union)
+    copies = {index for operator in copied for index in operator.outputs}
+    distinct = {min(group): group for group in members.values() if len(group) > 1}
+    return [
+        ([names[i] for i in sorted(group)], [names[i] for i in sorted(group - copies)]) for group in distinct.values()
+    ]
+
+
+def head(data: bytes) -> list[str]:
+    """The tensors that a file's operators compute after its last convolution or dense layer."""
+    graph = tflite_file.read(data)
+    layers = [at for at, operator in enumerate(graph.operators) if factors(graph, operator) is not None]
+    return list(_computed(graph, graph.operators[layers[-1] + 1 :])) if layers else []
 
 
 def float_layers(calibrated: bytes, quantized: bytes, layers: Mapping[str, str]) -> list[str]:
@@ -93,16 +139,6 @@ def float_layers(calibrated: bytes, quantized: bytes, layers: Mapping[str, str])
 def _computed(graph: FileGraph, operators: Iterable[Operator]) -> list[str]:
     """The names of the tensors that `operators` compute."""
     return [graph.tensors[index].name for operator in operators for index in operator.outputs]
-
-
-def read_ranges(data: bytes, layers: Mapping[str, str]) -> dict[str, tuple[float, float]]:
-    """Smallest and largest value of each layer's output, as a calibrator left them in the file."""
-    ranges = {}
-    for name, tensor in layer_tensors(unpack(data), layers).items():
-        quantization = tensor.quantization
-        if quantization is not None and quantization.max is not None and len(quantization.max):
-            ranges[name] = (float(quantization.min[0]), float(quantization.max[0]))
-    return ranges
 
 
 def write_ranges(data: bytes, ranges: Ranges, layers: Mapping[str, str]) -> bytes:

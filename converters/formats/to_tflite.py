@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_squeeze.converters.formats import tflite_edits, tflite_metadata
 from edge_squeeze.converters.formats.tracing import INPUT, scope_names, signature, traceable
-from edge_squeeze.converters.options import FileOptions, Measured, Ranges
+from edge_squeeze.converters.options import INT8_HEAD, FileOptions, Measured, Ranges
 from edge_squeeze.converters.rewrites import tflite_operators
 from edge_squeeze.converters.targets import Target
 from edge_squeeze.errors import ConversionError
@@ -48,23 +49,14 @@ def dynamic(model: Any, options: FileOptions, measured: Measured) -> bytes:
 
 
 def int8(model: Any, options: FileOptions, measured: Measured) -> bytes:
-    """The integer file; `measured.ranges` must hold what `measure_ranges` gave.
+    """The integer file; `measured.ranges` must hold a range for each layer, as calibration gives them.
 
     A layer with an operator that TFLite has in float alone stays in float as a whole, its convolutions and products
     apart: in integers the rest of a group normalization has a tenth of the digits.
     """
     if measured.ranges is None:
         raise ConversionError("int8 needs calibration ranges.")
-    ranges = {**measured.ranges, "input": PIXEL_RANGE}
-    if measured.output == LOGITS:
-        low, high = ranges["output"]
-        ranges["output"] = low, high + HEAD_ROOM * (high - low)
-    calibrated = tflite_edits.write_ranges(_convert(model), ranges, _layers(model))
-    io = options.io or "uint8"
-    quantized = _quantize(calibrated, io)
-    if kept := tflite_edits.float_layers(calibrated, quantized, _layers(model)):
-        quantized = _quantize(calibrated, io, kept)
-    return _named(model, measured, quantized)
+    return _named(model, measured, FloatFile(model).quantize(measured.ranges, options, measured.output))
 
 
 TARGETS = (
@@ -83,19 +75,53 @@ TARGETS = (
 )
 
 
-def measure_ranges(model: Any, pictures: Iterable[Pixels]) -> Ranges:
-    """The range of each layer's output over `pictures`, each [H,W,3], as TensorFlow's own calibrator sees it."""
-    from tensorflow.lite.python.optimize.calibrator import Calibrator
+class FloatFile:
+    """The float32 file of a model, from which its integer file is made and whose layers can be looked into."""
 
-    def feed() -> Iterator[list[np.ndarray[Any, Any]]]:
+    def __init__(self, model: Any) -> None:
+        self.data, self._layers = _convert(model), _layers(model)
+
+    def activations(self, pictures: Iterable[Pixels]) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """What each layer gives for each of `pictures` [H,W,3]: layer -> values; the scores are called "output"."""
+        import tensorflow as tf
+
+        with converting("TensorFlow could not calibrate the model"):
+            interpreter = tf.lite.Interpreter(
+                model_content=self.data,
+                experimental_preserve_all_tensors=True,
+                experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            )
+            interpreter.allocate_tensors()
+        (pixels,) = interpreter.get_input_details()
+        floats = {name: tensor for name, tensor in self.tensors().items() if name != "input"}
         for picture in pictures:
-            yield [picture[None].astype(np.float32)]
+            interpreter.set_tensor(pixels["index"], picture[None].astype(np.float32))
+            interpreter.invoke()
+            yield {name: interpreter.get_tensor(index) for name, index in floats.items()}
 
-    data = _convert(model)
-    with converting("TensorFlow could not calibrate the model"):
-        calibrated = bytes(Calibrator(data).calibrate(feed))
-    ranges = tflite_edits.read_ranges(calibrated, _layers(model))
-    return {**ranges, "input": PIXEL_RANGE}
+    def tensors(self) -> dict[str, int]:
+        """Layer -> the float tensor that it computes, by its index."""
+        return tflite_edits.float_tensors(self.data, self._layers)
+
+    def groups(self) -> list[tuple[list[str], list[str]]]:
+        """The layers that share a range, and those of them that compute: see `tflite_edits.groups`."""
+        names = {index: name for name, index in self.tensors().items() if name != "input"}
+        return tflite_edits.groups(self.data, names)
+
+    def quantize(self, ranges: Ranges, options: FileOptions, output: str) -> bytes:
+        """The integer file with these ranges, whose scores are `output`; UsageError names the layers without range."""
+        ranges = {**ranges, "input": PIXEL_RANGE}
+        if output == LOGITS and "output" in ranges:
+            low, high = ranges["output"]
+            ranges["output"] = low, high + HEAD_ROOM * (high - low)
+        calibrated = tflite_edits.write_ranges(self.data, ranges, self._layers)
+        io = options.io or "uint8"
+        ends = io, io if options.head == INT8_HEAD else "float32"
+        kept = [] if options.head == INT8_HEAD else tflite_edits.head(calibrated)
+        quantized = _quantize(calibrated, ends, kept)
+        if partly := {*tflite_edits.float_layers(calibrated, quantized, self._layers)} - {*kept}:
+            quantized = _quantize(calibrated, ends, [*kept, *partly])
+        return quantized
 
 
 def _named(model: Any, measured: Measured, data: bytes) -> bytes:
@@ -127,16 +153,16 @@ def _convert(model: Any, io: str | None = None, optimizations: Iterable[str] = (
         return bytes(converter.convert())
 
 
-def _quantize(calibrated: bytes, io: str, kept: Iterable[str] = ()) -> bytes:
+def _quantize(calibrated: bytes, ends: tuple[str, str], kept: Iterable[str] = ()) -> bytes:
     """Run the second half of TensorFlow's post-training quantizer on a float file that has ranges in it.
 
-    Operators that compute the tensors `kept` stay in float.
+    `ends` are the dtypes of pixels and scores. Operators that compute the tensors `kept` stay in float.
     """
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
-    dtype = tf.as_dtype(io)
+    pixels, scores = map(tf.as_dtype, ends)
     with converting("TensorFlow could not quantize the model"):
         return bytes(
-            mlir_quantize(calibrated, input_data_type=dtype, output_data_type=dtype, denylisted_nodes={*kept} or None)
+            mlir_quantize(calibrated, input_data_type=pixels, output_data_type=scores, denylisted_nodes={*kept} or None)
         )

@@ -102,7 +102,8 @@ class Graph:
     tensor_types: dict[str, int]
     transposes: int
     opset: int | None = None
-    float_operators: dict[str, int] = field(default_factory=dict)  # those that an integer file has in float
+    float_operators: dict[str, int] = field(default_factory=dict)  # that an integer file has before its head
+    float_head: dict[str, int] = field(default_factory=dict)  # that it has after its last convolution or dense layer
 
 
 @dataclass(frozen=True, kw_only=True)

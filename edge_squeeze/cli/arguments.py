@@ -73,12 +73,18 @@ Layout = Annotated[
 Opset = Annotated[int | None, typer.Option(help="ONNX operator set; default: 17.")]
 DynamicBatch = Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch size open (ONNX).")]
 StrictInt8 = Annotated[bool, typer.Option("--strict-int8", help="Refuse an int8 file that has operators in float.")]
+Head = Annotated[
+    str, typer.Option(help="float or int8: what int8 computes in after the last convolution or dense layer.")
+]
 Softmax = Annotated[bool, typer.Option("--softmax", help="Put a softmax behind a network that gives logits.")]
 
 # pictures
 Calibration = Annotated[
     Path | None,
     typer.Option(help="Pictures, a .txt list of them, or a calibration.json, from which int8 takes its ranges."),
+]
+CalibrationRange = Annotated[
+    str, typer.Option(help="How int8 takes a range from pictures: minmax, percentile:P, mse or auto.", metavar="RULE")
 ]
 Images = Annotated[
     Path | None,

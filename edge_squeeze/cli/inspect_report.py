@@ -208,6 +208,8 @@ def summary(inspection: Inspection) -> str:
     if inspection.has_integers:
         floats = _plain(_text(inspection.float_fallbacks), LONGEST_VALUE)
         parts.append(f"float fallbacks: {floats}" if floats else "no float fallbacks")
+        if head := _plain(_text(inspection.float_head), LONGEST_VALUE):
+            parts.append(f"float head: {head}")
     custom = ", ".join(inspection.custom_operators)
     parts.append(f"custom operators: {_plain(custom, LONGEST_VALUE)}" if custom else "no Flex or custom operators")
     parts.append(f"{inspection.transposes or 'no'} transpose{'' if inspection.transposes == 1 else 's'}")

@@ -51,7 +51,8 @@ class Inspection:
     macs: int | None  # multiply-accumulates of the kernels for one picture
     macs_unknown: str | None  # why `macs` is None
     has_integers: bool  # whether any operator computes in integers throughout
-    float_fallbacks: dict[str, int]  # where it has: kind -> operators that compute in floats
+    float_fallbacks: dict[str, int]  # where it has: kind -> operators that compute in floats, the head's apart
+    float_head: dict[str, int]  # likewise those after the last layer
     float_islands: int  # see layers.Arithmetic.islands
     opset: int | None
     elsewhere: list[str]  # other files that hold constants; they were not opened
@@ -125,6 +126,7 @@ def _inspection(model: bytes, format_name: str, graph: FileGraph) -> Inspection:
         macs_unknown=macs_unknown,
         has_integers=arithmetic.has_integers,
         float_fallbacks=arithmetic.fallbacks(),
+        float_head=arithmetic.head(),
         float_islands=arithmetic.islands(),
         opset=graph.opset,
         elsewhere=graph.elsewhere,

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from edge_squeeze.inspection.graph import FLOATS, REPACKING, UNKNOWN, FileGraph, Operator, Tensor
 
@@ -99,9 +100,31 @@ class Arithmetic:
         return INTEGERS.get(taken, stored if taken == UNKNOWN else taken)
 
     def fallbacks(self) -> dict[str, int]:
-        """Kind -> how many operators compute in floats, except for moves; empty if no operator computes in integers."""
-        computing = [operator.kind for operator in self.floats if operator.kind not in MOVES]
-        return dict(Counter(computing)) if self.has_integers else {}
+        """Kind -> how many operators compute in floats, except for moves and the head; empty without integers."""
+        return self._count(set(map(id, self.floats)) - self._head)
+
+    def head(self) -> dict[str, int]:
+        """Kind -> how many operators compute in floats in the head, except for moves; empty without integers.
+
+        The head is what follows the last convolution or dense layer, as far as it is not quantized again.
+        """
+        return self._count(self._head)
+
+    def _count(self, among: set[int]) -> dict[str, int]:
+        kinds = [o.kind for o in self.floats if id(o) in among and o.kind not in MOVES]
+        return dict(Counter(kinds)) if self.has_integers else {}
+
+    @cached_property
+    def _head(self) -> set[int]:
+        graph = self.graph
+        head: set[int] = set()
+        for operator in reversed([operator for operator in graph.operators if operator.graph == 0]):
+            if factors(graph, operator) is not None:
+                break
+            readers = [reader for index in operator.outputs for reader in graph.read_by.get(index, [])]
+            if all(id(reader) in head for reader in readers) and self._is_float(operator):
+                head.add(id(operator))
+        return head
 
     def islands(self) -> int:
         """How many islands of floats an integer graph has.

@@ -46,6 +46,7 @@ def looked(*kernels: Kernel, **changes: Any) -> Inspection:
         "macs_unknown": None,
         "has_integers": True,
         "float_fallbacks": {},
+        "float_head": {},
         "float_islands": 0,
         "opset": None,
         "elsewhere": [],

@@ -40,6 +40,7 @@ def made(**changes: Any) -> Inspection:
         "macs_unknown": None,
         "has_integers": True,
         "float_fallbacks": {},
+        "float_head": {},
         "float_islands": 0,
         "opset": None,
         "elsewhere": [],

@@ -83,7 +83,9 @@ def test_the_file_is_what_its_name_says(exported_11: Exports, name: str) -> None
     assert sum(found.weight_types.values()) == 26
     if quantized:
         assert (found.inputs[0].scale, found.inputs[0].zero_point) == (1.0, 0)
-        assert "float32" not in found.tensor_types
+        assert found.convolutions == {"int8": 26}
+        assert (found.float_fallbacks, found.float_head) == ({}, {"MEAN": 1, "SOFTMAX": 1})
+        assert (found.outputs[0].dtype, found.outputs[0].scale) == ("float32", None)
 
 
 def test_no_transposes_are_left_over(exported_11: Exports) -> None:

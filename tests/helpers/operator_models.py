@@ -42,3 +42,14 @@ def crops(count: int, seed: int) -> np.ndarray:
 
 def scores(model: Any, pixels: np.ndarray) -> np.ndarray:
     return np.asarray(model(pixels.astype(np.float32), training=False))
+
+
+def layer_ranges(model: Any, pixels: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value of each layer on `pixels`."""
+    from edge_squeeze.converters.formats.to_tflite import FloatFile
+    from edge_squeeze.converters.quantization.ranges import Activations
+
+    activations = Activations()
+    for values in FloatFile(model).activations(pixels):
+        activations.widen(values)
+    return activations.limits

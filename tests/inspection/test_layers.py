@@ -218,7 +218,7 @@ DYNAMIC = "DynamicQuantizeLinear x > a:uint8 s z:uint8 \n ConvInteger a #w:int8 
     [
         ("CONV_2D x #w > y", "y", {}, 0),
         (INT8_TFLITE, "b", {}, 0),
-        (FLOAT_END, "d", {"SOFTMAX": 1}, 0),
+        (FLOAT_END, "d", {}, 0),
         (f"FLOOR x > y \n {INT8_TFLITE.replace('QUANTIZE x', 'QUANTIZE y')}", "b", {"FLOOR": 1}, 0),
         (ISLAND, "e", {"FLOOR": 1}, 1),
         (ISLAND.replace("FLOOR", "TRANSPOSE"), "e", {}, 1),
@@ -238,6 +238,25 @@ def test_float_operators_and_islands_are_found(text: str, ends: str, fallbacks: 
     found = Arithmetic(graph(text, ends))
     assert found.fallbacks() == fallbacks
     assert found.islands() == islands
+
+
+@pytest.mark.parametrize(
+    ("text", "ends", "head"),
+    [
+        (INT8_TFLITE, "b", {}),
+        (FLOAT_END, "d", {"SOFTMAX": 1}),
+        (ISLAND, "e", {}),
+        (f"{INT8_TFLITE} DEQUANTIZE b > c \n CONV_2D c #v:int8 > d \n SOFTMAX d > e", "e", {"SOFTMAX": 1}),
+        (QDQ_SOFTMAX, "h", {}),
+        (QDQ_EXP, "h", {}),
+        (f"{QDQ} Exp f > g", "g", {"Exp": 1}),
+        ("CONV_2D x #w > y \n SOFTMAX y > z", "z", {}),
+    ],
+)
+def test_the_float_head_is_what_follows_the_last_layer_and_is_not_quantized_again(
+    text: str, ends: str, head: dict[str, int]
+) -> None:
+    assert Arithmetic(graph(text, ends)).head() == head
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tflite
-from operator_models import Middle, crops, middle, network, scores
+from operator_models import Middle, crops, layer_ranges, middle, network, scores
 
 from edge_squeeze.converters.formats import to_onnx, to_tflite
 from edge_squeeze.converters.formats.tracing import scope_names
@@ -42,7 +42,7 @@ def test_any_name_of_a_layer_is_converted_and_kept(name: str) -> None:
 @pytest.mark.parametrize("name", ["my model v1", "modèle"])
 def test_any_name_of_a_model_is_converted_and_kept(name: str) -> None:
     model = network(renamed("conv"), name=name)
-    ranges = to_tflite.measure_ranges(model, crops(1, seed=1))
+    ranges = layer_ranges(model, crops(1, seed=1))
     assert "conv" in ranges
     assert "conv" in tensor_names(to_tflite.int8(model, FileOptions(), Measured("logits", ranges)))
     assert model.name == name

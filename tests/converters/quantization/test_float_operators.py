@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import CommandLine
-from operator_models import Middle, crops, middle, network, scores
+from operator_models import Middle, crops, layer_ranges, middle, network, scores
 
 import edge_squeeze
 from edge_squeeze.converters.formats import tflite_edits, to_tflite
@@ -31,9 +31,9 @@ PARTLY_FLOAT: dict[str, tuple[Middle, str]] = {
 }
 
 
-def quantized(model: Any) -> bytes:
-    ranges = to_tflite.measure_ranges(model, crops(8, seed=1))
-    return to_tflite.int8(model, FileOptions(), Measured("logits", ranges))
+def quantized(model: Any, head: str = "float") -> bytes:
+    ranges = layer_ranges(model, crops(8, seed=1))
+    return to_tflite.int8(model, FileOptions(head=head), Measured("logits", ranges))
 
 
 def difference(model: Any, data: bytes) -> float:
@@ -67,7 +67,7 @@ def test_a_normalization_that_is_partly_in_integers_would_be_wrong(monkeypatch: 
 
 def test_a_layer_that_tflite_has_in_integers_stays_in_integers() -> None:
     file = inspect(quantized(network(middle("Activation", "relu6"))), "tflite")
-    assert (file.float_fallbacks, file.tensor_types.get("float32")) == ({}, None)
+    assert (file.float_fallbacks, file.float_head, file.tensor_types.get("float32")) == ({}, {}, 1)  # the logits
 
 
 @pytest.fixture(scope="module")
