@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from edge_squeeze.models import keras_object, original as originals, source
 from edge_squeeze.models.source import Subject
 from edge_squeeze.pictures.loading import PictureSet
 from edge_squeeze.proof import gates as gate_table, golden
+from edge_squeeze.proof.leakage import CalibrationPicture
 from edge_squeeze.proof.parity import FIGURES
 from edge_squeeze.proof.verification import CONSTANT, Proof, load_pictures, prove_all, refer
 from edge_squeeze.reporting import Reporter, html_table
@@ -75,12 +77,12 @@ def export(options: ExportOptions, reporter: Reporter) -> Exports:
         reporter.note(f"warning: classes are numbered; --labels {names} has names for them")
     pictures = _calibration_source(request, reporter)
     with reporter.step(f"load {request.subject.name} ({request.subject.weights.source})"):
-        prepared = _prepare(request, reporter)
+        prepared = _prepare(request, calibration.measured_on(pictures), reporter)
     if pictures is not None:
         with reporter.step("calibrate"):
             rule, output = request.options.calibration_range, prepared.reference.content
             record = calibration.calibrate(request.subject, prepared.baked, pictures, rule, output, reporter)
-            for finding in [*record.lint, *calibration.overlap(record, prepared.reference.pictures)]:
+            for finding in record.lint:
                 reporter.note(f"warning: {finding}")
             prepared = replace(prepared, calibration=record)
     return _export_each(request, prepared, reporter)
@@ -182,13 +184,19 @@ def _calibration_source(request: Request, reporter: Reporter) -> calibration.Sou
     return None
 
 
-def _prepare(request: Request, reporter: Reporter) -> Prepared:
+def _prepare(request: Request, calibrated: Sequence[CalibrationPicture], reporter: Reporter) -> Prepared:
     subject = request.subject
     with reporter.part("pictures"):
         options = request.options
         pictures = load_pictures(
-            options.images, subject.preprocessing, subject.other_sizes, skip_unreadable=options.skip_unreadable
+            options.images,
+            subject.preprocessing,
+            subject.other_sizes,
+            skip_unreadable=options.skip_unreadable,
+            calibrated=calibrated,
         )
+        for remark in pictures[0].remarks:
+            reporter.note(remark)
     with reporter.part("import TensorFlow"):
         originals.load_tensorflow()
     with reporter.part("build the original"):

@@ -22,6 +22,8 @@ from edge_squeeze.networks.design import AS_IS, Design
 from edge_squeeze.pictures.loading import PictureSet, Sample, check as check_pictures, load_folder, photograph_crops
 from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 from edge_squeeze.pictures.presets import describe
+from edge_squeeze.proof import leakage
+from edge_squeeze.proof.leakage import CalibrationPicture
 from edge_squeeze.proof.parity import kl_divergence
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.scores import Scores, comparable
@@ -38,14 +40,6 @@ LARGEST_VALUE = float(np.finfo(np.float32).max)
 # Agreement with float32 on 1,000 ImageNet pictures in percent: with the five photographs, with 100 ImageNet pictures.
 # Taken before this code, with other crops of the same photographs; docs/parity.md has what this code gives.
 PHOTOGRAPHS_COST = {"squeezenet1.0": (89.4, 92.8), "squeezenet1.1": (94.0, 94.4)}
-
-
-@dataclass(frozen=True)
-class CalibrationPicture:
-    """A picture that ranges were measured on."""
-
-    name: str
-    sha256: str  # of the pixels the network saw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +144,7 @@ def calibrate(
         source=source.description,
         seed=source.seed,
         count=len(source),
-        pictures=[CalibrationPicture(*pair) for pair in zip(source.names, source.digests, strict=True)],
+        pictures=leakage.records(source),
         lint=[*cost, *lint.lint(source), *([differ] if differ else [])],
         ranges={},
         held_out=held_out,
@@ -205,13 +199,11 @@ def _cost_of_photographs(subject: Subject) -> str:
     )
 
 
-def overlap(record: CalibrationRecord, pictures: PictureSet) -> list[str]:
-    """What to say if some of `pictures`, which int8 is about to be judged on, are those it was calibrated on."""
-    known = {picture.sha256 for picture in record.pictures}
-    shared = sum(digest in known for digest in pictures.digests)
-    if not shared:
+def measured_on(source: Source | None) -> list[CalibrationPicture]:
+    """The pictures whose ranges `source` holds or will be asked for, which no proof may use."""
+    if source is None:
         return []
-    return [f"{shared} of the {len(pictures)} pictures of the proof were calibrated on, which flatters int8"]
+    return source.pictures if isinstance(source, CalibrationRecord) else leakage.records(source)
 
 
 def to_json(record: CalibrationRecord) -> str:

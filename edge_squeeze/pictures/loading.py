@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import io
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,7 @@ class PictureSet:
     photographs: bool  # whether they are crops of the built-in photographs, not the user's pictures
     seed: int | None = None  # of the draw, if they were drawn from a larger set
     remarks: tuple[str, ...] = ()  # what to say of pictures that were left out
+    file_digests: tuple[str, ...] | None = None  # the sha256 of each picture's file; None if not from files
 
     def __len__(self) -> int:
         return len(self.names)
@@ -74,6 +75,7 @@ class PictureSet:
             self,
             names=tuple(self.names[row] for row in rows),
             pixels=self.pixels[list(rows)],
+            file_digests=self.file_digests and tuple(self.file_digests[row] for row in rows),
             description=f"{self.description}, without {without}",
             remarks=(*self.remarks, *remarks),
         )
@@ -102,12 +104,19 @@ def open_picture(path: Path, *, quick: bool = False) -> Image.Image:
     Damaged metadata does not matter. UsageError if `path` is missing, not a picture, truncated, or would unpack to an
     absurd size. If `quick`, it may be smaller: this is to find out whether it can be read.
     """
+    return _opened(_read(path), path, quick=quick)
+
+
+def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"No such picture: {path}.") from error
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+
+
+def _opened(data: bytes, path: Path, *, quick: bool = False) -> Image.Image:
     try:
         return _decoded(data, path, quick=quick)
     except UsageError:
@@ -232,6 +241,7 @@ def load_folder(
     sample: Sample | None = None,
     *,
     skip_unreadable: bool = False,
+    left_out: Collection[str] = (),
 ) -> PictureSet:
     """The pictures at `path`, preprocessed; UsageError names all that cannot be read.
 
@@ -241,21 +251,25 @@ def load_folder(
         part: Chooses which pictures to use; by default all.
         sample: How to draw from a long list instead.
         skip_unreadable: Whether to go on without those that cannot be read.
+        left_out: Names of pictures that are not wanted, as `PictureSet.names` has them.
     """
     pictures = list_pictures(path)
     files, seed = _drawn(pictures, path, sample)
     problems = unreadable(files) if skip_unreadable else {}
     skipped(problems, files, path)
-    readable = [file for file in files if file not in problems]
+    readable = [file for file in files if file not in problems and _name(file, path) not in left_out]
     taken = readable if seed is not None else [readable[i] for i in part(len(readable))]
-    pixels, unusable = _pixels(taken, preprocessing)
+    pixels, digests, unusable = _pixels(taken, preprocessing)
     if not skip_unreadable or not pixels:
         refuse(unusable)
     taken, problems = [file for file in taken if file not in unusable], problems | unusable
     count = len(pictures) if seed is not None else len(readable)
     description = _described(len(taken), count, f"{count:,} picture{'s' if count > 1 else ''} of {path}")
     without = f", without {len(problems):,} that cannot be read" if problems else ""
-    return PictureSet(_names(taken, path), np.stack(pixels), description + without, photographs=False, seed=seed)
+    names = tuple(_name(file, path) for file in taken)
+    return PictureSet(
+        names, np.stack(pixels), description + without, photographs=False, seed=seed, file_digests=tuple(digests)
+    )
 
 
 def _drawn(pictures: list[Path], path: Path, sample: Sample | None) -> tuple[list[Path], int | None]:
@@ -265,26 +279,29 @@ def _drawn(pictures: list[Path], path: Path, sample: Sample | None) -> tuple[lis
     return [pictures[i] for i in sample.part(len(pictures))], sample.seed
 
 
-def _pixels(files: Sequence[Path], preprocessing: Preprocessing) -> tuple[list[Pixels], dict[Path, str]]:
-    """The pixels of `files`, and the reason for each that cannot be read or brought to size."""
+def _pixels(files: Sequence[Path], preprocessing: Preprocessing) -> tuple[list[Pixels], list[str], dict[Path, str]]:
+    """The pixels of `files` and their sha256, and the reason for each that cannot be read or brought to size."""
     pixels: list[Pixels] = []
+    digests: list[str] = []
     problems: dict[Path, str] = {}
     for file in files:
         try:
-            pixels.append(preprocessing.pixels(open_picture(file)))
+            data = _read(file)
+            pixels.append(preprocessing.pixels(_opened(data, file)))
+            digests.append(hashlib.sha256(data).hexdigest())
         except UsageError as error:
             problems[file] = str(error) if str(file) in str(error) else f"{file}: {error}"
-    return pixels, problems
+    return pixels, digests, problems
 
 
 def _described(taken: int, count: int, description: str) -> str:
     return description if taken == count else f"{taken} of the {description}"
 
 
-def _names(files: list[Path], path: Path) -> tuple[str, ...]:
-    """What to call each of `files`: its path relative to the folder or the list at `path`."""
+def _name(file: Path, path: Path) -> str:
+    """What to call `file`: its path relative to the folder or the list at `path`."""
     folder = path if path.is_dir() else path.parent
-    return tuple(str(file.relative_to(folder) if file.is_relative_to(folder) else file) for file in files)
+    return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
 
 
 def photograph(name: str) -> Image.Image:

@@ -17,11 +17,12 @@ from edge_squeeze.models import source as subjects
 from edge_squeeze.models.original import Original
 from edge_squeeze.models.source import Sides, Subject
 from edge_squeeze.packages import is_installed
-from edge_squeeze.pictures.loading import Part, PictureSet, check as check_pictures, load_folder, photograph_crops
+from edge_squeeze.pictures.loading import PictureSet, check as check_pictures, load_folder, photograph_crops
 from edge_squeeze.pictures.preprocessing import Preprocessing
-from edge_squeeze.proof import gates as gate_table, golden, parity
+from edge_squeeze.proof import gates as gate_table, golden, leakage, parity
 from edge_squeeze.proof.gates import Gate, Gates, Judgment, gates_of_part, judge
 from edge_squeeze.proof.golden import GoldenCheck
+from edge_squeeze.proof.leakage import CalibrationPicture
 from edge_squeeze.proof.parity import ENOUGH_PICTURES, FAIL, PASS, UNPROVEN, Parity
 from edge_squeeze.reporting import Reporter, html_table
 from edge_squeeze.scores import PROBABILITY, Scores, comparable, content
@@ -208,6 +209,7 @@ def load_pictures(
     other_sizes: Sequence[Sides] = (),
     *,
     skip_unreadable: bool = False,
+    calibrated: Sequence[CalibrationPicture] = (),
 ) -> list[PictureSet]:
     """The pictures to prove a file on: all of them at the usual size, then some at each of `other_sizes`.
 
@@ -216,14 +218,19 @@ def load_pictures(
         preprocessing: What pictures go through, at the usual size.
         other_sizes: Further (height, width) in pixels, for a file that takes any size.
         skip_unreadable: Whether to go on without pictures that cannot be read.
+        calibrated: Those of the user's pictures that are left out, as the ranges of the file were measured on them.
     """
-
-    def load(prepared: Preprocessing, taken: Part) -> PictureSet:
-        if images is not None:
-            return load_folder(images, prepared, taken, skip_unreadable=skip_unreadable)
-        return photograph_crops(CROPS_PER_PHOTOGRAPH, prepared.size, SEED, part=taken)
-
-    return [load(preprocessing, range), *(load(preprocessing.at(size), part) for size in other_sizes)]
+    sizes = [preprocessing.at(size) for size in other_sizes]
+    if images is None:
+        usual = photograph_crops(CROPS_PER_PHOTOGRAPH, preprocessing.size, SEED)
+        return [usual, *(photograph_crops(CROPS_PER_PHOTOGRAPH, its.size, SEED, part=part) for its in sizes)]
+    every = load_folder(images, preprocessing, skip_unreadable=skip_unreadable)
+    usual = leakage.leave_out(every, calibrated)
+    left_out = set(every.names) - set(usual.names)
+    return [
+        usual,
+        *(load_folder(images, its, part, skip_unreadable=skip_unreadable, left_out=left_out) for its in sizes),
+    ]
 
 
 def part(count: int) -> Sequence[int]:
@@ -315,8 +322,14 @@ def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verifica
         return Verification(artifact, gold, None, subject)
     with reporter.step("parity"):
         sets = load_pictures(
-            options.images, subject.preprocessing, subject.other_sizes, skip_unreadable=options.skip_unreadable
+            options.images,
+            subject.preprocessing,
+            subject.other_sizes,
+            skip_unreadable=options.skip_unreadable,
+            calibrated=leakage.read(artifact) if options.images is not None else (),
         )
+        for remark in sets[0].remarks:
+            reporter.note(remark)
         references = [refer(keras_original, pictures) for pictures in sets]
         proof = prove_all(references, runner, gates, reporter, own=subject.own)
     return Verification(artifact, gold, proof, None)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,9 @@ from edge_squeeze.models import source
 from edge_squeeze.models.original import Original
 from edge_squeeze.models.source import Choice
 from edge_squeeze.pictures.loading import photograph_crops
+from edge_squeeze.pictures.preprocessing import Preprocessing
+from edge_squeeze.proof import leakage
+from edge_squeeze.proof.verification import load_pictures
 from edge_squeeze.reporting import Silent
 from edge_squeeze.scores import comparable
 
@@ -129,12 +131,15 @@ def test_a_calibration_that_does_not_fit_is_refused(
         edge_squeeze.export(precision="int8", calibration=path, out=tmp_path / "out")
 
 
-def test_pictures_that_serve_twice_are_told(exported_11: dict[str, Exported]) -> None:
-    content = json.loads((exported_11["tflite-int8"].folder / "calibration.json").read_text())
-    record = decode(calibration.CalibrationRecord, content, "calibration.json")
-    assert calibration.overlap(record, CROPS) == []
-    pictures = [calibration.CalibrationPicture(*pair) for pair in zip(CROPS.names, CROPS.digests, strict=True)]
-    assert calibration.overlap(replace(record, pictures=pictures), CROPS)[0].startswith("20 of the 20 pictures")
+def test_no_crop_of_the_default_proof_is_one_of_those_calibrated_on() -> None:
+    calibrated = leakage.records(
+        photograph_crops(calibration.CROPS_PER_PHOTOGRAPH, (227, 227), calibration.SEED, calibration.SMALLEST_CROP)
+    )
+    assert len(calibrated) == 100
+    (default,) = load_pictures(None, Preprocessing(227, (227, 227)))
+    assert leakage.leave_out(default, calibrated) is default
+    with pytest.raises(UsageError, match="calibrated on 20 of the 20 pictures"):
+        leakage.leave_out(CROPS, leakage.records(CROPS))
 
 
 def test_sources_are_read_before_tensorflow_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
