@@ -12,6 +12,7 @@ from edge_squeeze.artifact.manifest import Manifest, WeightsRecord
 from edge_squeeze.converters import conformance, contents
 from edge_squeeze.converters.options import ExportOptions
 from edge_squeeze.converters.quantization import calibration
+from edge_squeeze.converters.quantization.calibration import CalibrationRecord
 from edge_squeeze.converters.request import Prepared, Request, resolve
 from edge_squeeze.converters.rewrites.normalization import bake
 from edge_squeeze.converters.targets import Order
@@ -175,9 +176,13 @@ def _calibration_source(request: Request, reporter: Reporter) -> calibration.Sou
     """What to calibrate on, read before TensorFlow is loaded so that a broken picture is told at once."""
     if any(order.target.quantizer for order in request.orders):
         options = request.options
-        source = calibration.load_source(options.calibration, request.subject, skip_unreadable=options.skip_unreadable)
+        drawn = calibration.sample(options.calibration_samples, options.calibration_seed)
+        path, skip = options.calibration, options.skip_unreadable
+        source = calibration.load_source(path, request.subject, drawn, skip_unreadable=skip)
         if isinstance(source, PictureSet) and source.sampled:
             reporter.note(f"calibrates on {source.description} (seed {source.seed})")
+        elif options.calibration_samples is not None and (path is None or isinstance(source, CalibrationRecord)):
+            reporter.note("--calibration-samples is not used: it draws from pictures given with --calibration")
         return source
     if request.options.calibration is not None:
         reporter.note("--calibration is not used: nothing here is quantized")

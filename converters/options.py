@@ -85,6 +85,8 @@ class ExportOptions:
     precision: tuple[str, ...] = ("float32",)
     labels: Path | None = None
     calibration: Path | None = None
+    calibration_samples: int | None = None  # None: all of a folder, 200 of a list or an .npz file
+    calibration_seed: int = 1
     calibration_range: str = "auto"
     images: Path | None = None
     skip_unreadable: bool = False

@@ -78,8 +78,9 @@ def _check_files(options: ExportOptions, reporter: Reporter) -> None:
     if options.images is not None:
         for note in loading.check(options.images, skip_unreadable=options.skip_unreadable):
             reporter.note(note)
+    drawn = calibration.sample(options.calibration_samples, options.calibration_seed)
     if options.calibration is not None:
-        for note in calibration.check(options.calibration, skip_unreadable=options.skip_unreadable):
+        for note in calibration.check(options.calibration, drawn, skip_unreadable=options.skip_unreadable):
             reporter.note(note)
 
 

@@ -99,6 +99,8 @@ def export(
     custom_objects: str | None = None,
     trust_file: bool = False,
     calibration: str | Path | None = None,
+    calibration_samples: int | None = None,
+    calibration_seed: int | None = None,
     calibration_range: str = "auto",
     images: str | Path | None = None,
     skip_unreadable: bool = False,
@@ -137,10 +139,12 @@ def export(
         labels: Text file with a class name a line; by default ImageNet's for 1,000 classes, else numbers.
         custom_objects: Python module, or .py file, that defines layers of your model. It is run.
         trust_file: Whether Python code in Lambda layers of the model's file is run. Only for files of your own.
-        calibration: Pictures, a .txt list of them, or a calibration.json, that int8 takes its ranges from; by default
-            crops of built-in photographs.
-        calibration_range: How int8 takes a range from pictures: "minmax", "percentile:99.99" (or another), "mse", or
-            "auto", which tries some of them on a quarter of the pictures.
+        calibration: Pictures, a .txt list of them, an .npz file of pixels that declares their order and range, or a
+            calibration.json, that int8 takes its ranges from; by default crops of built-in photographs. Pictures that
+            are noise, of a single color or copies of others are left out (docs/quantization.md).
+        calibration_samples: Number of pictures to draw where there are more, at least 16; by default all of a folder,
+            and 200 of a list or an .npz file.
+        calibration_seed: Seed of that draw; by default 1.
         images: Pictures, or a .txt list of them, to prove parity on; by default crops of built-in photographs.
         skip_unreadable: Whether to go on without pictures that cannot be read, which are counted; else they are an
             error.

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_squeeze.converters.formats.to_tflite import FloatFile
 from edge_squeeze.converters.options import FileOptions
-from edge_squeeze.converters.quantization import lint, ranges
+from edge_squeeze.converters.quantization import lint, pixel_arrays, ranges
 from edge_squeeze.converters.quantization.ranges import AUTO, CANDIDATES, MINMAX, Activations, Range, Statistics
 from edge_squeeze.engines.runner import open_runner
 from edge_squeeze.errors import UsageError
@@ -68,7 +68,19 @@ class CalibrationRecord:
 Source = PictureSet | CalibrationRecord
 
 
-def check(path: Path, *, skip_unreadable: bool = False) -> list[str]:
+def sample(count: int | None, seed: int) -> Sample:
+    """How to draw `count` pictures from more; by default 200, and those from lists and .npz files alone.
+
+    UsageError if they are fewer than a calibration needs.
+    """
+    if count is not None and count < lint.FEWEST:
+        raise UsageError(f"--calibration-samples must be {lint.FEWEST} or more, got {count}.")
+    if seed < 0:
+        raise UsageError(f"--calibration-seed must be 0 or more, got {seed}.")
+    return Sample(MOST_OF_A_LIST if count is None else count, seed, lists_only=count is None)
+
+
+def check(path: Path, drawn: Sample, *, skip_unreadable: bool = False) -> list[str]:
     """What to say of the pictures at `path` that will not be used, found out without a model.
 
     UsageError if it holds neither pictures nor a calibration.json, or unreadable pictures, unless those are skipped.
@@ -76,10 +88,13 @@ def check(path: Path, *, skip_unreadable: bool = False) -> list[str]:
     if path.suffix == ".json":
         decode(CalibrationRecord, read_json(path), str(path))
         return []
-    return check_pictures(path, skip_unreadable=skip_unreadable, sample=Sample(MOST_OF_A_LIST, SEED))
+    if pixel_arrays.is_array_file(path):
+        pixel_arrays.read(path)
+        return []
+    return check_pictures(path, skip_unreadable=skip_unreadable, sample=drawn)
 
 
-def load_source(path: Path | None, subject: Subject, *, skip_unreadable: bool = False) -> Source:
+def load_source(path: Path | None, subject: Subject, drawn: Sample, *, skip_unreadable: bool = False) -> Source:
     """What `path` holds: pictures, or the record of a calibration.json made for `subject`.
 
     Where it is None, the record that this package brings for these weights, or crops of the built-in photographs; of
@@ -91,8 +106,9 @@ def load_source(path: Path | None, subject: Subject, *, skip_unreadable: bool = 
         return photograph_crops(CROPS_PER_PHOTOGRAPH, subject.preprocessing.size, SEED, SMALLEST_CROP)
     if path.suffix == ".json":
         return _read(path, subject.identity())
-    sample = Sample(MOST_OF_A_LIST, SEED)
-    return lint.screen(load_folder(path, subject.preprocessing, sample=sample, skip_unreadable=skip_unreadable))
+    if pixel_arrays.is_array_file(path):
+        return lint.screen(pixel_arrays.load(path, subject.preprocessing, drawn))
+    return lint.screen(load_folder(path, subject.preprocessing, sample=drawn, skip_unreadable=skip_unreadable))
 
 
 def shipped(subject: Subject) -> CalibrationRecord | None:

@@ -81,8 +81,16 @@ Softmax = Annotated[bool, typer.Option("--softmax", help="Put a softmax behind a
 # pictures
 Calibration = Annotated[
     Path | None,
-    typer.Option(help="Pictures, a .txt list of them, or a calibration.json, from which int8 takes its ranges."),
+    typer.Option(
+        help="Pictures, a .txt list of them, an .npz file of pixels, or a calibration.json, from which int8 takes its "
+        "ranges."
+    ),
 ]
+CalibrationSamples = Annotated[
+    int | None,
+    typer.Option(help="Number of pictures to draw for calibration; default: all of a folder, 200 of a list or .npz."),
+]
+CalibrationSeed = Annotated[int | None, typer.Option(help="Seed of the draw for calibration; default: 1.")]
 CalibrationRange = Annotated[
     str, typer.Option(help="How int8 takes a range from pictures: minmax, percentile:P, mse or auto.", metavar="RULE")
 ]

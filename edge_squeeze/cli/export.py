@@ -44,6 +44,8 @@ def export(
     custom_objects: arg.CustomObjects = None,
     trust_file: arg.TrustFile = False,
     calibration: arg.Calibration = None,
+    calibration_samples: arg.CalibrationSamples = None,
+    calibration_seed: arg.CalibrationSeed = None,
     calibration_range: arg.CalibrationRange = "auto",
     images: arg.Images = None,
     skip_unreadable: arg.SkipUnreadable = False,

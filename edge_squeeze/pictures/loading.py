@@ -92,6 +92,7 @@ class Sample:
 
     most: int
     seed: int
+    lists_only: bool = True  # a folder is taken whole
 
     def part(self, count: int) -> list[int]:
         """The indices of the pictures to use, out of `count`."""
@@ -214,7 +215,7 @@ def check(path: Path, *, skip_unreadable: bool = False, sample: Sample | None = 
     Args:
         path: A picture, a folder of pictures, or a list of them.
         skip_unreadable: Whether to count unreadable pictures instead, as long as there are others.
-        sample: How a long list is drawn from.
+        sample: How a large set is drawn from.
     """
     files = _drawn(list_pictures(path), path, sample)[0]
     problems = unreadable(files)
@@ -249,7 +250,7 @@ def load_folder(
         path: A picture, a folder of pictures, or a list of them.
         preprocessing: What each picture goes through.
         part: Chooses which pictures to use; by default all.
-        sample: How to draw from a long list instead.
+        sample: How to draw from a large set instead.
         skip_unreadable: Whether to go on without those that cannot be read.
         left_out: Names of pictures that are not wanted, as `PictureSet.names` has them.
     """
@@ -273,8 +274,8 @@ def load_folder(
 
 
 def _drawn(pictures: list[Path], path: Path, sample: Sample | None) -> tuple[list[Path], int | None]:
-    """Those of the `pictures` at `path` to use, and the seed of the draw if it is a list longer than `sample`."""
-    if sample is None or not is_list(path) or len(pictures) <= sample.most:
+    """Those of the `pictures` at `path` to use, and the seed of the draw if they are more than `sample` has."""
+    if sample is None or len(pictures) <= sample.most or (sample.lists_only and not is_list(path)):
         return pictures, None
     return [pictures[i] for i in sample.part(len(pictures))], sample.seed
 
