@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_squeeze.converters.formats.tracing import INPUT, scope_names, signature, traceable
 from edge_squeeze.converters.options import FileOptions, Measured
-from edge_squeeze.converters.rewrites import onnx_folding, onnx_operators
+from edge_squeeze.converters.rewrites import onnx_folding, onnx_operators, onnx_order
 from edge_squeeze.converters.targets import Target
 from edge_squeeze.errors import MissingDependencyError
 from edge_squeeze.inspection import model_card
@@ -37,6 +37,7 @@ def float16(model: Any, options: FileOptions, measured: Measured) -> bytes:
         half = OnnxModel(convert_float_to_float16(proto, keep_io_types=True, op_block_list=kept))
         _drop_repeated(half.model.graph)
         half.topological_sort()
+    onnx_order.canonicalize(half.model.graph)
     return _finished(half.model, measured.card)
 
 
@@ -76,7 +77,9 @@ def _convert(model: Any, options: FileOptions, output: str) -> Any:
         onnx_operators.check(proto, all_layers(model), scope_names(model))
     _rename(proto.graph, {pixels.name: INPUT, scores.name: output})
     _keep_zero_pads(proto.graph)
-    return onnx_folding.fold_into_convolutions(proto)[0]
+    folded = onnx_folding.fold_into_convolutions(proto)[0]
+    onnx_order.canonicalize(folded.graph)
+    return folded
 
 
 def _rename(graph: Any, names: Mapping[str, str]) -> None:
