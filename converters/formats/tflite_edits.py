@@ -136,6 +136,13 @@ def float_layers(calibrated: bytes, quantized: bytes, layers: Mapping[str, str])
     return [name for name in _computed(graph, others) if layer_of(name, layers)[0] in partly]
 
 
+def loops(data: bytes, layers: Mapping[str, str]) -> list[str]:
+    """The layers that run in a loop, as recurrent ones do: TensorFlow's calibrator crashes the process on them."""
+    graph = tflite_file.read(data)
+    looping = [operator for operator in graph.operators if operator.kind == "WHILE"]
+    return list(dict.fromkeys(layer_of(name, layers)[0] for name in _computed(graph, looping)))
+
+
 def _computed(graph: FileGraph, operators: Iterable[Operator]) -> list[str]:
     """The names of the tensors that `operators` compute."""
     return [graph.tensors[index].name for operator in operators for index in operator.outputs]

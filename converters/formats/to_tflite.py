@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze.converters.formats import tflite_edits, tflite_metadata
-from edge_squeeze.converters.formats.tracing import INPUT, scope_names, signature, traceable
+from edge_squeeze.converters.formats.tracing import INPUT, UNROLL, scope_names, signature, traceable
 from edge_squeeze.converters.options import INT8_HEAD, FileOptions, Measured, Ranges
 from edge_squeeze.converters.rewrites import tflite_operators
 from edge_squeeze.converters.targets import Target
@@ -80,6 +80,10 @@ class FloatFile:
 
     def __init__(self, model: Any) -> None:
         self.data, self._layers = _convert(model), _layers(model)
+        if loops := tflite_edits.loops(self.data, self._layers):
+            raise ConversionError(
+                f"TensorFlow cannot calibrate loops, which int8 needs: {', '.join(loops)}. {UNROLL}, or leave out int8."
+            )
 
     def activations(self, pictures: Iterable[Pixels]) -> Iterator[dict[str, NDArray[np.float32]]]:
         """What each layer gives for each of `pictures` [H,W,3]: layer -> values; the scores are called "output"."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 INPUT = "image"
+UNROLL = "Build the model with unroll=True in its recurrent layers, and set_weights of this one"
 SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.-]*")  # what TensorFlow takes for a scope, without / and \\
 FOREIGN = re.compile(r"[^A-Za-z0-9_.-]")
 NUMBERED = re.compile(r"_\d+$")

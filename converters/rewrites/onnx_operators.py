@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze.converters.formats.tracing import layer_of
+from edge_squeeze.converters.formats.tracing import UNROLL, layer_of
 from edge_squeeze.errors import ConversionError
 
 APART = ("_XlaMustCompile", "_noinline")  # attributes that keep a function from being inlined
 MOST_LAYERS = 3
+LOOPING = "TensorList"  # operators in which a recurrent layer keeps its steps
 HALF, SINGLE = "tensor(float16)", "tensor(float)"
 
 
@@ -82,10 +83,13 @@ def check(proto: Any, layers: Iterable[Any], scopes: Mapping[str, str]) -> None:
     if not foreign:
         return
     lines = [f"  {kind}: layer {_some(dict.fromkeys(names))}" for kind, names in foreign.items()]
+    remedy = "build the model with another layer or activation in their place."
+    if any(kind.startswith(LOOPING) for kind in foreign):
+        remedy = f"{UNROLL[0].lower()}{UNROLL[1:]}."
     raise ConversionError(
         "ONNX has no such operators, and tf2onnx does not rewrite them:\n"
         + "\n".join(lines)
-        + "\nUse --format tflite, or build the model with another layer or activation in their place."
+        + f"\nUse --format tflite, or {remedy}"
     )
 
 

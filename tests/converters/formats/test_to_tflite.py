@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from operator_models import crops, layers, middle, network, scores
 
 import edge_squeeze
 from edge_squeeze.converters.export import OLDEST_RUNTIME
-from edge_squeeze.converters.formats import to_tflite
+from edge_squeeze.converters.formats import to_onnx, to_tflite
 from edge_squeeze.converters.options import FileOptions, Measured
 from edge_squeeze.engines.runner import open_runner
+from edge_squeeze.errors import ConversionError
 from edge_squeeze.inspection.inspector import inspect
 from edge_squeeze.reporting import Silent
 
@@ -55,3 +57,25 @@ def test_an_export_says_which_runtime_does_not_load_a_file(tmp_path: Path) -> No
         )
         said = "warning: tflite-runtime 2.14 does not load this file: it needs TensorFlow Lite 2.15.0 or newer"
         assert (said in reporter.notes) == (name == "mish"), reporter.notes
+
+
+def recurrent(*, unroll: bool) -> Any:
+    import keras
+
+    image = keras.Input((12, 12, 3))
+    rows = layers().Reshape((12, 36))(layers().Rescaling(1 / 255)(image))
+    return keras.Model(image, layers().Dense(3)(layers().GRU(4, unroll=unroll, name="rows")(rows)))
+
+
+def test_loops_are_refused_before_they_crash_the_calibrator() -> None:
+    with pytest.raises(ConversionError, match=r"loops, which int8 needs: rows\. Build the model with unroll=True"):
+        to_tflite.FloatFile(recurrent(unroll=False))
+    (values,) = to_tflite.FloatFile(recurrent(unroll=True)).activations(np.zeros((1, 12, 12, 3), np.uint8))
+    assert any(name.startswith("rows") for name in values)
+
+
+def test_onnx_names_the_same_way_out() -> None:
+    with pytest.raises(
+        ConversionError, match=r"TensorListReserve: layer rows \(GRU\)\nUse --format tflite, or build.*unroll"
+    ):
+        to_onnx.float32(recurrent(unroll=False), FileOptions(), Measured("logits"))
