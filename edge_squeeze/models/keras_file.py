@@ -88,12 +88,24 @@ def _loaded(
     except Exception as error:  # Keras raises whatever a damaged or foreign file makes it run into
         raise UsageError(reason_of(path, error)) from error
     check_ends(model, path)
+    model = _without_names(model)
     takes_pixels = model.inputs[0].dtype in adaptation.WHOLE
     with captured():
         model, in_float32 = adaptation.in_float32(model)
         model, channels_last = adaptation.channels_last(model)
     changes = tuple(change for change in (in_float32, channels_last) if change)
     return Loaded(_fixed(_checked(model, path), input_size, path), record, changes, takes_pixels)
+
+
+def _without_names(model: Any) -> Any:
+    """`model`, taking and giving one tensor, where it takes or gives a dict or a list of one."""
+    import keras
+
+    if not isinstance(model, keras.Sequential) and any(
+        isinstance(ends, dict | list | tuple) for ends in (model.input, model.output)
+    ):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return model
 
 
 def _reader(path: Path) -> tuple[Any, int]:
@@ -253,7 +265,9 @@ def check_ends(model: Any, path: Path) -> None:
         )
     for kind, ends in (("input", inputs), ("output", outputs)):
         if len(ends) != 1:
-            raise _refused(path, f"it has {len(ends)} {kind}s ({', '.join(end.name for end in ends)}), one is required")
+            cut = "; save keras.Model(model.inputs, model.outputs[0]) for the first" if kind == "output" else ""
+            names = ", ".join(end.name for end in ends)
+            raise _refused(path, f"it has {len(ends)} {kind}s ({names}), one is required{cut}")
 
 
 def _checked(model: Any, path: Path) -> Any:
@@ -279,7 +293,8 @@ def _mismatch(pictures: Any, scores: Any) -> str | None:
     if shape[0] not in (None, 1):
         return f"its batch is fixed to {shape[0]}; leave it open"
     if len(scores.shape) != 2 or classes is None:  # noqa: PLR2004 - batch, classes
-        return f"it gives {list(scores.shape)}, not one score for each class"
+        flat = "; put keras.layers.Flatten() behind it" if {*scores.shape[1:-1]} == {1} else ""
+        return f"it gives {list(scores.shape)}, not one score for each class{flat}"
     if classes == 1 and (activation := _activation(scores)) not in (None, *BINARY):
         return (
             f"it gives one score, with activation {activation}; end it with a sigmoid, "

@@ -43,6 +43,14 @@ def feature_map() -> Any:
     return keras.Sequential([keras.Input((SIDE, SIDE, 3)), layers().Conv2D(4, 3)])
 
 
+def one_pixel() -> Any:
+    import keras
+
+    return keras.Sequential(
+        [keras.Input((SIDE, SIDE, 3)), layers().GlobalAveragePooling2D(keepdims=True), layers().Conv2D(4, 1)]
+    )
+
+
 def one_score(activation: str, *, nested: bool = False) -> Any:
     import keras
 
@@ -69,9 +77,10 @@ def double() -> Any:
     ("build", "reason"),
     [
         (two_inputs, "it has 2 inputs"),
-        (two_outputs, "it has 2 outputs"),
+        (two_outputs, r"it has 2 outputs .* save keras.Model\(model.inputs, model.outputs\[0\]\)"),
         (vector, r"it takes \[None, 20\], which are not pictures"),
-        (feature_map, "not one score for each class"),
+        (feature_map, r"not one score for each class\. "),
+        (one_pixel, r"it gives \[None, 1, 1, 4\], not one .*; put keras.layers.Flatten\(\) behind it"),
         (lambda: network(classes=1), "it gives one score, with activation linear; end it with a sigmoid"),
         (lambda: one_score("softmax"), "it gives one score, with activation softmax"),
         (lambda: one_score("tanh", nested=True), "it gives one score, with activation tanh"),
@@ -275,3 +284,16 @@ def test_a_saved_model_that_reaches_for_files_is_refused(tmp_path: Path) -> None
     with pytest.raises(UsageError, match=r"reads or writes files, or runs Python \(WriteFile\)"):
         find(tmp_path / "model")
     assert not (tmp_path / "trace").exists()
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_ends_in_a_dict_or_a_list_are_taken_as_they_are(tmp_path: Path, suffix: str) -> None:
+    import keras
+
+    inputs = keras.Input((SIDE, SIDE, 3), name="photo")
+    scores = layers().Dense(3)(layers().Flatten()(inputs))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
+    expected = np.asarray(keras.Model(inputs, scores)(pixels.astype(np.float32)))
+    for ends in (({"photo": inputs}, {"scores": scores}), ([inputs], [scores]), (inputs, {"scores": scores})):
+        keras.Model(*ends).save(tmp_path / f"model{suffix}")
+        assert np.abs(find(tmp_path / f"model{suffix}").original().run(pixels) - expected).max() <= 1e-3
