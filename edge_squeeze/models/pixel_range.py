@@ -7,6 +7,7 @@ of 0..1 may well have one.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from edge_squeeze.models.original import all_layers
 from edge_squeeze.pictures.preprocessing import Preprocessing
 from edge_squeeze.pictures.presets import PRESETS, preset
-from edge_squeeze.weight_files.keras_config import NORMALIZING
+from edge_squeeze.weight_files.keras_config import NORMALIZING, layers_of
 
 Values = NDArray[np.float64]  # [channels]
 BRIGHT = 255
@@ -35,6 +36,7 @@ NEUTRAL = {
     *("InputLayer", "Identity", "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AugMix", "CutMix"),
     *("MixUp", "RandAugment", "Resizing", "CenterCrop", "Cropping2D", "ZeroPadding2D", "Permute"),
 }
+CONTAINERS = ("Sequential", "Functional", "Model", "DTypePolicy", "Policy")  # in a configuration, around layers
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,26 @@ def entrance(model: Any) -> Entrance:
     chosen = {id(layer) for layer in first}
     elsewhere = [y for y in all_layers(model) if y.__class__.__name__ in NORMALIZING and id(y) not in chosen]
     return Entrance(first, following, elsewhere, model.input_shape[-1])
+
+
+def entrance_of_keras_2(config: Any, channels: int) -> Entrance | None:
+    """What a Keras 2 model does to its pixels first, by its configuration, whose layers are in their order.
+
+    None where that does not tell the numbers: those of a `Normalization` are among the weights.
+    """
+    import keras
+
+    first = list(itertools.takewhile(lambda layer: _is_neutral(layer["class_name"]), layers_of(config)))
+    normalizing = [layer for layer in first if layer["class_name"] in NORMALIZING]
+    if any(layer["class_name"] != "Rescaling" for layer in normalizing):
+        return None
+    numbers = [{key: layer["config"].get(key) for key in ("name", "scale", "offset")} for layer in normalizing]
+    model = keras.Sequential([keras.Input((1, 1, channels)), *(keras.layers.Rescaling(**each) for each in numbers)])
+    return Entrance(model.layers, None, [], channels)
+
+
+def _is_neutral(kind: str) -> bool:
+    return kind in (*NORMALIZING, *NEUTRAL, *CONTAINERS) or kind.startswith("Random")
 
 
 def _path(model: Any) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.files.documentation import page
 from edge_squeeze.models import keras_file, keras_object, original as originals, weights as weight_store
 from edge_squeeze.models.original import Original
-from edge_squeeze.models.pixel_range import Entrance, entrance
+from edge_squeeze.models.pixel_range import Entrance, entrance, entrance_of_keras_2
 from edge_squeeze.models.weights import Weights
 from edge_squeeze.networks.architecture import ANY, Size, architecture
 from edge_squeeze.networks.arithmetic import smallest_input
@@ -22,6 +22,7 @@ from edge_squeeze.networks.variants import VARIANTS
 from edge_squeeze.pictures.preprocessing import Preprocessing
 from edge_squeeze.pictures.presets import CONVENTIONS, PRESETS, check_choice, choose, describe, preset, preset_of
 from edge_squeeze.reporting import Reporter
+from edge_squeeze.weight_files import keras_config
 
 Sides = tuple[int, int]  # height, width
 
@@ -298,6 +299,13 @@ def _warnings(path: Path, pixels: Entrance, preprocessing: Preprocessing) -> Ite
     raw = preprocessing.baked.is_raw
     if path.is_dir() and not raw:
         yield "a SavedModel cannot be looked into; if it has a layer that normalizes, its pictures are normalized twice"
+    if path.is_file() and keras_config.keras_2(path):
+        seen = entrance_of_keras_2(keras_config.read(path), preprocessing.baked.channels)
+        if seen is None:
+            if not raw:
+                yield "the model starts with a Normalization; if that takes 0 to 255, pixels are normalized twice"
+            return
+        pixels = seen
     if not pixels.layers or pixels.meaning(preprocessing) is not None:
         return
     twice = "the model has a layer that normalizes; with --preprocessing its pictures are normalized twice: "

@@ -275,6 +275,9 @@ def test_layers_for_training_rest_and_nested_models_are_read(made: Path, name: s
     if name == "tutorial.keras":  # it has a Normalization
         with pytest.raises(UsageError, match=r"Its layers cannot be looked into: if it normalizes itself, say raw\."):
             find(made / name, preprocessing=None)
+        twice = "the model starts with a Normalization; if that takes 0 to 255, pixels are normalized twice"
+        assert find(made / name, preprocessing="tf").warnings == (twice,)
+        assert not find(made / name, preprocessing="raw").warnings
 
 
 @reading

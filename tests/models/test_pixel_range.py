@@ -12,9 +12,9 @@ import pytest
 from small_models import SIDE, find, layers, network
 
 from edge_squeeze.errors import UsageError
-from edge_squeeze.models.pixel_range import entrance
+from edge_squeeze.models.pixel_range import entrance, entrance_of_keras_2
 from edge_squeeze.pictures.preprocessing import Normalization
-from edge_squeeze.pictures.presets import PRESETS
+from edge_squeeze.pictures.presets import PRESETS, preset
 
 IMAGENET = {"mean": [123.675, 116.28, 103.53], "variance": [3410.0, 3262.7, 3291.9]}
 IMAGENET_UNIT = {"mean": [0.485, 0.456, 0.406], "variance": [0.229**2, 0.224**2, 0.225**2]}
@@ -203,3 +203,24 @@ def test_efficientnets_three_layers_are_imagenets_normalization() -> None:
         layers().Rescaling((1 / np.sqrt(deviation)).tolist()),
     )
     assert entrance(model).meaning() == "ImageNet's mean and deviation"
+
+
+def keras_2(*layers: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """The configuration of a Sequential as Keras 2 saves it."""
+    inner = [{"class_name": kind, "config": config} for kind, config in layers]
+    return {"class_name": "Sequential", "config": {"name": "sequential", "layers": inner}}
+
+
+def test_the_first_layers_of_a_keras_2_file_show_what_is_normalized_twice() -> None:
+    size = (16, 16)
+    rescaling = ("Rescaling", {"name": "rescaling", "scale": 1 / 255, "offset": 0.0})
+    last = ("Conv2D", {"name": "conv"}), ("Rescaling", {"name": "residual", "scale": 0.2, "offset": 0.0})
+    seen = entrance_of_keras_2(keras_2(("InputLayer", {}), ("RandomFlip", {}), rescaling, *last), 3)
+    assert seen is not None
+    assert [layer.name for layer in seen.layers] == ["rescaling"]
+    assert seen.meaning(preset("raw", size)) == "0 to 1"
+    assert seen.meaning(preset("tf", size)) is None
+    untouched = entrance_of_keras_2(keras_2(("InputLayer", {}), *last), 3)
+    assert untouched is not None
+    assert not untouched.layers
+    assert entrance_of_keras_2(keras_2(("Normalization", {}), *last), 3) is None  # its numbers are among the weights
