@@ -107,7 +107,7 @@ class Classifier:
             except UsageError as error:
                 if len(pictures) == 1:
                     raise
-                outcome = error
+                outcome = error if str(file) in str(error) else UsageError(f"{file}: {error}")
             yield file, outcome
 
     def _preprocessing(self, input_size: Size | None) -> Preprocessing:

@@ -62,3 +62,12 @@ def test_what_is_no_picture_is_refused(exported_11: dict[str, Exported], picture
 
 def test_equal_scores_keep_their_order() -> None:
     assert top_k(np.float32([0.1, 0.4, 0.4, 0.1]), 4).tolist() == [1, 2, 0, 3]
+
+
+def test_each_refusal_names_its_picture(exported_11: dict[str, Exported], tmp_path: Path) -> None:
+    photograph("coffee").save(tmp_path / "coffee.png")
+    Image.new("RGB", (1, 900)).save(tmp_path / "thin.png")  # readable, but absurd at the network's size
+    classifier = edge_squeeze.load(exported_11["tflite-float32"].folder)
+    outcomes = dict(classifier.classify_each([tmp_path]))
+    assert not isinstance(outcomes[tmp_path / "coffee.png"], UsageError)
+    assert str(outcomes[tmp_path / "thin.png"]).startswith(f"{tmp_path / 'thin.png'}: A picture of 1 x 900 pixels")

@@ -25,6 +25,8 @@ LIST = ".txt"  # of pictures
 KNOWN = "a whole picture file of a format that Pillow reads (JPEG, PNG, WebP, BMP, GIF, TIFF, ...)"
 SKIPPED_FOLDERS = {"@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", "System Volume Information", "lost+found"}
 LONGEST_PATH = 4096  # of Linux
+SGI = (".rgb", ".rgba", ".bw")  # endings of SGI's pictures, and of files that hold nothing but pixels, of unknown size
+SGI_START = b"\x01\xda"
 
 
 @cache
@@ -74,8 +76,20 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
         others += [Path(place, name) for name in visible if Path(place, name).is_symlink()]
         folders[:] = visible
         for path in (Path(place, name) for name in names if not name.startswith(".")):
-            (pictures if is_picture(path) and path.is_file() else others).append(path)
+            is_taken = is_picture(path) and path.is_file() and not _is_bare(path)
+            (pictures if is_taken else others).append(path)
     return sorted(pictures), sorted(others)
+
+
+def _is_bare(path: Path) -> bool:
+    """Whether the file `path` holds bare pixels, as an artifact's golden/pixels.rgb, under the ending of a picture."""
+    if path.suffix.lower() not in SGI:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(SGI_START)) != SGI_START
+    except OSError:  # reading it as a picture tells why
+        return False
 
 
 def _refuse_folder(error: OSError) -> NoReturn:

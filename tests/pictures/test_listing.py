@@ -121,3 +121,10 @@ def test_heic_is_taken_where_its_plug_in_is_installed(tmp_path: Path) -> None:
     assert list_pictures(tmp_path / "pictures") == [path]
     assert left_out(tmp_path / "pictures") == []
     assert loading.open_picture(path).getpixel((3, 3)) == (200, 30, 30)
+
+
+def test_bare_pixels_are_not_taken_for_a_picture_of_that_ending(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), (200, 30, 30)).save(tmp_path / "scan.rgb", "SGI")
+    (tmp_path / "pixels.rgb").write_bytes(bytes(8 * 8 * 3))
+    assert list_pictures(tmp_path) == [tmp_path / "scan.rgb"]
+    assert left_out(tmp_path) == [f"left out 1 file that is not read as a picture (1 .rgb) in {tmp_path}"]
