@@ -7,11 +7,13 @@ import io
 import math
 import os
 import signal
+import stat
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from edge_squeeze.cli.console import message
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError, ExitCode
@@ -128,12 +130,32 @@ def _end(error: Exception | SystemExit, *, debug: bool) -> NoReturn:
 
 
 def _check_output(error: Exception) -> None:
-    """End if `error` says that the output cannot be written: nobody reads any more, or there is no room for it."""
+    """End if `error` says that something cannot be written: nobody reads any more, or there is no room for it."""
     _check_pipe(error)  # where SIGPIPE was ignored for a while
-    if isinstance(error, OSError) and error.errno in UNWRITTEN and error.filename is None:
-        _silence(1)  # Python would try again to write what is left, and end with a code of its own
+    if not isinstance(error, OSError) or error.errno not in UNWRITTEN:
+        return
+    if any([_is_stuck(1, sys.stdout), _is_stuck(2, sys.stderr)]):
         tell(f"Error: The output cannot be written: {error.strerror}.")
-        sys.exit(ExitCode.USAGE)
+    else:
+        place = error.filename or f"A file, in the output folder or in {tempfile.gettempdir()},"
+        tell(f"Error: {place} cannot be read or written: {error.strerror}. Free space there, or choose another folder.")
+    sys.exit(ExitCode.USAGE)
+
+
+def _is_stuck(descriptor: int, stream: TextIO) -> bool:
+    """Whether nothing more can be written to `stream`; if so, what it still holds disappears.
+
+    Python would try again to write it, and end with a code of its own.
+    """
+    try:
+        stream.flush()
+        os.write(descriptor, b"")  # refused by /dev/full and by a terminal that is gone
+        full = stat.S_ISREG(os.fstat(descriptor).st_mode) and not os.fstatvfs(descriptor).f_bavail
+    except OSError:
+        full = True
+    if full:
+        _silence(descriptor)
+    return full
 
 
 def _check_pipe(error: BaseException | None) -> None:

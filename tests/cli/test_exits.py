@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_squeeze.cli import exits
+
 COMMAND = f"{sys.executable} -m edge_squeeze"
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, as Linux has it")
 
@@ -54,3 +56,17 @@ def test_an_ascii_terminal_gets_plain_output() -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("Error: No such artifact: nowhere-")
     assert (done.stdout + done.stderr).isascii()
+
+
+def test_a_full_disk_is_not_taken_for_the_output(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        with Path("/dev/full").open("wb", buffering=0) as file:
+            file.write(b"weights")  # whose error has no file name
+
+    with pytest.raises(SystemExit) as ended:
+        exits.run(work)
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert message.startswith("Error: A file, in the output folder or in ")
+    assert "No space left on device. Free space there, or choose another folder." in message
+    assert "output cannot be written" not in message
