@@ -108,5 +108,6 @@ def _ambiguous(path: Path, numbers: list[int]) -> UsageError:
     line = next(i for i in range(1, len(numbers)) if numbers[i] < numbers[i - 1])
     return UsageError(
         f"{path} numbers its names, but not from 0 to {len(numbers) - 1:,} in an order that tells which outputs they "
-        f"are: line {line + 1} has {numbers[line]:,} after {numbers[line - 1]:,}. {REQUIRED}."
+        f"are: line {line + 1} has {numbers[line]:,} after {numbers[line - 1]:,}. {REQUIRED}. If the numbers are part "
+        "of the names, put the output's number and a comma before each line, as in `0,7 up`."
     )

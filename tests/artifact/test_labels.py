@@ -100,11 +100,18 @@ def test_numbers_that_are_part_of_the_names_stay_where_they_are(tmp_path: Path, 
         ["0 cat", "1 dog", "10 owl", *(f"{i} fox{i}" for i in range(2, 10))],  # sorted as folders are
         ["1 cat", "3 fox", "2 dog"],
         ["5;cat", "3;fox", "2;dog"],
+        ["7 up", "3 musketeers"],
     ],
 )
 def test_numbers_that_may_or_may_not_be_the_outputs_are_refused(tmp_path: Path, lines: list[str]) -> None:
     with pytest.raises(UsageError, match=r"labels.txt numbers its names, but not from 0.*Required: the names in the"):
         of_lines(tmp_path, lines)
+
+
+def test_the_refusal_names_a_way_that_leads_on(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="put the output's number and a comma before each line, as in `0,7 up`"):
+        of_lines(tmp_path, ["7 up", "3 musketeers"])
+    assert of_lines(tmp_path, ["0,7 up", "1,3 musketeers"]) == ["7 up", "3 musketeers"]
 
 
 @pytest.mark.parametrize("text", ['["cat",\n"dog"]', '{"0": "cat", "1":\n"dog"}'])
