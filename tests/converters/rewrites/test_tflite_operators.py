@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from operator_models import SIDE, crops, layers, middle, network, scores
+from operator_models import SIDE, crops, layer_ranges, layers, middle, network, scores
 
 from edge_squeeze.converters.formats import tflite_edits, to_tflite
 from edge_squeeze.converters.options import FileOptions, Measured
@@ -57,7 +57,7 @@ HEADS: dict[str, tuple[Head, int, int]] = {
 
 
 def convert(network_model: Any, precision: str, io: str | None = None) -> bytes:
-    ranges = to_tflite.measure_ranges(network_model, list(crops(2, seed=0))) if precision == "int8" else None
+    ranges = layer_ranges(network_model, crops(2, seed=0)) if precision == "int8" else None
     data: bytes = getattr(to_tflite, precision)(network_model, FileOptions(io=io), Measured("logits", ranges))
     return data
 
