@@ -48,7 +48,8 @@ def _ends(file: Inspection, order: Order, size: Size, output: tuple[int, str]) -
     batch = None if options.dynamic_batch else 1
     picture = (batch, 3, *size) if order.layout == "nchw" else (batch, *size, 3)
     io = options.io or target.io
-    scores = io if target.quantizer and options.head == INT8_HEAD else "float32"
+    integer_scores = target.quantizer and options.head == INT8_HEAD and not target.float_scores
+    scores = io if integer_scores else "float32"
     required = [(INPUT, picture, io), (name, (batch, classes), scores)]
     ends = [(end.name, end.shape, end.dtype) for end in (*file.inputs, *file.outputs)]
     problems = [f"required {r}, got {e}" for r, e in zip(required, ends, strict=False) if r != e]
@@ -102,6 +103,8 @@ def _floats(file: Inspection, order: Order, *, strict: bool) -> Iterator[str]:
             f"operators that stayed in float, since there is no integer kind of them: {operators}; leave out "
             "--strict-int8 to accept them"
         )
+    if "DequantizeLinear" in file.operators:  # integer operators are written as float ones between quantizations
+        return
     tensors = sum(count for name, count in file.tensor_types.items() if name in FLOATS)
     ends = sum(end.dtype in FLOATS for end in (*file.inputs, *file.outputs))
     if tensors > ends and not floats and not file.float_head:
@@ -114,6 +117,6 @@ def _wrong_kernels(file: Inspection, target: Target) -> list[Kernel]:
     return [
         kernel
         for kernel in file.kernels
-        if kernel.dtype != target.weights
+        if kernel.dtype.removeprefix("u" if target.quantizer else "") != target.weights
         and not (is_dynamic and kernel.dtype == "float32" and kernel.elements < SMALLEST_QUANTIZED)
     ]

@@ -85,7 +85,8 @@ def export(options: ExportOptions, reporter: Reporter) -> Exports:
             record = calibration.calibrate(request.subject, prepared.baked, pictures, rule, output, reporter)
             for finding in record.lint:
                 reporter.note(f"warning: {finding}")
-            prepared = replace(prepared, calibration=record)
+            shown = pictures if isinstance(pictures, PictureSet) else None
+            prepared = replace(prepared, calibration=record, calibrated_on=shown)
     return _export_each(request, prepared, reporter)
 
 

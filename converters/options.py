@@ -72,6 +72,7 @@ class Measured:
 
     output: str = PROBABILITIES  # what the scores are, and what the output tensor is called
     ranges: Ranges | None = None  # for quantized targets
+    pictures: Iterable[Any] | None = None  # pixels [H,W,3] that the ranges were measured on, if they are at hand
     card: ModelCard | None = None  # what to write into the file about itself
 
 

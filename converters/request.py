@@ -19,6 +19,7 @@ from edge_squeeze.inspection.inspector import FileTensor
 from edge_squeeze.models import source
 from edge_squeeze.models.source import Subject
 from edge_squeeze.pictures import loading
+from edge_squeeze.pictures.loading import PictureSet
 from edge_squeeze.proof.verification import Reference
 from edge_squeeze.reporting import Reporter
 
@@ -92,6 +93,7 @@ class Prepared:
     baked: Any
     rewrites: list[str]
     calibration: CalibrationRecord | None = None
+    calibrated_on: PictureSet | None = None  # None: on a record of another export
 
     @property
     def reference(self) -> Reference:
@@ -107,7 +109,8 @@ class Prepared:
     def measured(self, order: Order) -> Measured:
         """What the converter of `order` needs to know."""
         ranges = self.calibration.ranges if self.calibration and order.target.quantizer else None
-        return Measured(self.reference.content, ranges)
+        pictures = None if self.calibrated_on is None else self.calibrated_on.pixels
+        return Measured(self.reference.content, ranges, pictures)
 
     def span(self, scores: FileTensor) -> float:
         """How far apart the scores of the file can be: all the steps of a quantized output, else what was seen."""

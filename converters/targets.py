@@ -26,6 +26,7 @@ class Target:
     io: str = "float32"  # default dtype of the pixels
     ios: tuple[str, ...] = ("float32", "uint8")
     quantizer: str | None = None
+    float_scores: bool = False  # whether a quantized target's scores are float32 whatever the dtype of the pixels
 
     @property
     def layouts(self) -> tuple[str, ...]:

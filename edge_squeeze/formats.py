@@ -62,7 +62,7 @@ FORMATS = {
         engines=("onnxruntime", "openvino", "ncnn"),
         kernels=("onnxruntime",),
         extras={"onnx": "onnxruntime"},
-        arithmetic={"float32": "float32", "float16": "float16"},
+        arithmetic={"float32": "float32", "float16": "float16", "int8": "int8"},
         layouts=("nchw", "nhwc"),
         options=("opset", "dynamic_batch"),
     ),

@@ -1,15 +1,18 @@
-"""Keras model -> .onnx, in float32 and float16, with NCHW or NHWC pictures."""
+"""Keras model -> .onnx, in float32, float16 and full integer precision, with NCHW or NHWC pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from edge_squeeze.converters.formats.onnx_int8 import Calibration, quantize
+from edge_squeeze.converters.formats.to_tflite import with_head_room
 from edge_squeeze.converters.formats.tracing import INPUT, scope_names, signature, traceable
-from edge_squeeze.converters.options import FileOptions, Measured
+from edge_squeeze.converters.options import INT8_HEAD, FileOptions, Measured
 from edge_squeeze.converters.rewrites import onnx_folding, onnx_operators, onnx_order
 from edge_squeeze.converters.targets import Target
-from edge_squeeze.errors import MissingDependencyError
+from edge_squeeze.errors import ConversionError, MissingDependencyError
 from edge_squeeze.inspection import model_card
 from edge_squeeze.inspection.model_card import ModelCard
 from edge_squeeze.models.original import all_layers
@@ -41,6 +44,23 @@ def float16(model: Any, options: FileOptions, measured: Measured) -> bytes:
     return _finished(half.model, measured.card)
 
 
+def int8(model: Any, options: FileOptions, measured: Measured) -> bytes:
+    """The integer file, which takes pixels as they are; `measured.ranges` must hold a range for each layer.
+
+    Operators that ONNX Runtime has in float alone stay in float32.
+    """
+    if measured.ranges is None:
+        raise ConversionError("int8 needs calibration ranges.")
+    proto = _convert(model, replace(options, io="float32"), measured.output)
+    own = {layer.name for layer in all_layers(model)}
+    layers = {scope: name for scope, name in scope_names(model).items() if name in own}
+    known = Calibration(with_head_room(measured.ranges, measured.output), layers, measured.pictures)
+    with converting(f"ONNX Runtime could not quantize {model.name}"):
+        quantized = quantize(proto, known, options.io or "uint8", int8_head=options.head == INT8_HEAD)
+    onnx_order.canonicalize(quantized.graph)
+    return _finished(quantized, measured.card)
+
+
 def _drop_repeated(graph: Any) -> None:
     """Keep one of the casts that the converter adds to a tensor once for each operator that stays in float32."""
     nodes = {(node.op_type, *node.input, *node.output): node for node in graph.node}
@@ -49,7 +69,20 @@ def _drop_repeated(graph: Any) -> None:
     graph.node.extend(kept)
 
 
-TARGETS = (Target("onnx", "float32", float32, "float32"), Target("onnx", "float16", float16, "float16"))
+TARGETS = (
+    Target("onnx", "float32", float32, "float32"),
+    Target("onnx", "float16", float16, "float16"),
+    Target(
+        "onnx",
+        "int8",
+        int8,
+        "int8",
+        io="uint8",
+        ios=("uint8", "float32"),
+        quantizer="ONNX Runtime static QDQ (stock)",
+        float_scores=True,  # ONNX has no place for the scale of an output
+    ),
+)
 
 
 def _convert(model: Any, options: FileOptions, output: str) -> Any:

@@ -75,6 +75,14 @@ TARGETS = (
 )
 
 
+def with_head_room(ranges: Ranges, output: str) -> Ranges:
+    """`ranges` with HEAD_ROOM above the highest score, where scores are logits."""
+    if output != LOGITS or "output" not in ranges:
+        return ranges
+    low, high = ranges["output"]
+    return {**ranges, "output": (low, high + HEAD_ROOM * (high - low))}
+
+
 class FloatFile:
     """The float32 file of a model, from which its integer file is made and whose layers can be looked into."""
 
@@ -114,11 +122,8 @@ class FloatFile:
 
     def quantize(self, ranges: Ranges, options: FileOptions, output: str) -> bytes:
         """The integer file with these ranges, whose scores are `output`; UsageError names the layers without range."""
-        ranges = {**ranges, "input": PIXEL_RANGE}
-        if output == LOGITS and "output" in ranges:
-            low, high = ranges["output"]
-            ranges["output"] = low, high + HEAD_ROOM * (high - low)
-        calibrated = tflite_edits.write_ranges(self.data, ranges, self._layers)
+        roomy = {**with_head_room(ranges, output), "input": PIXEL_RANGE}
+        calibrated = tflite_edits.write_ranges(self.data, roomy, self._layers)
         io = options.io or "uint8"
         ends = io, io if options.head == INT8_HEAD else "float32"
         kept = [] if options.head == INT8_HEAD else tflite_edits.head(calibrated)

@@ -146,7 +146,7 @@ def _of_file(exported: Exported) -> list[str]:
     number, kinds = sum(floats.values()), ", ".join(f"{kind} {count}" for kind, count in floats.items())
     remark = (
         f"{_target(exported)} has {number} operator{'' if number == 1 else 's'} in float ({kinds}), in layers that "
-        "TFLite cannot compute in integers alone. Accelerators for integers alone do not run them; --strict-int8 "
+        "its runtimes cannot compute in integers alone. Accelerators for integers alone do not run them; --strict-int8 "
         "refuses such a file."
     )
     return [remark]

@@ -10,6 +10,7 @@ from edge_squeeze.errors import MissingDependencyError
 from edge_squeeze.formats import FORMATS
 from edge_squeeze.inspection import model_card, onnx_schema
 from edge_squeeze.inspection.graph import TABLE_COST, UNKNOWN, Allowance, FileGraph, Operator, Tensor
+from edge_squeeze.inspection.layers import MOVES
 from edge_squeeze.inspection.onnx_schema import text
 from edge_squeeze.packages import is_installed
 
@@ -102,7 +103,7 @@ class _Reader:
             for name in self._each(function.input):
                 self._add(scope, Tensor(text(name)))
             self._nodes(function.node, scope)
-        for operator in self.operators:
+        for operator in reversed(self.operators):
             self._note_scale(operator)
         opsets = {text(entry.domain): entry.version for entry in self._each(model.opset_import)}
         opset, elsewhere = opsets.get("", opsets.get("ai.onnx")), sorted(self.elsewhere)
@@ -194,7 +195,13 @@ class _Reader:
                 self._change(index, dtype=CONSTANTS[attribute.name], shape=shape, elements=several or 1)
 
     def _note_scale(self, operator: Operator) -> None:
-        """Give the integer side of a quantization its scale and zero point."""
+        """Give the integer side of a quantization its scale and zero point, and what is only moved to it its own."""
+        first = (*operator.inputs[:1], *operator.outputs[:1])
+        if operator.base in MOVES and len(first) == 2 and min(first) >= 0:  # noqa: PLR2004 - source, moved
+            moved, source = self.tensors[operator.outputs[0]], operator.inputs[0]
+            if moved.scales and not self.tensors[source].scales:
+                self._change(source, scales=moved.scales, scale=moved.scale, zero_point=moved.zero_point)
+            return
         side = QUANTIZED.get(operator.base)
         tensors = {"inputs": operator.inputs, "outputs": operator.outputs}.get(side or "", ())
         if not tensors or tensors[0] < 0 or len(operator.inputs) < 2 or operator.inputs[1] < 0:  # noqa: PLR2004 - x, scale

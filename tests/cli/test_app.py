@@ -74,7 +74,7 @@ def test_verbose_shows_where_the_time_goes(command_line: CommandLine) -> None:
         (("squeezenet1.3",), ("Unknown variant: 'squeezenet1.3'", "Did you mean squeezenet1.")),
         (("--format", "tflight"), ("Unknown format: 'tflight'", "Did you mean tflite?")),
         (("--precision", "int4"), ("Unknown precision: 'int4'", "Choices: float32")),
-        (("--format", "onnx", "--precision", "int8"), ("onnx has no int8", "Choices: float32, float16")),
+        (("--format", "onnx", "--precision", "dynamic"), ("onnx has no dynamic", "Choices: float32, float16, int8")),
         (("--weights", "missing.pkl"), ("No such weights file: missing.pkl",)),
         (("--classes", "10"), ("1000 classes, 10 were asked for",)),
         (("--input-size", "big"), ("--input-size must be",)),

@@ -45,7 +45,7 @@ def test_a_network_is_exported_and_found_again(tmp_path: Path, variant: str, des
     options = {"weights": "random", "classes": 5, "input_size": 64, **design.record()}
     options |= {"format": "all", "precision": "float32,int8"}
     exported = edge_squeeze.export(variant, **options, out=tmp_path)  # type: ignore[arg-type]
-    assert len(exported) == 3
+    assert len(exported) == 4
     arch = architecture(variant, 5, 64, design=design)
     for one in exported:
         assert one.folder.name.startswith(f"{variant}-{one.manifest.format}-{one.manifest.precision}-random-classes-5")

@@ -67,6 +67,7 @@ ALLOWED = {
     },
     "tf2onnx": {"converters/formats/to_onnx.py"},
     "onnx": {
+        "converters/formats/onnx_int8.py",
         "converters/formats/to_onnx.py",
         "converters/rewrites/onnx_folding.py",
         "converters/rewrites/onnx_operators.py",  # to look up which operators ONNX has
@@ -75,7 +76,11 @@ ALLOWED = {
     "google": {"edge_squeeze/inspection/onnx_schema.py"},  # protobuf
     "tflite": {"edge_squeeze/inspection/tflite_file.py"},
     "flatbuffers": {"edge_squeeze/inspection/tflite_metadata.py", "converters/formats/*"},  # tflite brings it
-    "onnxruntime": {"edge_squeeze/engines/onnx_engine.py", "converters/formats/to_onnx.py"},  # its float16 tool
+    "onnxruntime": {
+        "edge_squeeze/engines/onnx_engine.py",
+        "converters/formats/onnx_int8.py",  # its quantizer
+        "converters/formats/to_onnx.py",  # its float16 tool
+    },
     "ai_edge_litert": set(),  # by name, in edge_squeeze/engines
     "tflite_runtime": set(),
     "openvino": {"edge_squeeze/engines/openvino_engine.py"},
