@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 TYPES := .venv/types/edge_squeeze
 
-.PHONY: demo test test-slow apk android-test ranges lint format bench clean
+.PHONY: demo test test-slow clients apk android-test ranges lint format bench clean
 
 # The last lines name the next commands for all three; each would name its own.
 demo: export EDGE_SQUEEZE_NO_NEXT := 1
@@ -27,6 +27,10 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
+
+# Downloads a dozen runtimes, once, into the cache; Chromium and Node.js only for those of the browser.
+clients: $(READY)
+	@$(BIN)/python tests/clients/run_clients.py $(ARGS)
 
 # These two need a JDK 17, Maven and a few Debian packages; they name what is missing.
 apk: $(READY)
