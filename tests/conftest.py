@@ -13,6 +13,7 @@ from commands import CommandLine
 from shared_exports import Exports, export_once
 
 from edge_squeeze.artifact import folder as artifact
+from edge_squeeze.converters.export import Exported
 from edge_squeeze.models import original, source
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,6 +62,13 @@ def exported_10(tmp_path_factory: pytest.TempPathFactory, deep_compression_file:
 def float32_10(tmp_path_factory: pytest.TempPathFactory, deep_compression_file: Path) -> Exports:
     """The float32 .tflite target of SqueezeNet 1.0 alone, as `exported_10` has it."""
     return export_once(tmp_path_factory, "squeezenet1.0", "tflite float32", weights=deep_compression_file)
+
+
+@pytest.fixture(scope="session")
+def int8_head_11(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The .tflite of SqueezeNet 1.1 that is in integers to its end."""
+    (exported,) = export_once(tmp_path_factory, "squeezenet1.1", "tflite int8", head="int8").values()
+    return exported
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import pickle
 from typing import Any
@@ -22,7 +23,8 @@ def export_once(factory: pytest.TempPathFactory, variant: str, target: str = "al
     """
     format_name, precision = target.split()
     base = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
-    folder = base / f"exported-{variant}-{format_name}-{precision}"
+    own = hashlib.sha256(repr(sorted(options.items())).encode()).hexdigest()[:8]
+    folder = base / f"exported-{variant}-{format_name}-{precision}-{own}"
     folder.mkdir(exist_ok=True)
     finished = folder / "exported.pickle"
     with (folder / "lock").open("w") as lock:
