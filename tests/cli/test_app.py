@@ -34,7 +34,7 @@ def test_export_verify_predict(command_line: CommandLine, command_process: Comma
     done = command_process("export", "--format", "tflite", "--precision", "int8")
     assert done.returncode == 0, done.stderr
     assert "PASS" in done.stdout
-    assert "underestimate the ranges" in done.stderr
+    assert "underestimate the ranges" not in done.stderr, "its ranges come with the package"
     assert "absl" not in done.stderr  # converters' chatter
     folder = "out/squeezenet1.1-tflite-int8"
     photograph("coffee").save(tmp_path / "coffee.jpg")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import commands
 import pytest
+from colored_pictures import save_blotches
 from places import ROOT
 from small_models import network
 from typer.main import get_command
@@ -40,6 +41,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / pictures).mkdir()
         for name in PHOTOGRAPHS:
             photograph(name).save(folder / pictures / f"{name}.{suffix}")
+    save_blotches(folder / "my-pictures", 16)  # enough to calibrate on
     photograph("chelsea").save(folder / "cat.jpg")
     (folder / "my-labels.txt").write_text("cat\ndog\nbird\n")
     network(classes=3).save(folder / "my-model.keras")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import CommandLine
 from operator_models import layer_ranges
 
 import edge_squeeze
@@ -205,3 +206,14 @@ def test_auto_takes_the_rule_that_loses_least_on_pictures_it_did_not_measure(ori
     five = photograph_crops(1, (227, 227), seed=7)
     few = calibration.calibrate(subject, baked, five, "auto", "probabilities", Silent())
     assert (few.range_rule, few.held_out) == ("minmax", {})  # too few to judge on
+
+
+def test_photographs_are_warned_of_with_what_they_cost(command_line: CommandLine) -> None:
+    done = command_line("export", "squeezenet-lab", "--weights", "random", "--precision", "int8")
+    assert "calibrated on 5 photographs, which underestimate the ranges: give --calibration" in flat(done.stderr)
+    known = calibration._cost_of_photographs(source.find(Choice("squeezenet1.1"), Silent()))
+    assert "94.0 % agreement with float32 instead of 94.4 %" in known
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
