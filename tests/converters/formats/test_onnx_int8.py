@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
+import edge_squeeze
 from edge_squeeze.converters.formats import onnx_int8, to_onnx, to_tflite
 from edge_squeeze.converters.formats.to_tflite import FloatFile
 from edge_squeeze.converters.options import OPSETS, FileOptions, Measured, Ranges
 from edge_squeeze.converters.quantization.ranges import Activations
+from edge_squeeze.converters.rewrites import normalization
 from edge_squeeze.engines.runner import open_runner
 from edge_squeeze.errors import ConversionError, UsageError
 from edge_squeeze.inspection import tflite_file
 from edge_squeeze.inspection.inspector import inspect
+from edge_squeeze.pictures.preprocessing import Normalization
 
 SIZE = 20
 PICTURES = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 3), dtype=np.uint8)
@@ -177,3 +183,47 @@ def test_an_integer_head_leaves_nothing_in_float(model: Any, ranges: Ranges, out
 def test_ranges_are_required(model: Any) -> None:
     with pytest.raises(ConversionError, match="int8 needs calibration ranges"):
         to_onnx.int8(model, FileOptions(), Measured())
+
+
+def swapped(usual: Normalization) -> Normalization:
+    return dataclasses.replace(usual, order="bgr" if usual.order == "rgb" else "rgb")
+
+
+def without_mean(usual: Normalization) -> Normalization:
+    return dataclasses.replace(usual, mean=(0.0,) * 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [swapped, without_mean])
+def test_wrong_preprocessing_of_real_weights_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Normalization], Normalization]
+) -> None:
+    bake = normalization.bake
+    monkeypatch.setattr("edge_squeeze.converters.export.bake", lambda model, baked: bake(model, damage(baked)))
+    (exported,) = edge_squeeze.export(format="onnx", precision="int8", out=tmp_path)
+    assert exported.proof.verdict == "fail"
+    assert {judgment.gate.metric for judgment in exported.proof.judgments if not judgment.passed} >= {"top1_agreement"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["squeezenet1.0", "squeezenet1.1"])
+def test_pictures_of_others_are_classified_as_by_the_tflite_file(
+    tmp_path: Path, imagenet_pictures: Path, deep_compression_file: Path, variant: str
+) -> None:
+    pictures = sorted(imagenet_pictures.glob("*.jpg"))
+    for name, half in (("calibration", pictures[::2]), ("images", pictures[1::2])):
+        (tmp_path / f"{name}.txt").write_text("\n".join(map(str, half)))
+    tflite, onnx_file = edge_squeeze.export(
+        variant,
+        weights=deep_compression_file if variant == "squeezenet1.0" else None,
+        format="all",
+        precision="int8",
+        calibration=tmp_path / "calibration.txt",
+        images=tmp_path / "images.txt",
+        out=tmp_path,
+    )
+    assert onnx_file.proof.verdict == tflite.proof.verdict == "pass"
+    figures, rival = onnx_file.proof.parity, tflite.proof.parity
+    assert figures.pictures == 100
+    assert figures.top1_agreement >= rival.top1_agreement - 0.03
+    assert figures.kl <= 1.1 * rival.kl
