@@ -157,7 +157,7 @@ def test_wrong_preprocessing_fails(
 def test_a_calibration_made_for_another_preprocessing_is_refused(
     exported: Callable[..., list[Any]], trained: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    (int8,) = [one for one in exported("valid", "all") if one.manifest.precision == "int8"]
+    int8 = next(one for one in exported("valid", "all") if one.manifest.precision == "int8")
     with pytest.raises(UsageError, match="preprocessing: required"):
         edge_squeeze.export(
             trained("valid"),
@@ -182,7 +182,7 @@ def test_a_model_that_normalizes_is_not_quietly_given_normalized_pictures(
 
 
 def test_ranges_are_told_by_layer(exported: Callable[..., list[Any]]) -> None:
-    (int8,) = [one for one in exported("nested") if one.manifest.precision == "int8"]
+    int8 = next(one for one in exported("nested") if one.manifest.precision == "int8")
     ranges = json.loads((int8.folder / "calibration.json").read_text())["ranges"]
     assert "preprocessing" in ranges
     assert any(name.startswith("re_lu") for name in ranges)  # of the model inside the model
