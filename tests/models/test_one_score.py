@@ -66,7 +66,7 @@ def exports(home: Path) -> list[Any]:
 
 
 def test_every_target_is_proven_by_its_decisions(exports: list[Any]) -> None:
-    assert len(exports) == 6
+    assert len(exports) == 7
     for exported in exports:
         manifest = artifacts.load(exported.folder).manifest
         assert exported.proof.verdict == "pass", (manifest.name, exported.proof.reason)
