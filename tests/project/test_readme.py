@@ -64,8 +64,13 @@ def test_commands_of_the_readme(home: Path, monkeypatch: pytest.MonkeyPatch, com
     assert [line for line in lines if len(line) > 100 and len(line.split()) > 1 and not line.startswith("  ")] == []
     if arguments[:1] != ["compare"]:  # of which it shows no table
         heads = [line.split() for line in lines if line.split("  ")[0] in TITLES]
-        known = [head for head in heads if any(set(shown) <= set(head) for shown in HEADS)]  # short names leave room
+        # Short names leave room for more columns, and noise makes a benchmark's so wide that the last are left out.
+        known = [head for head in heads if any(_shows(head, shown, arguments[0]) for shown in HEADS)]
         assert known == heads, "the README shows other columns"
+
+
+def _shows(head: list[str], shown: list[str], command: str) -> bool:
+    return head[:3] == shown[:3] if command == "benchmark" else set(shown) <= set(head)
 
 
 def test_the_demo_ends_with_one_list_of_commands_that_work_from_the_checkout() -> None:
