@@ -140,11 +140,12 @@ def export(
         custom_objects: Python module, or .py file, that defines layers of your model. It is run.
         trust_file: Whether Python code in Lambda layers of the model's file is run. Only for files of your own.
         calibration: Pictures, a .txt list of them, an .npz file of pixels that declares their order and range, or a
-            calibration.json, that int8 takes its ranges from; by default crops of built-in photographs. Pictures that
-            are noise, of a single color or copies of others are left out (docs/quantization.md).
+            calibration.json, that int8 takes its ranges from; by default those that the package brings, or crops of
+            built-in photographs. Pictures that are noise or copies of others are left out (docs/quantization.md).
         calibration_samples: Number of pictures to draw where there are more, at least 16; by default all of a folder,
             and 200 of a list or an .npz file.
         calibration_seed: Seed of that draw; by default 1.
+        calibration_range: "minmax", "percentile:P", "mse", or "auto", which tries them on a quarter of the pictures.
         images: Pictures, or a .txt list of them, to prove parity on; by default crops of built-in photographs.
         skip_unreadable: Whether to go on without pictures that cannot be read, which are counted; else they are an
             error.

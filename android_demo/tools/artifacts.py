@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Export the artifacts that the app is tested with, in every format it runs, into a folder laid out as in the app.
 
-Usage: python artifacts.py DIR. These are SqueezeNet 1.1 in all targets and in ONNX's other layout, 1.0 in all targets
-if its weights are available, and 1.1 without its softmax as a user's own model, with inputs and layouts that are not
-the default.
+Usage: python artifacts.py DIR. These are SqueezeNet 1.1 in all targets, in ONNX's other layout and in integers throughout,
+1.0 in all targets if its weights are available, and 1.1 without its softmax as a user's own model, with inputs and
+layouts that are not the default.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def main(target: Path) -> None:
 def _squeezenets(out: Path) -> list[Exported]:
     exported = edge_squeeze.export("squeezenet1.1", format="all", precision="all", out=out)
     exported += edge_squeeze.export("squeezenet1.1", format="onnx", layout="nhwc", out=out)
+    exported += edge_squeeze.export("squeezenet1.1", precision="int8", head="int8", out=out)
     weights = TEST_DATA / WEIGHTS_10
     if not weights.is_file():
         sys.stdout.write(

@@ -43,6 +43,7 @@ LAYERS = (
 LONGEST_NAME, LONGEST_VALUE, MOST_TEXT = 60, 300, 1000
 MILLION = 1_000_000
 MOST_ENDS = 12
+PROVENANCE = "provenance"
 MOST_LABELS = 3
 
 
@@ -159,10 +160,12 @@ def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
     if properties := metadata.get("metadata_props"):
         metadata["metadata_props"] = {name: text for name, text in properties.items() if not model_card.is_ours(name)}
     facts = {"operators": inspection.operators, "tensors": inspection.tensor_types, **metadata}
-    facts |= {"metadata": ", ".join(_says(inspection.card)), "provenance": ", ".join(_origin(inspection.card))}
+    facts |= {"metadata": ", ".join(_says(inspection.card)), PROVENANCE: ", ".join(_origin(inspection.card))}
     for name, value in facts.items():
         if value and (name, value) != ("subgraphs", 1):
-            yield name.replace("_", " "), ", ".join(map(whole, _plain(_text(value), MOST_TEXT).split(", ")))
+            parts = _plain(_text(value), MOST_TEXT).split(", ")
+            # A name may be as wide as the terminal, so that it needs a line of its own.
+            yield name.replace("_", " "), ", ".join(parts if name == PROVENANCE else map(whole, parts))
 
 
 def _says(card: ModelCard) -> Iterator[str]:

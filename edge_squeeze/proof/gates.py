@@ -193,7 +193,7 @@ GATES = {
             at_least("cosine", 0.95, "SqueezeNets give 0.978 and more; wrong channels or mean 0.66 at most"),
             at_least("top1_agreement", 0.88, "SqueezeNets give 0.89 and more; wrong channels or mean 0.56 at most"),
         ),
-        golden=Tolerance(1.5 / 256, "1.5 of 256 steps of the scores; 0 measured within a family on x86 and emulated ARM64"),
+        golden=Tolerance(1.5 / 256, "1.5 of 256 steps; 0 measured within a family on x86 and emulated ARM64"),
     ),
     "float16": Gates(HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT16_GOLDEN),
 }

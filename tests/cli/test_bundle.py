@@ -34,7 +34,7 @@ def test_an_android_project_gets_shows_and_loses_artifacts(
         ["pass", "tflite", "int8", "0.00", "pass", "added"],
         ["other", "tflite", "int8", "0.00", "pass", "added"],
     ]
-    assert f"2 artifacts in project/{MODELS}, 0.00 MB in total." in done.stdout
+    assert f"2 artifacts in project/{MODELS}, 0.01 MB in total." in done.stdout
     assert "open project in Android Studio" in done.stdout
     assert "make apk" not in done.stdout  # it makes that of the demo app, not this one
     assert tree(home / "project" / MODELS / "other") == contents("other")

@@ -108,7 +108,10 @@ CARD = ModelCard(
 )
 
 
-def test_what_a_file_says_of_itself_has_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_file_says_of_itself_has_two_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     properties = {"labels": "tench", "edge_squeeze.name": "net", "stride": "32"}
     inspection = made(card=CARD, metadata={"metadata_props": properties})
     inspect_report.show("a", inspection, None, as_json=False)

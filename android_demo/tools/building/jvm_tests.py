@@ -33,7 +33,7 @@ HEAP = "-Xmx1500m"
 OPENED = ("java.io", "java.lang", "java.lang.reflect", "java.net", "java.nio", "java.util")
 KOTLIN_BLOCK = re.compile(r"^```kotlin\n(package .*?)^```", re.MULTILINE | re.DOTALL)
 
-SHIM = TOOLS / "native" / "bionic_shim.c"
+SHIM, ALIGNED = TOOLS / "native" / "bionic_shim.c", TOOLS / "native" / "aligned.c"
 ABI = "x86_64"
 # A JVM gives a library to one class loader only, and Robolectric has its own. TFLite tries the second name next, where
 # a test without Robolectric finds a copy.
@@ -59,6 +59,7 @@ def prepare_engine(place: Workplace) -> Path:
     _link(out / "libc.so", SHIM)
     (out / "empty.c").touch()
     _link(out / "liblog.so", out / "empty.c")  # the shim contains its functions
+    _link(out / ALIGNED.with_suffix(".so").name, ALIGNED)
     for name, native in NATIVE.items():
         (out / name).symlink_to(run("gcc", "gcc", f"-print-file-name={native}").strip())
     android = place.unpacked(place.archives[0]) / "jni" / ABI / LIBRARY
@@ -189,7 +190,11 @@ def run_tests(place: Workplace, native: Path, properties: Mapping[str, Path], cl
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED),
         *(f"-D{name}={value}" for name, value in settings.items()),
         *(RUNNER, place.project.settings().namespace.partition(".")[0], *classes),
-        environment={**os.environ, "LD_LIBRARY_PATH": str(native)},
+        environment={
+            **os.environ,
+            "LD_LIBRARY_PATH": str(native),
+            "LD_PRELOAD": str(native / ALIGNED.with_suffix(".so").name),
+        },
         log=log,
     )
     if code == FAILED:

@@ -41,7 +41,7 @@ class GoldenCheckTest {
 
     @Test
     fun `kernels of another family fail in int8`() {
-        val int8 = testArtifacts().first { it.folder == "squeezenet1.1-tflite-int8" }
+        val int8 = testArtifacts().first { it.folder == "squeezenet1.1-tflite-int8-head-int8" }
         val result = onWorker { GoldenCheck { artifact, _ -> BuiltIn(artifact) }.check(int8, THREADS) }
         assertEquals(0, result.pixelsThatDiffer)
         assertFalse("$result", result.passed)
