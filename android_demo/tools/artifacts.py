@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Export the artifacts that the app is tested with, in every format it runs, into a folder laid out as in the app.
 
-Usage: python artifacts.py DIR. These are SqueezeNet 1.1 in all targets, in ONNX's other layout and in integers throughout,
-1.0 in all targets if its weights are available, and 1.1 without its softmax as a user's own model, with inputs and
-layouts that are not the default.
+Usage: python artifacts.py DIR. These are SqueezeNet 1.1 in all targets, in ONNX's other layout and in integers
+throughout, 1.0 in all targets if its weights are available, and 1.1 without its softmax as a user's own model, with
+inputs and layouts that are not the default.
 """
 
 from __future__ import annotations
