@@ -18,7 +18,7 @@ from edge_squeeze.machine.device import Device
 from edge_squeeze.machine.host import DOT_PRODUCT
 
 CLEARLY_FASTER = 1.2  # times; a quantized network that gains less has not been worth its loss
-INT8 = "int8"
+INT8, INT16 = "int8", "int16"
 SHORT_MS = 0.3  # below it, what surrounds the arithmetic takes the time
 MOST_KINDS = 4
 MOST_DELEGATED = 0.9
@@ -117,8 +117,13 @@ def _causes(result: ArmResult, inspection: Inspection, device: Device) -> Iterat
 
 def _causes_in_file(inspection: Inspection) -> Iterator[str]:
     total, whole = sum(inspection.convolutions.values()), inspection.convolutions.get(INT8, 0)
-    if whole < total:
-        rest = ", ".join(f"{count} in {name}" for name, count in inspection.convolutions.items() if name != INT8)
+    if wide := inspection.convolutions.get(INT16, 0):
+        yield f"{wide} of {total} convolutions and dense layers compute in int16, for which XNNPACK has no kernels."
+    if whole + wide < total:
+        integers = (INT8, INT16)
+        rest = ", ".join(
+            f"{count} in {name}" for name, count in inspection.convolutions.items() if name not in integers
+        )
         yield f"Only {whole} of {total} convolutions and dense layers compute in int8: {rest}."
     if inspection.float_fallbacks:
         kinds = sorted(inspection.float_fallbacks.items(), key=lambda item: -item[1])[:MOST_KINDS]

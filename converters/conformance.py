@@ -88,12 +88,13 @@ def _says(card: ModelCard, required: ModelCard, scores: int, *, is_open: bool) -
 
 def _floats(file: Inspection, order: Order, *, strict: bool) -> Iterator[str]:
     """What a quantized file has in float that it should not."""
-    integer = sum(kernel.arithmetic == order.target.weights for kernel in file.kernels)
+    activations = order.target.activations
+    integer = sum(kernel.arithmetic == activations for kernel in file.kernels)
     if integer < len(file.kernels):
-        others = ", ".join(k.name for k in file.kernels if k.arithmetic != order.target.weights)
+        others = ", ".join(k.name for k in file.kernels if k.arithmetic != activations)
         yield (
-            f"{integer} of {len(file.kernels)} convolutions and dense layers compute in {order.target.weights}, all "
-            f"are required; not: {others}"
+            f"{integer} of {len(file.kernels)} convolutions and dense layers compute in {activations}, all are "
+            f"required; not: {others}"
         )
     head = {} if order.options.head == FLOAT_HEAD else file.float_head
     floats = {**file.float_fallbacks, **head}
@@ -107,6 +108,8 @@ def _floats(file: Inspection, order: Order, *, strict: bool) -> Iterator[str]:
         return
     tensors = sum(count for name, count in file.tensor_types.items() if name in FLOATS)
     ends = sum(end.dtype in FLOATS for end in (*file.inputs, *file.outputs))
+    if activations == "int16" and file.inputs[0].dtype not in FLOATS:
+        ends += 1  # pixels of 8 bits become 16-bit numbers by way of float32
     if tensors > ends and not floats and not file.float_head:
         yield f"a full integer file has no float tensors beside its ends, got {tensors - ends}"
 

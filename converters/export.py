@@ -81,7 +81,7 @@ def export(options: ExportOptions, reporter: Reporter) -> Exports:
         prepared = _prepare(request, calibration.measured_on(pictures), reporter)
     if pictures is not None:
         with reporter.step("calibrate"):
-            rule, output = request.options.calibration_range, prepared.reference.content
+            rule, output = request.rule, prepared.reference.content
             record = calibration.calibrate(request.subject, prepared.baked, pictures, rule, output, reporter)
             for finding in record.lint:
                 reporter.note(f"warning: {finding}")
@@ -243,7 +243,7 @@ def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Re
             gold, files = golden.make(model, target.format, request.subject.preprocessing, gates.golden, span)
         manifest = contents.manifest(request, order, prepared, inspection, gold, proof)
         with reporter.part("write"):
-            record = prepared.calibration if target.quantizer else None
+            record = prepared.record(order)
             files |= contents.files(request, manifest, model, proof, record)
             atomic.write(request.folder(order), files, EXPORTED)
         reporter.note(f"{len(model):,} bytes, {proof.verdict}")

@@ -35,6 +35,12 @@ class Request:
     orders: list[Order]
     labels: list[str]
 
+    @property
+    def rule(self) -> str:
+        """How to choose ranges: the widest ones where nothing takes others."""
+        narrower = [order for order in self.orders if order.target.quantizer and not order.target.widest]
+        return self.options.calibration_range if narrower else ranges.MINMAX
+
     def name(self, order: Order) -> str:
         """The artifact's name: model, format, precision and each option that is not the default."""
         return self._name(order, order.suffix)
@@ -108,9 +114,15 @@ class Prepared:
 
     def measured(self, order: Order) -> Measured:
         """What the converter of `order` needs to know."""
-        ranges = self.calibration.ranges if self.calibration and order.target.quantizer else None
+        record = self.record(order)
         pictures = None if self.calibrated_on is None else self.calibrated_on.pixels
-        return Measured(self.reference.content, ranges, pictures)
+        return Measured(self.reference.content, record.ranges if record else None, pictures)
+
+    def record(self, order: Order) -> CalibrationRecord | None:
+        """The calibration as the file of `order` uses it; None if that is not quantized."""
+        if self.calibration is None or order.target.quantizer is None:
+            return None
+        return calibration.widest(self.calibration) if order.target.widest else self.calibration
 
     def span(self, scores: FileTensor) -> float:
         """How far apart the scores of the file can be: all the steps of a quantized output, else what was seen."""

@@ -27,6 +27,8 @@ class Target:
     ios: tuple[str, ...] = ("float32", "uint8")
     quantizer: str | None = None
     float_scores: bool = False  # whether a quantized target's scores are float32 whatever the dtype of the pixels
+    activations: str = "int8"  # what the layers of a quantized file compute in
+    widest: bool = False  # whether it takes the widest ranges, however int8 chooses its own
 
     @property
     def layouts(self) -> tuple[str, ...]:

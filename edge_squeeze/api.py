@@ -124,7 +124,7 @@ def export(
         model: A variant, or your own Keras model: a .keras or .h5 file, a SavedModel folder, or the
             `keras.Model` itself.
         format: "tflite", "onnx" or "all"; several with commas or in a sequence.
-        precision: "float32", "float16", "dynamic", "int8" or "all"; several likewise.
+        precision: "float32", "float16", "dynamic", "int8", "int16x8" or "all"; several likewise.
         weights: "imagenet", "random" or a weights file, for a variant; by default "imagenet".
         seed: Seed of random weights; by default 0.
         classes: Number of classes of a variant; by default that of the weights.
@@ -146,18 +146,18 @@ def export(
             and 200 of a list or an .npz file.
         calibration_seed: Seed of that draw; by default 1.
         calibration_range: "minmax", "percentile:P", "mse", or "auto", which tries them on a quarter of the pictures.
+            int16x8 always takes "minmax".
         images: Pictures, or a .txt list of them, to prove parity on; by default crops of built-in photographs.
-        skip_unreadable: Whether to go on without pictures that cannot be read, which are counted; else they are an
-            error.
+        skip_unreadable: Whether to go on without pictures that cannot be read, which are counted.
         out: Folder that receives a folder for each artifact.
-        io: dtype of the pixels: "uint8", "int8" or "float32"; by default uint8 for int8, else float32.
+        io: dtype of the pixels: "uint8", "int8" or "float32"; by default uint8 for int8 and int16x8, else float32.
         layout: Layout of the pixels, "nhwc" or "nchw" (ONNX only); by default nhwc for TFLite, nchw for ONNX.
         opset: ONNX operator set, 13 to 18; by default 17.
         dynamic_batch: Whether the batch stays open (ONNX only).
         softmax: Whether to put a softmax behind a network that gives logits, so that its files give probabilities.
-        head: What an int8 file computes in after its last convolution or dense layer: "float" or "int8".
-        strict_int8: Whether an int8 file with operators in float before its head is refused. By default operators that
-            TFLite has in float alone stay in float; model.json counts them (`graph.float_operators`).
+        head: What int8 and int16x8 files compute in after the last layer with weights: "float", or "int8" for integers.
+        strict_int8: Whether an int8 or int16x8 file with operators in float before its head is refused. By default
+            operators that TFLite has in float alone stay in float; model.json counts them (`graph.float_operators`).
         reporter: Hears of the progress; by default nobody does.
         command: What model.json records as the command.
         design: Deprecated, as in `build`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set as AbstractSet
 from typing import Any
 
 import numpy as np
@@ -141,6 +141,44 @@ def loops(data: bytes, layers: Mapping[str, str]) -> list[str]:
     graph = tflite_file.read(data)
     looping = [operator for operator in graph.operators if operator.kind == "WHILE"]
     return list(dict.fromkeys(layer_of(name, layers)[0] for name in _computed(graph, looping)))
+
+
+def hide(data: bytes, names: AbstractSet[str]) -> tuple[bytes, dict[int, Any]]:
+    """`data` with the operators that compute the tensors `names` under a code that 16-bit quantization leaves in float.
+
+    And their own codes by where the others stand, for `reveal`.
+    """
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    model = unpack(data)
+    neg = schema.OperatorCodeT()
+    neg.builtinCode = neg.deprecatedBuiltinCode = schema.BuiltinOperator.NEG
+    neg.version = 1
+    kinds: list[tuple[int, bool]] = []  # only those that operators have: the quantizer knows no other
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            outputs = [graph.tensors[index].name.decode("utf-8", "replace") for index in operator.outputs]
+            kind = int(operator.opcodeIndex), graph is model.subgraphs[0] and not names.isdisjoint(outputs)
+            if kind not in kinds:
+                kinds.append(kind)
+            operator.opcodeIndex = kinds.index(kind)
+    own = [model.operatorCodes[index] for index, _ in kinds]
+    model.operatorCodes = [neg if hidden else code for code, (_, hidden) in zip(own, kinds, strict=True)]
+    return pack(model), {place: own[place] for place, (_, hidden) in enumerate(kinds) if hidden}
+
+
+def reveal(data: bytes, codes: Mapping[int, Any]) -> bytes:
+    """`data` with the operators that `hide` hid as they were."""
+    model = unpack(data)
+    for place, code in codes.items():
+        model.operatorCodes[place] = code
+    return pack(model)
+
+
+def made_by(data: bytes, kinds: Collection[str]) -> list[str]:
+    """The tensors that operators of these kinds compute."""
+    graph = tflite_file.read(data)
+    return _computed(graph, (operator for operator in graph.operators if operator.kind in kinds))
 
 
 def _computed(graph: FileGraph, operators: Iterable[Operator]) -> list[str]:

@@ -169,6 +169,11 @@ def calibrate(
     return _chosen(record, rule)
 
 
+def widest(record: CalibrationRecord) -> CalibrationRecord:
+    """`record` with the widest ranges that it has."""
+    return _chosen(record, MINMAX) if record.statistics else record
+
+
 def _chosen(record: CalibrationRecord, rule: str) -> CalibrationRecord:
     if not record.statistics:  # of version 0.3 or before
         raise UsageError(

@@ -61,7 +61,8 @@ Format = Annotated[list[str], typer.Option(help=f"{', '.join(FORMATS)} or all; {
 Precision = Annotated[list[str], typer.Option(help=f"{', '.join(precisions())} or all; {SEVERAL}.")]
 Out = Annotated[Path, typer.Option(help="Output folder; each artifact gets a folder in it.")]
 Io = Annotated[
-    str | None, typer.Option(help="dtype of the pixels: uint8, int8, float32; default: uint8 for int8, else float32.")
+    str | None,
+    typer.Option(help="dtype of the pixels: uint8, int8, float32; default: uint8 if quantized, else float32."),
 ]
 Layout = Annotated[
     str | None,
@@ -72,9 +73,9 @@ Layout = Annotated[
 ]
 Opset = Annotated[int | None, typer.Option(help="ONNX operator set; default: 17.")]
 DynamicBatch = Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch size open (ONNX).")]
-StrictInt8 = Annotated[bool, typer.Option("--strict-int8", help="Refuse an int8 file that has operators in float.")]
+StrictInt8 = Annotated[bool, typer.Option("--strict-int8", help="Refuse a quantized file that has operators in float.")]
 Head = Annotated[
-    str, typer.Option(help="float or int8: what int8 computes in after the last convolution or dense layer.")
+    str, typer.Option(help="float or int8: what quantized files compute in after the last convolution or dense layer.")
 ]
 Softmax = Annotated[bool, typer.Option("--softmax", help="Put a softmax behind a network that gives logits.")]
 

@@ -195,6 +195,19 @@ GATES = {
         ),
         golden=Tolerance(1.5 / 256, "1.5 of 256 steps; 0 measured within a family on x86 and emulated ARM64"),
     ),
+    "int16 with int8 weights": Gates(
+        smoke=(
+            at_least("cosine", 0.97, "SqueezeNets give 0.990 and more; wrong channels or mean 0.79 at most"),
+            at_least("top1_agreement", 0.80, "SqueezeNets give 0.95 and more; wrong channels or mean 0.60 at most"),
+        ),
+        full=(
+            at_least(
+                "cosine", 0.97, "SqueezeNets give 0.988 and more on 400 crops; wrong channels or mean 0.79 at most"
+            ),
+            at_least("top1_agreement", 0.88, "as for int8, whose weights it has; SqueezeNets give 0.92 and more"),
+        ),
+        golden=Tolerance(0.005, "kernels that add in 64 bits differ by 6e-4; wrong channels or mean give 0.6 and more"),
+    ),
     "float16": Gates(HALF_WEIGHTS_SMOKE, HALF_WEIGHTS, FLOAT16_GOLDEN),
 }
 

@@ -19,6 +19,7 @@ INT8 = Kernel("y", "CONV_2D", "int8", 100, "uint8", "int8", 2_000_000, 0)
 FLOAT = dataclasses.replace(INT8, dtype="float32", arithmetic="float32", activations="float32")
 HALF = dataclasses.replace(FLOAT, dtype="float16")
 HYBRID = dataclasses.replace(INT8, arithmetic="hybrid", activations="float32")
+WIDE = dataclasses.replace(INT8, activations="int16", arithmetic="int16")
 SIGNED = dataclasses.replace(INT8, operator="Conv", activations="int8")
 NO_DOT_PRODUCT = "This processor has no int8 dot product, so int8 takes about as many instructions as float32."
 BUILT_IN = "It runs on litert's built-in kernels; XNNPACK's, LiteRT's default, are faster."
@@ -100,6 +101,19 @@ def by(kernels: str, operators: int | None = 40, delegated: int | None = 40) -> 
             looked(INT8, FLOAT, FLOAT, HYBRID),
             {},
             ["Only 1 of 4 convolutions and dense layers compute in int8: 2 in float32, 1 in hybrid."],
+        ),
+        (
+            looked(WIDE, WIDE),
+            {},
+            ["2 of 2 convolutions and dense layers compute in int16, for which XNNPACK has no kernels."],
+        ),
+        (
+            looked(WIDE, INT8, FLOAT),
+            {},
+            [
+                "1 of 3 convolutions and dense layers compute in int16, for which XNNPACK has no kernels.",
+                "Only 1 of 3 convolutions and dense layers compute in int8: 1 in float32.",
+            ],
         ),
         (looked(HYBRID), {}, ["Only 0 of 1 convolutions and dense layers compute in int8: 1 in hybrid."]),
         (

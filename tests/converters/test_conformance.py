@@ -42,6 +42,14 @@ def test_other_float_kernels_are_refused(exported_11: dict[str, Exported], name:
         check(with_float_kernel(found(exported_11, name), elements), name)
 
 
+@pytest.mark.parametrize(("file", "name", "computes"), [("int8", "int16x8", "int16"), ("int16x8", "int8", "int8")])
+def test_integers_of_other_widths_are_refused(
+    exported_11: dict[str, Exported], file: str, name: str, computes: str
+) -> None:
+    with pytest.raises(ConversionError, match=f"0 of 26 convolutions and dense layers compute in {computes}, all"):
+        check(found(exported_11, f"tflite-{file}"), f"tflite-{name}")
+
+
 def test_a_file_without_kernels_is_refused(exported_11: dict[str, Exported]) -> None:
     with pytest.raises(ConversionError, match="every kernel must be float32"):
         check(dataclasses.replace(found(exported_11, "tflite-float32"), kernels=[]), "tflite-float32")
