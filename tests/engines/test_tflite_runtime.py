@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 OLDEST = {"numpy": "1.24.2", "pillow": "9.4.0"}  # Debian 12's, and the oldest that are let in
 PACKAGES = ("tflite-runtime==2.14.0", "numpy<2", "pillow", "typer", "rich", "tflite", "packaging")
 # What computes the convolutions: this engine's XNNPACK takes none with int8 weights.
-KERNELS = {"float32": "xnnpack", "float16": "xnnpack", "dynamic": "builtin", "int8": "builtin"}
+KERNELS = {"float32": "xnnpack", "float16": "xnnpack", "dynamic": "builtin", "int8": "builtin", "int16x8": "builtin"}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,9 @@ def test_the_kernels_are_those_of_the_network_not_of_the_pixels(
     check(environment, exported.folder, KERNELS[precision])
 
 
-@pytest.mark.parametrize(("kind", "precision"), [("dense", "dynamic"), ("dense", "int8"), ("elu", "int8")])
+@pytest.mark.parametrize(
+    ("kind", "precision"), [("dense", "dynamic"), ("dense", "int8"), ("elu", "int8"), ("elu", "int16x8")]
+)
 def test_models_of_the_user_load_in_tflite_runtime(
     environment: Path, tmp_path: Path, kind: str, precision: str
 ) -> None:
