@@ -122,7 +122,8 @@ class FloatFile:
         self.data, self._layers = _convert(model), _layers(model)
         if loops := tflite_edits.loops(self.data, self._layers):
             raise ConversionError(
-                f"TensorFlow cannot calibrate loops, which int8 needs: {', '.join(loops)}. {UNROLL}, or leave out int8."
+                f"TensorFlow cannot calibrate loops, which integers need: {', '.join(loops)}. {UNROLL}, or leave out "
+                "int8 and int16x8."
             )
 
     def activations(self, pictures: Iterable[Pixels]) -> Iterator[dict[str, NDArray[np.float32]]]:

@@ -68,7 +68,7 @@ def recurrent(*, unroll: bool) -> Any:
 
 
 def test_loops_are_refused_before_they_crash_the_calibrator() -> None:
-    with pytest.raises(ConversionError, match=r"loops, which int8 needs: rows\. Build the model with unroll=True"):
+    with pytest.raises(ConversionError, match=r"loops, which integers need: rows\. Build the model with unroll=True"):
         to_tflite.FloatFile(recurrent(unroll=False))
     (values,) = to_tflite.FloatFile(recurrent(unroll=True)).activations(np.zeros((1, 12, 12, 3), np.uint8))
     assert any(name.startswith("rows") for name in values)
