@@ -141,12 +141,13 @@ class FloatFile:
         size = tuple(pixels["shape"])
         floats = {name: tensor for name, tensor in self.tensors().items() if name != "input"}
         for picture in pictures:
-            if size != (1, *picture.shape):  # a network of any picture size
-                size = (1, *picture.shape)
-                interpreter.resize_tensor_input(pixels["index"], size)
-                interpreter.allocate_tensors()
-            interpreter.set_tensor(pixels["index"], picture[None].astype(np.float32))
-            interpreter.invoke()
+            with converting("TensorFlow could not calibrate the model"):
+                if size != (1, *picture.shape):  # a network of any picture size
+                    size = (1, *picture.shape)
+                    interpreter.resize_tensor_input(pixels["index"], size)
+                    interpreter.allocate_tensors()
+                interpreter.set_tensor(pixels["index"], picture[None].astype(np.float32))
+                interpreter.invoke()
             yield {name: interpreter.get_tensor(index) for name, index in floats.items()}
 
     def tensors(self) -> dict[str, int]:

@@ -21,9 +21,10 @@ WEIGHTS_10 = "weights/compressed_SqueezeNet.net"
 OWN = "depthwise"
 MODELS = ("1.1", "1.0", "own")  # SqueezeNets, and a small MobileNet that a user trained
 COLUMNS = {
-    "tflite": ("float32", "float16", "dynamic", "int8", "float32, --io uint8"),
-    "onnx": ("float32 nchw", "float16 nchw", "float32 nhwc", "float16 nhwc"),
+    "tflite": ("float32", "float16", "dynamic", "int8", "int16x8", "float32, --io uint8"),
+    "onnx": ("float32 nchw", "float16 nchw", "int8 nchw", "float32 nhwc", "float16 nhwc"),
 }
+CALIBRATED = ("int8", "int16x8")
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _export(model: str, options: dict[str, Any], out: Path, say: Callable[[str],
         for column in columns:
             precision, _, more = column.replace(",", "").partition(" ")
             own: dict[str, Any] = {"layout": more} if kind == "onnx" else {"io": "uint8"} if more else {}
-            kept = {name: value for name, value in options.items() if name != "calibration" or precision == "int8"}
+            kept = {name: value for name, value in options.items() if name != "calibration" or precision in CALIBRATED}
             folder = out / f"{kind}-{'-'.join(column.replace(',', '').split())}"
             if not (made := [path.parent for path in folder.glob("*/model.json")]):
                 say(f"export {model}: {kind} {column}")
