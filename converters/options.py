@@ -20,6 +20,7 @@ from edge_squeeze.scores import PROBABILITIES
 DEFAULT_OPSET = 17
 OPSETS = range(13, 19)
 FLOAT_HEAD, INT8_HEAD = HEADS = ("float", "int8")
+PIXEL_RANGE = (0.0, 255.0)  # whatever the pictures held: scale 1 and zero point 0 take pixels as they are
 Ranges = Mapping[str, tuple[float, float]]  # layer -> smallest and largest value it gave
 
 

@@ -6,8 +6,9 @@ of ONNX Runtime's own operators: other engines read it, too.
 Activations are uint8 and weights int8, since ONNX Runtime computes most layers with signed activations in float on x86:
 SqueezeNet 1.1 takes 7.6 times as long. x86 processors without VNNI instructions (AMD before Zen 4, Intel before Ice
 Lake) multiply uint8 by int8 in pairs whose sums saturate at 16 bits, which bright pixels exceed: in the first
-convolutions of both SqueezeNets four outputs of five, with 68 and 74 % of top-1 left. The weights of the layers that
-pixels go into are therefore uint8, the same numbers plus 128, which those processors multiply exactly.
+convolutions of both SqueezeNets four outputs of five have such a pair, and 68 and 74 % of pictures keep their best
+class. The weights of the layers that pixels go into are therefore uint8, the same numbers plus 128, which those
+processors multiply exactly.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.converters.formats.tracing import INPUT, layer_of
-from edge_squeeze.converters.options import Ranges
+from edge_squeeze.converters.options import PIXEL_RANGE, Ranges
 from edge_squeeze.engines.runner import has_channels_first
 from edge_squeeze.errors import UsageError
 from edge_squeeze.inspection.layers import CLAMPS, FLOAT_OUTPUT, MOVES, QDQ
@@ -28,7 +29,6 @@ from edge_squeeze.pictures.preprocessing import Pixels
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 KINDS = sorted({*QDQ, "ConvTranspose"} - {"Gather", "GatherElements"})
 LINEAR = ("Mul", "Div", "Add", "Sub", "BatchNormalization")
-PIXEL_RANGE = (0.0, 255.0)  # scale 1 and zero point 0 take pixels as they are
 CERTAIN = {"Sigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0)}  # whatever they are given
 UNSIGNED = 128  # what is added to int8 to make it uint8
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"

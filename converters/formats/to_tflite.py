@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_squeeze.converters.formats import tflite_edits, tflite_metadata
 from edge_squeeze.converters.formats.tracing import INPUT, UNROLL, scope_names, signature, traceable
-from edge_squeeze.converters.options import INT8_HEAD, FileOptions, Measured, Ranges
+from edge_squeeze.converters.options import INT8_HEAD, PIXEL_RANGE, FileOptions, Measured, Ranges
 from edge_squeeze.converters.rewrites import tflite_operators
 from edge_squeeze.converters.targets import Target
 from edge_squeeze.errors import ConversionError
@@ -31,7 +31,6 @@ HEAD_ROOM = 0.2
 ROOM_OF_16_BITS = 2.0
 LARGEST = float(np.finfo(np.float32).max)
 NO_16_BITS = {"SQUARED_DIFFERENCE"}  # the quantizer takes these, but no runtime has them
-PIXEL_RANGE = (0.0, 255.0)  # whatever the pictures held: scale 1 and zero point 0 take pixels as they are
 
 
 def float32(model: Any, options: FileOptions, measured: Measured) -> bytes:
