@@ -128,7 +128,10 @@ def ncnn(file: dict[str, Any], pixels: np.ndarray) -> Answer:
         model.write_bytes(Path(file["path"]).read_bytes())
         sides = ",".join(map(str, ordered.shape))
         words = [str(program), str(model), f"inputshape=[{sides}]", "fp16=0"]
-        subprocess.run(words, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if subprocess.run(
+            words, cwd=folder, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ).returncode:
+            raise ValueError("pnnx refuses the file")
         network = library.Net()
         for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
             setattr(network.opt, option, False)
