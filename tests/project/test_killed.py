@@ -50,7 +50,7 @@ def test_fifty_kills_at_random_moments(tmp_path: Path, pictures: Path) -> None:
     assert start(tmp_path, 0).wait() == 0
     takes = time.monotonic() - began
     before = check_whole(out, {0})
-    assert before == 3
+    assert before == 4
     killed = 0
     for seed in range(1, KILLS + 1):
         process = start(tmp_path, seed)
