@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import edge_squeeze
-from edge_squeeze.artifact import labels
 from edge_squeeze.converters.export import Exported
+from edge_squeeze.pictures import imagenet
 from edge_squeeze.pictures.presets import squeezenet_caffe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +53,7 @@ def _user_models(out: Path) -> list[Exported]:
     import keras
 
     model, names, file = edge_squeeze.build("squeezenet1.1"), out / "labels.txt", out / "my logits.keras"
-    names.write_text("\n".join(labels.imagenet()) + "\n")
+    names.write_text("\n".join(imagenet.names()) + "\n")
     keras.Model(model.input, model.layers[-2].output).save(file)
     own: dict[str, Any] = {"preprocessing": squeezenet_caffe(model.input_shape[1:3]), "labels": names, "out": out}
     return [

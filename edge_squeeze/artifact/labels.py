@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 from edge_squeeze.errors import UsageError
 from edge_squeeze.files.reading import read_text
+from edge_squeeze.pictures import imagenet
 
 LARGEST_FILE = 16 << 20
 # A number before a name, or behind it. Whitespace and - _ join words of names as well ("1 euro"), the others do not.
@@ -18,14 +18,9 @@ LAST = re.compile(r"(?P<name>.*?\S)(?P<mark>\s*[,;:|=\t]\s*|[\s_-]+)(?P<number>[
 REQUIRED = "Required: the names in the order of the outputs, or each after its output's number, as in `0,cat`"
 
 
-def imagenet() -> list[str]:
-    """The names of the 1,000 ImageNet classes, in WordNet order (class 0 is tench)."""
-    return (resources.files("edge_squeeze") / "data" / "imagenet_labels.txt").read_text("utf-8").splitlines()
-
-
 def default(classes: int) -> list[str]:
     """The ImageNet names for 1,000 classes, numbered names for any other count."""
-    names = imagenet()
+    names = imagenet.names()
     return names if classes == len(names) else [f"class {i}" for i in range(classes)]
 
 

@@ -61,6 +61,12 @@ def list_pictures(path: Path) -> list[Path]:
     return pictures
 
 
+def picture_name(file: Path, path: Path) -> str:
+    """What to call `file`: its path relative to the folder or the list at `path`."""
+    folder = path if path.is_dir() else path.parent
+    return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
+
+
 def left_out(path: Path) -> list[str]:
     """What to say of the files in the folder `path` that are not taken as pictures; empty if there are none."""
     others = _walk(path)[1] if path.is_dir() else []

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.pictures import metadata
-from edge_squeeze.pictures.listing import HEIF, KNOWN, is_list, left_out, list_pictures, suffixes
+from edge_squeeze.pictures.listing import HEIF, KNOWN, is_list, left_out, list_pictures, picture_name, suffixes
 from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 
 MOST_NAMED = 20  # more refused pictures: with them, the message fills a screen
@@ -258,7 +258,7 @@ def load_folder(
     files, seed = _drawn(pictures, path, sample)
     problems = unreadable(files) if skip_unreadable else {}
     skipped(problems, files, path)
-    readable = [file for file in files if file not in problems and _name(file, path) not in left_out]
+    readable = [file for file in files if file not in problems and picture_name(file, path) not in left_out]
     taken = readable if seed is not None else [readable[i] for i in part(len(readable))]
     pixels, digests, unusable = _pixels(taken, preprocessing)
     if not skip_unreadable or not pixels:
@@ -267,7 +267,7 @@ def load_folder(
     count = len(pictures) if seed is not None else len(readable)
     description = _described(len(taken), count, f"{count:,} picture{'s' if count > 1 else ''} of {path}")
     without = f", without {len(problems):,} that cannot be read" if problems else ""
-    names = tuple(_name(file, path) for file in taken)
+    names = tuple(picture_name(file, path) for file in taken)
     return PictureSet(
         names, np.stack(pixels), description + without, photographs=False, seed=seed, file_digests=tuple(digests)
     )
@@ -297,12 +297,6 @@ def _pixels(files: Sequence[Path], preprocessing: Preprocessing) -> tuple[list[P
 
 def _described(taken: int, count: int, description: str) -> str:
     return description if taken == count else f"{taken} of the {description}"
-
-
-def _name(file: Path, path: Path) -> str:
-    """What to call `file`: its path relative to the folder or the list at `path`."""
-    folder = path if path.is_dir() else path.parent
-    return str(file.relative_to(folder) if file.is_relative_to(folder) else file)
 
 
 def photograph(name: str) -> Image.Image:

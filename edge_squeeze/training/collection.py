@@ -16,7 +16,8 @@ from PIL import Image
 from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.networks.arithmetic import COLORS
 from edge_squeeze.packages import is_installed
-from edge_squeeze.pictures.listing import SKIPPED_FOLDERS, is_picture, list_pictures
+from edge_squeeze.pictures.labeled import class_folders
+from edge_squeeze.pictures.listing import is_picture, list_pictures
 from edge_squeeze.pictures.loading import as_rgb, open_picture, refuse, skipped
 from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import Reporter
@@ -92,12 +93,11 @@ def find(images: Path | None) -> Files:
     if not images.is_dir():
         problem = f"{images} is a file" if images.exists() else f"No such folder: {images}"
         raise UsageError(f"{problem}. {REQUIRED}.")
-    paths = sorted(path for path in images.iterdir() if not path.name.startswith("."))
-    classes = [path for path in paths if path.is_dir() and path.name not in SKIPPED_FOLDERS]
+    classes = class_folders(images)
     if len(classes) < FEWEST_CLASSES:
         raise UsageError(f"{images} has {len(classes)} of the at least {FEWEST_CLASSES} class folders. {REQUIRED}.")
     pictures = tuple(picture for folder in classes for picture in _pictures(folder))
-    ignored = tuple(path.name for path in paths if is_picture(path) and path.is_file())
+    ignored = tuple(path.name for path in sorted(images.iterdir()) if is_picture(path) and path.is_file())
     return Files(pictures, tuple(folder.name for folder in classes), str(images), images, ignored)
 
 

@@ -18,6 +18,7 @@ from edge_squeeze.artifact import labels
 from edge_squeeze.errors import UsageError
 from edge_squeeze.files import atomic
 from edge_squeeze.models import original as originals
+from edge_squeeze.pictures.labeled import TEST_LIST, TRAINED
 from edge_squeeze.pictures.listing import left_out
 from edge_squeeze.pictures.presets import describe
 from edge_squeeze.proof.parity import wilson
@@ -29,8 +30,8 @@ from edge_squeeze.training.options import TrainOptions
 from edge_squeeze.weight_files import archives
 
 SCHEMA_VERSION = 1
-WEIGHTS, LABELS, RECORD, PICTURES = "weights.npz", "labels.txt", "training.json", "pictures"
-LISTS = {"train": "train.txt", "validation": "validation.txt", "test": "test.txt"}
+WEIGHTS, LABELS, RECORD, PICTURES = "weights.npz", "labels.txt", TRAINED, "pictures"
+LISTS = {"train": "train.txt", "validation": "validation.txt", "test": TEST_LIST}
 # Option of `export` -> the file that it takes.
 EXPORTED = {"weights": WEIGHTS, "labels": LABELS, "calibration": LISTS["train"], "images": LISTS["test"]}
 KIND = atomic.Kind(
