@@ -14,27 +14,29 @@ from edge_squeeze.pictures import imagenet
 LARGEST_FILE = 16 << 20
 # A number before a name, or behind it. Whitespace and - _ join words of names as well ("1 euro"), the others do not.
 FIRST = re.compile(r"(?P<number>[0-9]{1,9})(?P<mark>\s*[,;:|=\t)]\s*|\s*\.\s+|[\s_-]+)(?P<name>\S.*)")
+QUOTED = re.compile(r'(?:^|(?<=[,;|\t]))\s*"((?:[^"]|"")+)"\s*(?=$|[,;|\t])')  # a cell of CSV
 LAST = re.compile(r"(?P<name>.*?\S)(?P<mark>\s*[,;:|=\t]\s*|[\s_-]+)(?P<number>[0-9]{1,9})")
 REQUIRED = "Required: the names in the order of the outputs, or each after its output's number, as in `0,cat`"
 
 
 def default(classes: int) -> list[str]:
     """The ImageNet names for 1,000 classes, numbered names for any other count."""
-    names = imagenet.names()
+    names = list(imagenet.names())
     return names if classes == len(names) else [f"class {i}" for i in range(classes)]
 
 
 def load(path: Path | None, classes: int) -> list[str]:
     """The names in the file at `path`, by default those of `default`; UsageError unless it has one per class.
 
-    A file that numbers its names from 0 is ordered by the numbers; one whose numbers cannot be outputs is refused.
+    A file that numbers its names from 0 is ordered by the numbers; one whose numbers cannot be outputs is refused. The
+    quotation marks of CSV are removed.
     """
     if path is None:
         return default(classes)
     text = read_text(path, LARGEST_FILE)
     if _is_json(text):
         raise UsageError(f"{path} is JSON. Required: a text file with one class name per line.")
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [_unquoted(line.strip()) for line in text.splitlines()]
     while lines and not lines[-1]:
         lines.pop()
     if len(lines) != classes:
@@ -54,7 +56,13 @@ def to_text(names: Sequence[str]) -> str:
         plain = _ordered(list(names), Path()) == list(names)
     except UsageError:
         plain = False
-    return "".join(f"{name}\n" if plain else f"{number},{name}\n" for number, name in enumerate(names))
+    cells = [name if _unquoted(name) == name else '"' + name.replace('"', '""') + '"' for name in names]
+    return "".join(f"{cell}\n" if plain else f"{number},{cell}\n" for number, cell in enumerate(cells))
+
+
+def _unquoted(line: str) -> str:
+    """`line` without the quotation marks of cells of CSV; those within a name stay."""
+    return QUOTED.sub(lambda cell: cell[1].replace('""', '"'), line)
 
 
 def _is_json(text: str) -> bool:

@@ -24,6 +24,8 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
         if len(data) > largest:
             raise UsageError(f"{path} is too large: at most {largest:,} bytes are read.")
         return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} cannot be read as text: {error}. Save it as UTF-8.") from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as text: {error}.") from error
 

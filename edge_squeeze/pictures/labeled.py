@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_squeeze.pictures import classes as readings, label_table
+from edge_squeeze.files.reading import read_text
+from edge_squeeze.pictures import classes as readings, ground_truth, label_table
 from edge_squeeze.pictures.classes import ClassNames
 from edge_squeeze.pictures.listing import SKIPPED_FOLDERS, is_list, list_pictures, picture_name
+from edge_squeeze.pictures.picture_index import PictureIndex
 
 TRAINED, TEST_LIST, TABLE = "training.json", "test.txt", "labels.csv"
 REMEDY = "Rename the folders: class names and WordNet ids leave no doubt."
@@ -40,8 +42,8 @@ def find(images: Path, labels: Path | None, classes: Sequence[str]) -> LabeledPi
     Args:
         images: A folder of pictures, a folder that `train` wrote (its test pictures are taken), a list of pictures, or
             a single one.
-        labels: A table of labels. By default, the folders that the pictures are in name their classes; where there are
-            none, labels.csv in the folder is taken.
+        labels: A table of labels, ImageNet's ground truth file, or its development kit. By default, the folders that
+            the pictures are in name their classes; where there are none, labels.csv in the folder is taken.
         classes: The names of the model's classes, in the order of its outputs.
 
     Raises:
@@ -60,9 +62,18 @@ def find(images: Path, labels: Path | None, classes: Sequence[str]) -> LabeledPi
     if labels is None:
         truth, notes = _by_folder(images, files, known)
     else:
-        truth, notes = label_table.read(labels, names, known)
+        truth, notes = _by_table(labels, PictureIndex(files, names), known)
     pictures = tuple(map(LabeledPicture, files, names, truth))
     return LabeledPictures(pictures, (*remarks, *notes, *_unlabeled(pictures)))
+
+
+def _by_table(labels: Path, index: PictureIndex, known: ClassNames) -> tuple[list[Classes], tuple[str, ...]]:
+    """The classes of the pictures by the file `labels`, and what to say of them."""
+    labels = ground_truth.find_in(labels) if labels.is_dir() else labels
+    text = read_text(labels)
+    if ground_truth.is_one(text):
+        return ground_truth.read(labels, text, index, known)
+    return label_table.read(labels, text, index, known)
 
 
 def class_folders(images: Path) -> list[Path]:

@@ -25,7 +25,8 @@ def test_without_a_file_1000_classes_are_imagenets() -> None:
         (b"a\nb\n", "required 3 names, one per line in the order of the outputs, got 2"),
         (b"a\n\nc\n", "line 2 is not a name: ''"),
         (b"a\nb\x1b[31m\nc\n", "line 2 is not a name"),
-        (b"\xff\xfea\0", "cannot be read as text"),
+        (b"\xff\xfea\0", r"cannot be read as text: .*Save it as UTF-8\."),
+        ("a\nBär\nc\n".encode("latin-1"), r"cannot be read as text: .*Save it as UTF-8\."),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, data: bytes, message: str) -> None:
@@ -76,6 +77,26 @@ def test_numbers_in_a_column_of_their_own_are_not_part_of_the_names(tmp_path: Pa
     assert of_lines(tmp_path, ["cat\t0", "fox\t2", "dog\t1"]) == ["cat", "dog", "fox"]
 
 
+QUOTED = {
+    "every cell": ('"0","tench, Tinca tinca"', '"1","cock"'),
+    "where it is needed": ('0,"tench, Tinca tinca"', "1,cock"),
+    "out of order": ("1,cock", '0,"tench, Tinca tinca"'),
+    "without numbers": ('"tench, Tinca tinca"', '"cock"'),
+    "behind": ('"tench, Tinca tinca";0', "cock;1"),
+}
+
+
+@pytest.mark.parametrize("case", QUOTED)
+def test_quotation_marks_of_csv_are_not_part_of_the_names(tmp_path: Path, case: str) -> None:
+    assert of_lines(tmp_path, QUOTED[case]) == ["tench, Tinca tinca", "cock"]
+
+
+def test_other_quotation_marks_are(tmp_path: Path) -> None:
+    names = ['12" pizza', '"Fat" cat', 'x "y" z', 'the "best"']
+    assert of_lines(tmp_path, names) == names
+    assert of_lines(tmp_path, ['0,"12"" pizza"', "1,cat"]) == ['12" pizza', "cat"]
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -123,7 +144,15 @@ def test_json_is_refused_by_name(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [["cat", "dog"], ["0 cat", "1 dog", "10 owl", "2 fox"], ["1,a", "0,b"], ["2 cats", "1 cat"], ["5;a", "2;b"]],
+    [
+        ["cat", "dog"],
+        ['"cat"', 'a "b"'],
+        ['1,"a"', '0,"b", c'],
+        ["0 cat", "1 dog", "10 owl", "2 fox"],
+        ["1,a", "0,b"],
+        ["2 cats", "1 cat"],
+        ["5;a", "2;b"],
+    ],
 )
 def test_what_is_written_is_read_back(tmp_path: Path, names: list[str]) -> None:
     (tmp_path / "labels.txt").write_text(labels.to_text(names))

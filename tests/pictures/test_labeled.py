@@ -90,7 +90,10 @@ def test_numbers_out_of_range_are_refused(tmp_path: Path, folders: tuple[str, ..
 
 def test_numbers_that_are_the_names_are_names(tmp_path: Path) -> None:
     images = of_folders(tmp_path, "1", "10", "2")
-    assert classes(find(images, None, ["1", "10", "2"])) == {"1/1.png": [0], "10/1.png": [1], "2/1.png": [2]}
+    pictures = find(images, None, ["1", "10", "2"])
+    assert classes(pictures) == {"1/1.png": [0], "10/1.png": [1], "2/1.png": [2]}
+    assert pictures.remarks == (f"class folders of {images}: read as names of classes, not as numbers of outputs",)
+    assert find(images, None, [*map(str, range(11))]).remarks == ()
 
 
 def test_a_folder_of_train_is_its_test_pictures(tmp_path: Path) -> None:
