@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from edge_squeeze import formats
 from edge_squeeze.artifact.folder import find_model
 from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
+from edge_squeeze.files import reading
 from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect
 
 LARGEST_FILE = 1 << 31
@@ -68,8 +68,7 @@ def read(path: Path) -> ModelFile:
             raise UsageError(f"{file} is too large: required at most {LARGEST_FILE:,} bytes, got {size:,}.")
         with file.open("rb") as opened:
             head = opened.read(formats.HEAD)
-            opened.seek(0)
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        sha256 = reading.sha256(file)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error}.") from error
     if manifest is not None and manifest.file.sha256 != sha256:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import subprocess
 import sys
@@ -33,7 +32,7 @@ from edge_squeeze.doctor.diagnosis import (
     reload_command,
 )
 from edge_squeeze.engines.catalogue import OTHERS, RUNTIMES as ENGINES, default_kernels
-from edge_squeeze.files import cache
+from edge_squeeze.files import cache, reading
 from edge_squeeze.formats import FORMATS
 from edge_squeeze.machine import host as machines
 from edge_squeeze.machine.host import Machine
@@ -250,16 +249,10 @@ def _weights(installation: Installation, variant: str, published: Published) -> 
         with contextlib.suppress(RuntimeError):  # a user without a home directory has no cache
             path = cache.cached_path(published.url, published.sha256)
     if path is not None and path.is_file():
-        state = OK if _sha256(path) == published.sha256 else DAMAGED
+        state = DAMAGED
+        with contextlib.suppress(OSError):
+            state = OK if reading.sha256(path) == published.sha256 else DAMAGED
     return WeightsFile(variant, state, str(path) if path else None)
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
 
 
 def _unusable(engines: Sequence[Engine], reported: set[str]) -> Iterator[str]:

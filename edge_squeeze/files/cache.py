@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from edge_squeeze.errors import UsageError
-from edge_squeeze.files import atomic
+from edge_squeeze.files import atomic, reading
 
 TIMEOUT_S = 30
 LARGEST_DOWNLOAD = 100 << 20
@@ -28,10 +28,10 @@ def cached_path(url: str, sha256: str) -> Path:
 def cached(url: str, sha256: str) -> Path:
     """The file at `url`, from the cache or downloaded into it; UsageError if that fails or its hash differs."""
     path = cached_path(url, sha256)
-    if path.is_file() and _digest(path.read_bytes()) == sha256:
+    if path.is_file() and reading.sha256(path) == sha256:
         return path
     data = _fetch(url)
-    if (digest := _digest(data)) != sha256:
+    if (digest := hashlib.sha256(data).hexdigest()) != sha256:
         raise UsageError(f"{url} is not the expected file: required sha256 {sha256}, got {digest}.")
     try:
         atomic.write_file(path, data)
@@ -40,10 +40,6 @@ def cached(url: str, sha256: str) -> Path:
             f"The cache {path.parent} cannot be written ({error}). Set EDGE_SQUEEZE_CACHE to another."
         ) from error
     return path
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _fetch(url: str) -> bytes:

@@ -1,8 +1,9 @@
-"""Text and JSON files from outside: of bounded size, in UTF-8, and decoded as the dataclasses that describe them."""
+"""Files from outside: their hashes; text and JSON of bounded size, decoded as the dataclasses that describe them."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import types
 import typing
@@ -12,6 +13,12 @@ from typing import Any
 from edge_squeeze.errors import UsageError
 
 LARGEST = 64 << 20  # a parity.json of 50,000 pictures has 10 MB
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of the file `path`, in hexadecimal; OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_text(path: Path, largest: int = LARGEST) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from edge_squeeze.artifact.manifest import KERAS_MODEL, SAVED_MODEL, WeightsRecord
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
+from edge_squeeze.files import reading
 from edge_squeeze.models import adaptation, keras2
 from edge_squeeze.models.original import load_tensorflow, require_tensorflow
 from edge_squeeze.process.output import captured
@@ -338,8 +339,7 @@ def prepares_itself(path: Path) -> bool:
 def digest(path: Path) -> str:
     """sha256 of a file, or of a folder's files with their names, in hexadecimal."""
     if path.is_file():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return reading.sha256(path)
     total = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
         total.update(str(file.relative_to(path)).encode() + b"\0" + bytes.fromhex(digest(file)))
