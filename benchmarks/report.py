@@ -15,7 +15,7 @@ from edge_squeeze.benchmarks.result import ArmResult, Comparison, Result, baseli
 from edge_squeeze.benchmarks.verdicts import INCONCLUSIVE, REGRESSION, margin
 from edge_squeeze.errors import ExitCode
 from edge_squeeze.machine.cores import cpu_ranges
-from edge_squeeze.reporting import Column
+from edge_squeeze.reporting import Column, megabytes
 
 NOTHING, FAILED = "-", "failed"
 ENGINE, THREADS, PARITY = 1, 2, 13  # of COLUMNS
@@ -96,7 +96,8 @@ def table(result: Result) -> tuple[list[Column], list[list[str]]]:
 
 def _row(result: ArmResult, session: Result) -> tuple[str, ...]:
     arm, summary = result.arm, result.summary
-    name, size, parity = (arm.name, arm.engine_name, str(arm.threads)), _mb(arm.size_bytes), result.correctness.gate
+    name, size = (arm.name, arm.engine_name, str(arm.threads)), megabytes(arm.size_bytes)
+    parity = result.correctness.gate
     if summary is None:
         return *name, *[NOTHING] * 7, size, NOTHING, NOTHING, parity.upper(), FAILED
     base = baseline(result, session.arms).summary
@@ -143,10 +144,6 @@ def ms(value: float | None) -> str:
 def interval(bounds: Sequence[float] | None) -> str:
     """An interval in milliseconds."""
     return NOTHING if bounds is None else f"{ms(bounds[0])}-{ms(bounds[1])}"
-
-
-def _mb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.2f}" if size_bytes >= 1e5 else f"{size_bytes / 1e6:.4f}"  # noqa: PLR2004 - digits
 
 
 def notes(result: Result, *, every: bool = True) -> Iterator[str]:

@@ -28,7 +28,7 @@ from edge_squeeze.proof import gates as gate_table, golden
 from edge_squeeze.proof.leakage import CalibrationPicture
 from edge_squeeze.proof.parity import FIGURES
 from edge_squeeze.proof.verification import CONSTANT, Proof, load_pictures, prove_all, refer
-from edge_squeeze.reporting import Reporter, html_table
+from edge_squeeze.reporting import Reporter, html_table, megabytes
 
 OLDEST_RUNTIME = (2, 14)  # of the versions that an extra of this package brings
 RUNTIME = f"tflite-runtime {'.'.join(map(str, OLDEST_RUNTIME))}"
@@ -45,12 +45,12 @@ class Exported:
     lint: tuple[str, ...]  # of the calibration
 
     def __repr__(self) -> str:
-        name, verdict, megabytes, *_, agreement = self._cells()
-        return f"<Exported {name}: {verdict}, {megabytes} MB, same top-1 {agreement}, in {self.folder}>"
+        name, verdict, size, *_, agreement = self._cells()
+        return f"<Exported {name}: {verdict}, {size} MB, same top-1 {agreement}, in {self.folder}>"
 
     def _cells(self) -> tuple[str, ...]:
         """Name, verdict, MB and the figures of its parity."""
-        size = f"{self.manifest.file.size_bytes / 1e6:.2f}"
+        size = megabytes(self.manifest.file.size_bytes)
         return self.manifest.name, self.proof.verdict.upper(), size, *self.proof.parity.cells()
 
 

@@ -1,4 +1,4 @@
-"""Progress of long work, reported without knowing who listens; and tables."""
+"""Progress of long work, reported without knowing who listens; and tables, with what their cells share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+SMALL_BYTES = 100_000
 
 
 class Reporter(Protocol):
@@ -60,6 +61,11 @@ class Column:
     rank: int = 0
     text: bool = False
     cut: bool = False
+
+
+def megabytes(size_bytes: int) -> str:
+    """The size of a file in megabytes, as tables and sentences have it: with a third digit where it is small."""
+    return f"{size_bytes / 1e6:.{2 if size_bytes >= SMALL_BYTES else 3}f}"
 
 
 def html_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -15,6 +15,7 @@ from edge_squeeze.bundling.index import INDEX, Entry, Index
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.files import atomic
 from edge_squeeze.proof.parity import PASS
+from edge_squeeze.reporting import megabytes
 
 ADDED, REPLACED = "added", "replaced"
 READABLE = "Check that you may read it"
@@ -31,7 +32,7 @@ class Bundled:
     change: str  # added | replaced
 
     def __repr__(self) -> str:
-        return f"<Bundled {self.manifest.name}: {self.change}, {self.size_bytes / 1e6:.2f} MB in {self.folder}>"
+        return f"<Bundled {self.manifest.name}: {self.change}, {megabytes(self.size_bytes)} MB in {self.folder}>"
 
     @property
     def warning(self) -> str | None:

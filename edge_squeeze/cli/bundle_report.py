@@ -13,7 +13,7 @@ from edge_squeeze.bundling.bundle import Bundled
 from edge_squeeze.cli.console import print_json, print_next, print_prose, whole
 from edge_squeeze.cli.tables import print_table
 from edge_squeeze.files.documentation import page
-from edge_squeeze.reporting import Column
+from edge_squeeze.reporting import Column, megabytes
 
 COLUMNS = (
     Column("artifact", text=True),
@@ -80,7 +80,7 @@ def listing(folder: Path, *, as_json: bool, verbose: bool) -> bool:
 
 
 def _cells(name: str, manifest: Manifest | None, size_bytes: int) -> tuple[str, ...]:
-    size = f"{size_bytes / 1e6:.2f}"
+    size = megabytes(size_bytes)
     if manifest is None:
         return name, "-", "-", size, "-"
     return name, manifest.format, manifest.precision, size, manifest.parity.verdict
@@ -106,4 +106,4 @@ def _total_as_json(folder: Path) -> dict[str, Any]:
 def _total(folder: Path) -> str:
     entries = index.read(folder).artifacts
     count = f"{len(entries) or 'No'} artifact{'' if len(entries) == 1 else 's'}"
-    return f"{count} in {whole(str(folder))}, {sum(entry.size_bytes for entry in entries) / 1e6:.2f} MB in total."
+    return f"{count} in {whole(str(folder))}, {megabytes(sum(entry.size_bytes for entry in entries))} MB in total."

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from edge_squeeze.converters.export import Exported, Exports
 
 FLOAT32_BYTES = 4
-SMALL_BYTES = 100_000
 
 
 def export(
@@ -187,8 +186,7 @@ def _size(exported: Exported) -> dict[str, Any]:
 
 def _sizes(exported: Exported) -> tuple[str, str]:
     """Megabytes, and how many times smaller that is than the weights as float32."""
+    from edge_squeeze.reporting import megabytes
+
     size = exported.manifest.file.size_bytes
-    return (
-        f"{size / 1e6:.{2 if size >= SMALL_BYTES else 3}f}",
-        f"{exported.manifest.parameters * FLOAT32_BYTES / size:.1f}x",
-    )
+    return megabytes(size), f"{exported.manifest.parameters * FLOAT32_BYTES / size:.1f}x"

@@ -31,10 +31,10 @@ def test_an_android_project_gets_shows_and_loses_artifacts(
     rows = [line.split() for line in done.stdout.splitlines()]
     assert rows[:3] == [
         ["artifact", "format", "precision", "MB", "parity", "change"],
-        ["pass", "tflite", "int8", "0.00", "pass", "added"],
-        ["other", "tflite", "int8", "0.00", "pass", "added"],
+        ["pass", "tflite", "int8", "0.003", "pass", "added"],
+        ["other", "tflite", "int8", "0.003", "pass", "added"],
     ]
-    assert f"2 artifacts in project/{MODELS}, 0.01 MB in total." in done.stdout
+    assert f"2 artifacts in project/{MODELS}, 0.005 MB in total." in done.stdout
     assert "open project in Android Studio" in done.stdout
     assert "make apk" not in done.stdout  # it makes that of the demo app, not this one
     assert tree(home / "project" / MODELS / "other") == contents("other")
@@ -129,7 +129,7 @@ def test_an_unknown_name_is_told_with_the_nearest(command_line: CommandLine) -> 
 
 def test_an_empty_project_says_so(command_line: CommandLine) -> None:
     done = command_line("bundle", "android", "project", "--list")
-    assert (done.returncode, done.stdout) == (0, f"No artifacts in project/{MODELS}, 0.00 MB in total.\n")
+    assert (done.returncode, done.stdout) == (0, f"No artifacts in project/{MODELS}, 0.000 MB in total.\n")
 
 
 WITHOUT = """
