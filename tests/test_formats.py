@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import os
 import subprocess
@@ -51,6 +52,14 @@ def test_a_row_and_a_converter_add_a_format(toy: Callable[..., str], tmp_path: P
     assert verified["golden"]["kernels"] == "xnnpack"
     toy("bundle", "files", folder, "app")
     assert "squeezenet1.1-toy-float32" in toy("bundle", "files", "app", "--list")
+
+
+def test_the_kernels_of_a_runtime_are_those_of_its_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FORMATS, "toy", dataclasses.replace(toy_format.ROW, kernels=("own",)))
+    monkeypatch.setitem(catalogue.RUNTIMES, "toy", toy_format.ENGINE)
+    names = ("toy", "onnxruntime", "litert", "tflite-runtime")
+    kernels = [[catalogue.default_kernels(name, quantized=quantized) for name in names] for quantized in (False, True)]
+    assert kernels == [["own", "onnxruntime", "xnnpack", "xnnpack"], ["own", "onnxruntime", "xnnpack", "builtin"]]
 
 
 def test_help_lists_a_format_that_was_added() -> None:

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from edge_squeeze.engines import tflite_engine
 from edge_squeeze.engines.engine import ONNXRUNTIME, Engine, EngineOptions, Model
 from edge_squeeze.engines.ncnn_engine import NcnnEngine
 from edge_squeeze.engines.onnx_engine import OnnxEngine
 from edge_squeeze.engines.openvino_engine import OpenVinoEngine
-from edge_squeeze.engines.tflite_engine import TFLiteEngine
+from edge_squeeze.engines.tflite_engine import QUANTIZED_KERNELS, TFLiteEngine
 from edge_squeeze.errors import UsageError, unknown
 from edge_squeeze.formats import FORMATS, a_file
 from edge_squeeze.packages import is_installed
@@ -90,4 +89,5 @@ def choose(format_name: str, name: str | None, rows: Mapping[str, EngineRow] = R
 
 def default_kernels(name: str, *, quantized: bool) -> str:
     """The kernel family that the runtime `name` computes the convolutions of a network with."""
-    return ONNXRUNTIME if name == ONNXRUNTIME else tflite_engine.default_kernels(name, quantized=quantized)
+    usual = FORMATS[formats_of(name)[0]].kernels[0]
+    return QUANTIZED_KERNELS.get(RUNTIMES[name].package, usual) if quantized else usual

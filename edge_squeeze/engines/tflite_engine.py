@@ -13,6 +13,9 @@ from edge_squeeze.process import keras_environment
 from edge_squeeze.process.output import captured
 
 DELEGATE = "DELEGATE"
+# The kernels of quantized networks, by package, where they are not XNNPACK's: tflite-runtime 2.14 gives XNNPACK no
+# convolution with int8 weights, whatever the dtype of pixels and scores.
+QUANTIZED_KERNELS = {"tflite-runtime": BUILTIN}
 
 
 class TFLiteEngine:
@@ -64,7 +67,7 @@ class TFLiteEngine:
         """The kernel family where none was chosen: a network with scales on any tensor but its input is quantized."""
         tensors = [tensor for tensor in self._interpreter.get_tensor_details() if tensor["index"] not in self._inputs]
         scales = [tensor["quantization_parameters"]["scales"] for tensor in tensors]
-        return default_kernels(package, quantized=any(len(of_tensor) for of_tensor in scales))
+        return QUANTIZED_KERNELS.get(package, XNNPACK) if any(map(len, scales)) else XNNPACK
 
     def _operators(self) -> tuple[int | None, int | None]:
         """How many operators the file has, and how many of them a delegate took over."""
@@ -109,14 +112,6 @@ def _taken_over(own: list[dict[str, Any]], delegates: list[dict[str, Any]]) -> s
                 taken.add(at)
                 waiting += map(int, own[at]["inputs"])
     return taken
-
-
-def default_kernels(package: str, *, quantized: bool) -> str:
-    """The kernel family that the interpreter of `package` computes the convolutions of a network with.
-
-    tflite-runtime 2.14 gives XNNPACK no convolution with int8 weights, whatever the dtype of pixels and scores.
-    """
-    return BUILTIN if quantized and package == "tflite-runtime" else XNNPACK
 
 
 def _tensor(detail: dict[str, Any]) -> Tensor:
