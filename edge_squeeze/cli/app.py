@@ -21,7 +21,7 @@ from edge_squeeze.cli import (
     verify,
 )
 from edge_squeeze.files import documentation
-from edge_squeeze.process import supervision
+from edge_squeeze.process import keras_environment, supervision
 from edge_squeeze.version import __version__
 
 EPILOG = f"Every command accepts --debug (show tracebacks). Exit codes:\n\n\b\n{documentation.page('commands')}"
@@ -89,4 +89,5 @@ app.add_typer(models.app, name="models", short_help="List the networks, or show 
 def main() -> NoReturn:
     """Run the command line of this process; never returns."""
     exits.check_streams()
+    keras_environment.leave_wrappers_out()
     supervision.run(lambda: exits.run(app), exits.tell)

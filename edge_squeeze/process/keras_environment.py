@@ -9,7 +9,16 @@ from contextlib import contextmanager
 from typing import Any
 
 BACKEND, HOME, TENSORFLOW = "KERAS_BACKEND", "KERAS_HOME", "tensorflow"
+SCIKIT_LEARN = "sklearn"  # Keras imports it, where it is installed, for its wrappers: a fifth of what its import takes
 IGNORED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED", "TF_USE_LEGACY_KERAS")
+
+_wrappers = True
+
+
+def leave_wrappers_out() -> None:
+    """Have Keras imported without its wrappers for scikit-learn, which no command of ours needs; Python users may."""
+    global _wrappers  # noqa: PLW0603 - set once, by the program that this process is
+    _wrappers = False
 
 
 @contextmanager
@@ -26,9 +35,14 @@ def neutral() -> Iterator[None]:
     os.environ[BACKEND] = TENSORFLOW
     home = os.environ.get(HOME)
     os.environ[HOME] = os.devnull  # a keras.json that Keras refuses, or cannot read, would end the import
+    modules: dict[str, Any] = sys.modules
+    if not _wrappers:
+        modules.setdefault(SCIKIT_LEARN, None)  # importing it raises, as where it is not installed
     try:
         yield
     finally:
+        if modules.get(SCIKIT_LEARN, modules) is None:
+            del modules[SCIKIT_LEARN]
         os.environ.pop(HOME)
         if home is not None:
             os.environ[HOME] = home
