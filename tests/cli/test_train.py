@@ -178,7 +178,7 @@ def test_an_interrupted_training_says_so_and_leaves_nothing(tmp_path: Path, line
     assert not (tmp_path / "trained").exists()
 
 
-@pytest.mark.parametrize("milliseconds", [0, 5])
+@pytest.mark.parametrize("milliseconds", [0, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_training_killed_while_it_writes_leaves_the_older_one_or_the_newer_one(
     tmp_path: Path, milliseconds: int
 ) -> None:

@@ -241,12 +241,20 @@ def test_channels_that_come_first_are_timed_as_such(turned: Exported) -> None:
 
 
 def test_ncnn_is_given_none_whose_pools_are_padded(
-    turned: Exported, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    turned: Exported, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pictures: Path
 ) -> None:
     """Pnnx is not installed here: this was found by hand, and that the variants without such padding come out right."""
     monkeypatch.setattr(ncnn_engine, "convert", lambda model, folder: folder / "model.ncnn.param")
     (padded,) = edge_squeeze.export(
-        "squeezenet-mlt", weights="random", classes=2, input_size="any", format="onnx", out=tmp_path
+        "squeezenet-mlt",
+        weights="random",
+        classes=2,
+        input_size="any",
+        base_e=16,
+        incr_e=16,
+        format="onnx",
+        images=pictures,
+        out=tmp_path,
     )
     every = [dataclasses.replace(arm, engine="ncnn", id=arm.name) for arm in resolved([turned.folder, padded.folder])]
     (tmp_path / "ready").mkdir()
