@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +20,13 @@ from edge_squeeze.benchmarks.arms import Arm
 from edge_squeeze.benchmarks.launch_records import MEMORY, Launch, Task, as_json
 from edge_squeeze.benchmarks.local_launches import Measurer
 from edge_squeeze.benchmarks.options import Profile, duration_range
-from edge_squeeze.errors import ConversionError, UsageError
-from edge_squeeze.files import atomic, cache
-from edge_squeeze.files.reading import decode, read_text
+from edge_squeeze.errors import ConversionError
+from edge_squeeze.files import cache, journal as journals
+from edge_squeeze.files.reading import decode
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.version import __version__
 
 FOLDER = "benchmarks"
-LARGEST = 1 << 30
-OLDEST_S = 24 * 3600  # an older session is not resumed
 LOOK_EVERY_S = 1.0
 WORTH_TELLING_S = 5.0
 
@@ -148,77 +144,25 @@ def folder() -> Path:
     return cache.cache_folder() / FOLDER
 
 
-class Journal:
+class Journal(journals.Journal):
     """The launches of one session so far, in its file while the session lasts.
 
     UsageError if the cache cannot be written, or if the same session is under way in another process.
     """
 
     def __init__(self, path: Path, *, fresh: bool = False) -> None:
-        self._path, self.launches = path, list[Launch]()
-        self.resumed_after_s: float | None = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+", encoding="utf-8")
-            _forget_old(path)
-        except OSError as error:
-            raise UsageError(
-                f"{path.parent} cannot be written ({error}). Set EDGE_SQUEEZE_CACHE to another folder."
-            ) from error
-        _lock(self._file.fileno(), path)
-        age = time.time() - path.stat().st_mtime
-        if fresh or age > OLDEST_S:
-            self._file.truncate(0)
-        self._read(age)
-
-    def _read(self, age: float) -> None:
-        lines = [line for line in read_text(self._path, LARGEST).splitlines(keepends=True) if line.endswith("\n")]
-        self._file.truncate(sum(len(line.encode()) for line in lines))  # a line that a kill cut off
-        for line in lines:
-            self.launches.append(decode(Launch, json.loads(line), str(self._path)))
-        self.resumed_after_s = age if lines else None
+        busy = (
+            f"The same benchmark of the same files is running already, and holds {path}. Wait for it, end it, or set "
+            "EDGE_SQUEEZE_CACHE to another folder."
+        )
+        super().__init__(path, busy, fresh=fresh)
+        self.launches: list[Launch] = [decode(Launch, line, str(path)) for line in self.read()]
 
     def append(self, launch: Launch) -> None:
         """Keep `launch`, on disk once this returns."""
         self.launches.append(launch)
-        self._file.write(json.dumps(as_json(launch), separators=(",", ":")) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        super().append(as_json(launch))
 
     def has(self, arm: str, round_: int, kind: str) -> bool:
         """Whether that launch is done."""
         return any((done.arm, done.round, done.kind) == (arm, round_, kind) for done in self.launches)
-
-    def finish(self) -> None:
-        """Forget the file: its session is complete."""
-        try:
-            self._path.unlink(missing_ok=True)
-        except PermissionError:  # Windows removes no open file
-            self._file.close()
-            with contextlib.suppress(PermissionError):  # another session has it open: it is forgotten after a day
-                self._path.unlink(missing_ok=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
-def _forget_old(path: Path) -> None:
-    """Remove the journals of other sessions that were never resumed."""
-    for journal in path.parent.glob("*.jsonl"):
-        if journal != path and time.time() - journal.stat().st_mtime > OLDEST_S:
-            with contextlib.suppress(PermissionError):  # Windows removes no file that another process has open
-                journal.unlink(missing_ok=True)
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    """Hold the file for this process; UsageError if another one does."""
-    try:
-        atomic.lock(descriptor, wait=False)
-    except OSError as error:
-        raise UsageError(
-            f"The same benchmark of the same files is running already, and holds {path}. Wait for it, end it, or set "
-            "EDGE_SQUEEZE_CACHE to another folder."
-        ) from error

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from synthetic import FakeDevice, a_launch, an_arm
 
-from edge_squeeze.benchmarks import session as journals, session as sessions
+from edge_squeeze.benchmarks import session as sessions
 from edge_squeeze.benchmarks.launch_records import MEMORY, TIMED, Launch, Task
 from edge_squeeze.benchmarks.options import PROFILES
 from edge_squeeze.benchmarks.session import Journal, Session
 from edge_squeeze.errors import UsageError
+from edge_squeeze.files import journal as journal_files
 from edge_squeeze.reporting import Silent
 
 ARMS = [an_arm("a"), an_arm("b"), an_arm("c")]
@@ -115,7 +116,7 @@ def test_a_session_of_yesterday_is_not_gone_on_with_and_others_of_then_are_remov
         journal.append(a_launch([1.0]))
     other.write_text("")
     young.write_text("")
-    yesterday = time.time() - journals.OLDEST_S - 60
+    yesterday = time.time() - journal_files.OLDEST_S - 60
     for file in (path, other):
         os.utime(file, (yesterday, yesterday))
     with Journal(path) as journal:
@@ -131,9 +132,9 @@ def test_the_same_session_cannot_run_twice_at_once(tmp_path: Path) -> None:
 
 def test_what_is_measured_decides_which_session_is_gone_on_with() -> None:
     arm, profile = an_arm(), QUICK
-    key = journals.key([arm], profile, 0, "device")
+    key = sessions.key([arm], profile, 0, "device")
     moved = dataclasses.replace(arm, path="elsewhere", inputs=dataclasses.replace(arm.inputs, path="temporary"))
-    assert journals.key([moved], profile, 0, "device") == key
+    assert sessions.key([moved], profile, 0, "device") == key
     others = [
         ([dataclasses.replace(arm, sha256="another")], profile, 0, "device"),
         ([dataclasses.replace(arm, threads=2)], profile, 0, "device"),
@@ -142,7 +143,7 @@ def test_what_is_measured_decides_which_session_is_gone_on_with() -> None:
         ([arm], profile, 1, "device"),
         ([arm], profile, 0, "another"),
     ]
-    assert len({key, *(journals.key(*other) for other in others)}) == 7
+    assert len({key, *(sessions.key(*other) for other in others)}) == 7
 
 
 def test_a_busy_machine_is_waited_for_as_long_as_the_profile_says(
