@@ -12,6 +12,7 @@ from edge_squeeze.cli import (
     benchmark,
     bundle,
     doctor,
+    evaluate,
     exits,
     export,
     inspect,
@@ -57,6 +58,13 @@ app.command(
         "verify out/squeezenet1.1-tflite-float32 --device ssh:USER@HOST",
     ),
 )(verify.verify)
+app.command(
+    short_help="Measure accuracy on labeled pictures.",
+    epilog=arg.examples(
+        "evaluate out/squeezenet1.1-tflite-int8 --images DIR",
+        "evaluate out/*/ --images DIR --labels LABELS.csv --csv OUT.csv",
+    ),
+)(evaluate.evaluate)
 app.command(
     short_help="Show the most likely classes of pictures.",
     epilog=arg.examples("predict out/squeezenet1.1-tflite-float32 PICTURE --top 3"),

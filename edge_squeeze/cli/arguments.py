@@ -110,6 +110,9 @@ FileOrArtifact = Annotated[Path, typer.Argument(help=f"A {suffixes()} file, or a
 Original = Annotated[
     Path | None, typer.Option(help="Path of the original model, if it is no longer where model.json records it.")
 ]
+NoOriginal = Annotated[
+    bool, typer.Option("--no-original", help="Do not run the original; without it there is no verdict.")
+]
 Threads = Annotated[int, typer.Option(help="Number of engine threads.")]
 Runtime = Annotated[
     str | None, typer.Option(help="litert, tflite-runtime, tf.lite or onnxruntime; default: the first installed.")
@@ -203,6 +206,22 @@ Devices = Annotated[
     ),
 ]
 Setup = Annotated[bool, typer.Option("--setup", help="Create an environment on a board that has none.")]
+
+# evaluate
+Artifacts = Annotated[list[Path], typer.Argument(metavar="ARTIFACT...", help="Folders written by `export`.")]
+EvaluatedImages = Annotated[
+    Path,
+    typer.Option("--images", help="Pictures in a folder per class, a .txt list of them, or a folder of `train`."),
+]
+PictureLabels = Annotated[
+    Path | None,
+    typer.Option("--labels", help="Table of the pictures' classes; default: their folders, or labels.csv in there."),
+]
+Workers = Annotated[int | None, typer.Option(help="Processes that decode and run; default: one for each core.")]
+FreshEvaluation = Annotated[
+    bool, typer.Option("--fresh", help="Start over instead of resuming an interrupted evaluation.")
+]
+Csv = Annotated[Path | None, typer.Option(help="File that receives one row per picture.")]
 
 # bundle
 AndroidPaths = Annotated[

@@ -105,10 +105,11 @@ def open_picture(path: Path, *, quick: bool = False) -> Image.Image:
     Damaged metadata does not matter. UsageError if `path` is missing, not a picture, truncated, or would unpack to an
     absurd size. If `quick`, it may be smaller: this is to find out whether it can be read.
     """
-    return _opened(_read(path), path, quick=quick)
+    return decode_picture(read_picture(path), path, quick=quick)
 
 
-def _read(path: Path) -> bytes:
+def read_picture(path: Path) -> bytes:
+    """The bytes of the file `path`; UsageError if it is missing or cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
@@ -117,7 +118,8 @@ def _read(path: Path) -> bytes:
         raise _unreadable(path, error) from error
 
 
-def _opened(data: bytes, path: Path, *, quick: bool = False) -> Image.Image:
+def decode_picture(data: bytes, path: Path, *, quick: bool = False) -> Image.Image:
+    """`open_picture` for the bytes `data` of the file `path`."""
     try:
         return _decoded(data, path, quick=quick)
     except UsageError:
@@ -287,8 +289,8 @@ def _pixels(files: Sequence[Path], preprocessing: Preprocessing) -> tuple[list[P
     problems: dict[Path, str] = {}
     for file in files:
         try:
-            data = _read(file)
-            pixels.append(preprocessing.pixels(_opened(data, file)))
+            data = read_picture(file)
+            pixels.append(preprocessing.pixels(decode_picture(data, file)))
             digests.append(hashlib.sha256(data).hexdigest())
         except UsageError as error:
             problems[file] = str(error) if str(file) in str(error) else f"{file}: {error}"

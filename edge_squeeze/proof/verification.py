@@ -310,12 +310,11 @@ def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verifica
         runner = open_runner(artifact.model(), artifact.manifest.format, RunOptions(options.threads, options.runtime))
         gold = golden.check(artifact, runner)
     with reporter.step("original"):
-        subject = _find_subject(artifact, options)
+        subject = find_subject(artifact, options.original, options.custom_objects, trust_file=options.trust_file)
         if isinstance(subject, Subject):
             keras_original = subject.original()
-            record = artifact.manifest.weights
-            if subject.weights.sha256 != record.sha256 and not record.in_memory:
-                reporter.note(f"warning: {options.original} is not the file that the artifact records")
+            for note in other_original(artifact, subject, options.original):
+                reporter.note(note)
     if isinstance(subject, str):
         if options.images is not None:
             raise UsageError(f"--images cannot be used: {subject}.")
@@ -335,14 +334,25 @@ def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verifica
     return Verification(artifact, gold, proof, None)
 
 
-def _find_subject(artifact: Artifact, options: VerifyOptions) -> Subject | str:
-    """What the artifact was made from, where `options` or its manifest say; the reason if unavailable."""
-    path = options.original
+def find_subject(
+    artifact: Artifact, path: Path | None, custom_objects: str | None, *, trust_file: bool = False
+) -> Subject | str:
+    """What `artifact` was made from, in the file `path` or where its manifest says; the reason if unavailable.
+
+    UsageError if `path` was given and cannot be used.
+    """
     if not is_installed("tensorflow"):
         return "TensorFlow is not installed"
     try:
-        return subjects.find_again(artifact.manifest, path, options.custom_objects, trust_file=options.trust_file)
+        return subjects.find_again(artifact.manifest, path, custom_objects, trust_file=trust_file)
     except EdgeSqueezeError as error:
         if path is not None:
             raise
         return f"its original could not be loaded ({str(error).rstrip('.')}). Give --original FILE"
+
+
+def other_original(artifact: Artifact, subject: Subject, path: Path | None) -> list[str]:
+    """A warning if `subject`, read from `path`, is not what `artifact` records as its original."""
+    record = artifact.manifest.weights
+    same = subject.weights.sha256 == record.sha256 or record.in_memory
+    return [] if same else [f"warning: {path} is not the file that the artifact records"]

@@ -39,6 +39,7 @@ ROOMS = [
     "devices",
     "bundling",
     "training",
+    "evaluation",
     "prediction",
     "converters",
     "benchmarks",

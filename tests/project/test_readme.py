@@ -42,6 +42,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in PHOTOGRAPHS:
             photograph(name).save(folder / pictures / f"{name}.{suffix}")
     save_blotches(folder / "my-pictures", 16)  # enough to calibrate on
+    for label, name in (("tabby", "chelsea"), ("espresso", "coffee")):
+        (folder / "my-labeled-pictures" / label).mkdir(parents=True)
+        photograph(name).save(folder / "my-labeled-pictures" / label / f"{name}.png")
     photograph("chelsea").save(folder / "cat.jpg")
     (folder / "my-labels.txt").write_text("cat\ndog\nbird\n")
     network(classes=3).save(folder / "my-model.keras")

@@ -1,0 +1,183 @@
+"""`edge-squeeze evaluate`: how many labeled pictures files classify correctly, and how sure that is."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from edge_squeeze.cli import arguments as arg
+from edge_squeeze.errors import ExitCode, UsageError
+from edge_squeeze.evaluation.options import EvaluateOptions
+from edge_squeeze.process import output
+
+if TYPE_CHECKING:
+    from edge_squeeze.evaluation.result import Comparison, Evaluation, Figures, PictureFigure
+
+SHOWN = 3  # classes and pictures in a line
+WITHOUT_ORIGINAL = 3  # columns that need none
+WIDE = 0.05  # intervals are shown without decimals if they are wider
+
+
+def evaluate(
+    artifacts: arg.Artifacts,
+    images: arg.EvaluatedImages,
+    labels: arg.PictureLabels = None,
+    skip_unreadable: arg.SkipUnreadable = False,
+    original: arg.Original = None,
+    no_original: arg.NoOriginal = False,
+    custom_objects: arg.CustomObjects = None,
+    trust_file: arg.TrustFile = False,
+    runtime: arg.Runtime = None,
+    workers: arg.Workers = None,
+    fresh: arg.FreshEvaluation = False,
+    csv: arg.Csv = None,
+    json_: arg.Json = False,
+    verbose: arg.Verbose = False,
+) -> None:
+    """Measure the accuracy of artifacts on labeled pictures, and compare it with their original's."""
+    options = EvaluateOptions.of({**locals(), "with_original": not no_original})
+    from edge_squeeze.cli.console import ConsoleReporter
+    from edge_squeeze.evaluation import document, evaluation as evaluations, figures
+
+    output.visible(verbose)
+    document.check_csv(csv)
+    result = evaluations.evaluate(artifacts, options, ConsoleReporter(verbose=verbose))
+    if csv is not None:
+        document.write_csv(result, csv)
+    if json_:
+        _print_document(result, {})
+    else:
+        _show(result, verbose=verbose)
+    _report_unreadable(result, skip=skip_unreadable)
+    if figures.failed(result.artifacts):
+        raise typer.Exit(ExitCode.FAILED_PROOF)
+
+
+def _print_document(result: Evaluation, extra: dict[str, Any]) -> None:
+    from edge_squeeze.evaluation import document
+
+    escaped = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
+    for text in document.lines(result, extra, ascii_only=escaped):
+        sys.stdout.write(text)
+
+
+def _report_unreadable(result: Evaluation, *, skip: bool) -> None:
+    """Name the pictures that could not be read; UsageError unless they are to be skipped."""
+    if not result.unreadable:
+        return
+    for text in result.unreadable.values():
+        sys.stderr.write(f"Skipped: {text}\n")
+    count = len(result.unreadable)
+    total = f"{count:,} of {len(result.table.pictures):,} pictures could not be read; each is named above."
+    if not skip:
+        raise UsageError(f"{total} Repair or remove them, or pass --skip-unreadable to go on without them.")
+    sys.stderr.write(f"{total}\n")
+
+
+def _show(result: Evaluation, *, verbose: bool) -> None:
+    from edge_squeeze.cli.console import print_prose
+    from edge_squeeze.cli.tables import print_table
+    from edge_squeeze.proof.parity import FAIL
+    from edge_squeeze.reporting import Column
+
+    columns = (
+        Column("artifact", text=True, cut=True),
+        Column("top-1 (95 %)"),
+        Column("top-5", 3),
+        Column("agrees", 2),
+        Column("KL", 5),
+        Column("drift", 4),
+        Column("ratio (95 %)", 1),
+        Column("verdict", text=True),
+    )
+    kept = len(columns) if result.originals else WITHOUT_ORIGINAL
+    rows = [_cells(figures)[:kept] for figures in (*result.artifacts, *result.originals)]
+    first = result.artifacts[0]
+    print_prose("", f"{first.labeled:,} labeled pictures of {first.pictures:,} in {result.source}")
+    print_table(columns[:kept], rows, every=verbose)
+    for note in result.notes[len(result.notes) - bool(result.calibrated) :]:
+        print_prose(f"{note[0].upper()}{note[1:]}.")
+    for figures in result.artifacts:
+        if figures.verdict is not None and (verbose or figures.verdict == FAIL or len(result.artifacts) == 1):
+            print_prose(f"{figures.name}: {figures.verdict.upper()}, {figures.reason}.")
+        if figures.not_finite:
+            print_prose(f"{figures.name} gives {figures.not_finite:,} pictures scores that are not finite numbers.")
+    show_comparisons(result.comparisons)
+    for figures in result.artifacts if verbose else result.artifacts[:1]:
+        _show_worst(figures)
+    _show_rates(result)
+
+
+def show_comparisons(comparisons: list[Comparison]) -> None:
+    """Print a sentence for each comparison."""
+    from edge_squeeze.cli.console import print_prose
+
+    if comparisons:
+        print_prose("")
+    for each in comparisons:
+        if each.difference is None or each.interval is None or each.p_adjusted is None:
+            print_prose(f"{each.cand} against {each.base}: {each.verdict}, {each.reason}.", later="  ")
+            continue
+        low, high = (100 * bound for bound in each.interval)
+        alone = f"{each.cand_only:,} pictures are right only with the first, {each.base_only:,} only with the second"
+        print_prose(
+            f"{each.cand} against {each.base}: {each.verdict}, {100 * each.difference:+.1f} points "
+            f"(95 %: {low:+.1f} to {high:+.1f}; p = {each.p_adjusted:.2g}). "
+            f"{alone if each.cand_only or each.base_only else 'Both are right on the same pictures'}.",
+            later="  ",
+        )
+
+
+def _show_worst(figures: Figures) -> None:
+    from edge_squeeze.cli.console import print_prose
+
+    if figures.worst_classes:
+        classes = [f"{each.label} {each.correct} of {each.pictures}" for each in figures.worst_classes[:SHOWN]]
+        print_prose("", f"Worst classes of {figures.name}: {', '.join(classes)}.", later="  ")
+    if figures.worst_pictures:
+        kind = "Most confident errors" if figures.labeled else "Pictures furthest from the original's answer"
+        pictures = map(_picture, figures.worst_pictures[:SHOWN])
+        print_prose(f"{kind}: {'; '.join(pictures)}.", later="  ")
+
+
+def _picture(each: PictureFigure) -> str:
+    right = f", right: {' or '.join(each.right)}" if each.right else ""
+    return f"{each.picture} ({each.answer} {each.confidence:.0%}{right})"
+
+
+def _show_rates(result: Evaluation) -> None:
+    from edge_squeeze.cli.console import print_prose
+
+    if (rates := result.rates) is None:
+        return
+    workers = f"{result.workers} process{'es' if result.workers > 1 else ''}"
+    print_prose(
+        "",
+        f"{rates.per_s:.1f} pictures/s with {workers} (decoding alone {rates.decode_per_s:.0f}/s, running alone "
+        f"{rates.run_per_s:.1f}/s).",
+    )
+
+
+def _cells(figures: Figures) -> tuple[str, ...]:
+    return (
+        figures.name,
+        _share(figures.top1, figures.top1_interval),
+        _share(figures.top5),
+        _share(figures.agreement),
+        "" if figures.kl is None else f"{figures.kl:.2g}",
+        "" if figures.confidence_drift is None else f"{100 * figures.confidence_drift:+.1f}",
+        _share(figures.ratio, figures.ratio_interval),
+        (figures.verdict or "").upper(),
+    )
+
+
+def _share(value: float | None, interval: tuple[float, float] | None = None) -> str:
+    if value is None:
+        return "-"
+    if interval is None:
+        return f"{value:.1%}"
+    low, high = interval
+    digits = 0 if high - low > WIDE else 1
+    return f"{value:.1%} ({100 * low:.{digits}f}-{100 * high:.{digits}f})"

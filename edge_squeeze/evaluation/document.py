@@ -1,0 +1,80 @@
+"""An evaluation as a document: JSON that is read again, with a line for each picture, and CSV for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edge_squeeze.errors import UsageError
+from edge_squeeze.evaluation.chunks import SIZE
+from edge_squeeze.evaluation.result import Evaluation
+from edge_squeeze.files import atomic
+from edge_squeeze.version import __version__
+
+SCHEMA = "edge_squeeze.evaluation/1"
+
+
+def head(evaluation: Evaluation) -> dict[str, Any]:
+    """The document without its rows."""
+    rates = evaluation.rates
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "edge-squeeze", "version": __version__},
+        "created_utc": evaluation.created_utc,
+        "source": evaluation.source,
+        "artifacts": [asdict(figures) for figures in evaluation.artifacts],
+        "originals": [asdict(figures) for figures in evaluation.originals],
+        "comparisons": [asdict(comparison) for comparison in evaluation.comparisons],
+        "unreadable": [{"picture": name, "error": text} for name, text in evaluation.unreadable.items()],
+        "calibrated": evaluation.calibrated,
+        "notes": evaluation.notes,
+        "executor": {"kind": evaluation.executor, "workers": evaluation.workers, "chunk": SIZE},
+        "resumed": evaluation.resumed,
+        "rates": None if rates is None else {**asdict(rates), "bound_per_s": rates.bound_per_s},
+        "columns": evaluation.columns,
+    }
+
+
+def lines(evaluation: Evaluation, extra: dict[str, Any], *, ascii_only: bool = False) -> Iterator[str]:
+    """The text of the document in parts, so that many rows need little memory.
+
+    Args:
+        evaluation: What it is about.
+        extra: Further entries.
+        ascii_only: Whether other characters are escaped.
+    """
+    text = json.dumps({**head(evaluation), **extra}, indent=2, ensure_ascii=ascii_only, allow_nan=False)
+    yield text.removesuffix("\n}") + ',\n  "rows": ['
+    separator = "\n    "
+    for row in evaluation.table.rows():
+        yield separator + json.dumps(row, ensure_ascii=ascii_only, allow_nan=False)
+        separator = ",\n    "
+    yield "\n  ]\n}\n"
+
+
+def write_csv(evaluation: Evaluation, path: Path) -> None:
+    """Leave a row for each picture in the file `path`; UsageError if it cannot be written."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(evaluation.columns)
+    writer.writerows(["" if value is None else value for value in row] for row in evaluation.table.rows())
+    try:
+        atomic.write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error}. Give another --csv FILE.") from error
+
+
+def check_csv(path: Path | None) -> None:
+    """Raise UsageError, before any work, if `path` cannot be the file of `write_csv`."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"--csv {path} is a folder. Required: a file, such as {path / 'pictures.csv'}.")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise UsageError(f"--csv {path} cannot be written: {parent} is not a folder. Give another FILE.")

@@ -1,0 +1,48 @@
+"""What an evaluation is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from edge_squeeze.errors import UsageError
+from edge_squeeze.machine import cores
+
+MOST_WORKERS = 256
+PATHS = ("images", "labels", "original")
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """The options of `edge_squeeze.evaluate`, which says what each means."""
+
+    images: Path
+    labels: Path | None = None
+    skip_unreadable: bool = False
+    with_original: bool = True
+    original: Path | None = None
+    custom_objects: str | None = None
+    trust_file: bool = False
+    runtime: str | None = None
+    workers: int | None = None
+    fresh: bool = False
+
+    @classmethod
+    def of(cls, keywords: Mapping[str, Any]) -> Self:
+        """The options among `keywords`, as the command line or a Python program gives them."""
+        values = {field.name: keywords[field.name] for field in fields(cls)}
+        paths = {name: Path(values[name]) for name in PATHS if values[name] is not None}
+        return cls(**{**values, **paths})
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and not 1 <= self.workers <= MOST_WORKERS:
+            raise UsageError(f"--workers must be 1 to {MOST_WORKERS}, got {self.workers}.")
+        if self.original is not None and not self.with_original:
+            raise UsageError("--original and --no-original contradict each other. Leave one of them out.")
+
+    @property
+    def most_workers(self) -> int:
+        """The workers asked for, else one for each core that this process may use."""
+        return self.workers or cores.usable(cores.allowed())
