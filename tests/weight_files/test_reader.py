@@ -83,9 +83,10 @@ def test_whatever_a_reader_runs_into_is_the_files_fault(error: Exception, monkey
 
 
 @pytest.mark.usefixtures("forked")
-def test_every_truncation_of_a_file_is_refused() -> None:
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_truncation_of_a_file_is_refused(step: int) -> None:
     for data in (npz(), pickle.dumps({"a": [BIAS, BIAS]})):
-        for length in range(len(data)):
+        for length in range(0, len(data), step):
             with pytest.raises(UsageError, match=r"their\.file"):
                 reader.read(data[:length], "their.file")
 
