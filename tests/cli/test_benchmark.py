@@ -81,7 +81,8 @@ def test_a_contended_core_makes_the_measurement_invalid(
     assert arm["runtime"]["affinity"] == [int(CORE)]
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+# That a killed one resumes is shown quick by a benchmark on a board.
+@pytest.mark.parametrize("end", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT])
 def test_an_ended_benchmark_is_gone_on_with(folders: dict[str, Path], tmp_path: Path, end: signal.Signals) -> None:
     cache = tmp_path / "cache"
     options = ("--profile", "quick", "--launches", "4", "--threads", "1", "--json")
