@@ -218,6 +218,10 @@ PictureLabels = Annotated[
     typer.Option("--labels", help="Table of the pictures' classes; default: their folders, or labels.csv in there."),
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes that decode and run; default: one for each core.")]
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="ADDRESS", help="Dask scheduler whose workers compute, as in tcp://HOST:8786."),
+]
 FreshEvaluation = Annotated[
     bool, typer.Option("--fresh", help="Start over instead of resuming an interrupted evaluation.")
 ]

@@ -31,6 +31,7 @@ def evaluate(
     trust_file: arg.TrustFile = False,
     runtime: arg.Runtime = None,
     workers: arg.Workers = None,
+    cluster: arg.ClusterAddress = None,
     fresh: arg.FreshEvaluation = False,
     csv: arg.Csv = None,
     json_: arg.Json = False,
@@ -149,10 +150,12 @@ def _picture(each: PictureFigure) -> str:
 
 def _show_rates(result: Evaluation) -> None:
     from edge_squeeze.cli.console import print_prose
+    from edge_squeeze.evaluation.executor import Local
 
     if (rates := result.rates) is None:
         return
-    workers = f"{result.workers} process{'es' if result.workers > 1 else ''}"
+    place = "" if result.executor == Local.kind else " of the cluster"
+    workers = f"{result.workers} process{'es' if result.workers > 1 else ''}{place}"
     print_prose(
         "",
         f"{rates.per_s:.1f} pictures/s with {workers} (decoding alone {rates.decode_per_s:.0f}/s, running alone "

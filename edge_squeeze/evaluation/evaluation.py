@@ -16,6 +16,7 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.evaluation import arms as subjects, figures
 from edge_squeeze.evaluation.arms import Arms
 from edge_squeeze.evaluation.chunks import SIZE, Chunk, Picture, Rows
+from edge_squeeze.evaluation.cluster import Dask
 from edge_squeeze.evaluation.executor import Executor, Local
 from edge_squeeze.evaluation.options import EvaluateOptions
 from edge_squeeze.evaluation.result import Evaluation, Rates
@@ -46,7 +47,7 @@ def evaluate(
         folders: Folders that `export` left.
         options: The pictures and how to go about it.
         reporter: Receives the progress.
-        executor: Who computes; by default processes on this machine.
+        executor: Who computes; by default what `options` say.
 
     Raises:
         UsageError: An artifact, the labels or the pictures cannot be used.
@@ -60,7 +61,7 @@ def evaluate(
         for note in notes:
             reporter.note(note)
     _check_calibration(found, pictures.pictures)
-    work = _Work(Table(pictures.pictures, found.arms), executor or _local(found, len(pictures.pictures), options))
+    work = _Work(Table(pictures.pictures, found.arms), executor or _executor(found, len(pictures.pictures), options))
     with Journal(_path(work.table), _busy(options), fresh=options.fresh, durable_every_s=DURABLE_EVERY_S) as journal:
         with reporter.step("engines"):
             work.resume(journal)
@@ -137,8 +138,13 @@ def _chunk(pictures: Sequence[LabeledPicture], number: int) -> Chunk:
     return Chunk(number, tuple(Picture(picture.name, str(picture.path)) for picture in own))
 
 
-def _local(found: Arms, pictures: int, options: EvaluateOptions) -> Local:
-    """Processes for the cores of this machine, fewer for few pictures, and where the memory has no room for them."""
+def _executor(found: Arms, pictures: int, options: EvaluateOptions) -> Executor:
+    """The cluster that was asked for, else processes for the cores of this machine.
+
+    There are fewer of them for few pictures, and where the memory has no room for them.
+    """
+    if options.cluster is not None:
+        return Dask(options.cluster)
     workers = min(options.most_workers, -(-pictures // SIZE))
     free = host.read().memory
     if free is not None and options.workers is None and any(arm.is_original for arm in found.arms):

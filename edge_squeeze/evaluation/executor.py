@@ -63,7 +63,7 @@ class Local:
                 chunks.open_arm(arm)
             yield lambda pieces: (chunks.answer(chunk, arms) for chunk in pieces)
             return
-        workers = [_Worker() for _ in range(self.workers)]
+        workers = [Process() for _ in range(self.workers)]
         try:
             for worker in workers:
                 worker.send({"parent": os.getpid(), "arms": [asdict(arm) for arm in arms]})
@@ -76,7 +76,7 @@ class Local:
 
 
 @dataclass
-class _Worker:
+class Process:
     """A process that computes one chunk after the other."""
 
     process: subprocess.Popen[bytes] = field(init=False)
@@ -106,7 +106,7 @@ class _Worker:
             raise self._crash()
         answer = json.loads(line)
         if isinstance(answer, dict) and ERROR in answer:
-            raise _error(answer[ERROR], answer[CODE])
+            raise error_of(answer[ERROR], answer[CODE])
         return answer
 
     def ask(self, chunk: Chunk) -> Rows:
@@ -137,7 +137,8 @@ class _Worker:
                 stream.close()  # type: ignore[union-attr]
 
 
-def _error(text: str, code: int) -> EdgeSqueezeError:
+def error_of(text: str, code: int) -> EdgeSqueezeError:
+    """The error `text` of another process, whose exit code was `code`."""
     kinds: dict[int, type[EdgeSqueezeError]] = {
         ExitCode.USAGE: UsageError,
         ExitCode.FAILED_CONVERSION: ConversionError,
@@ -145,12 +146,12 @@ def _error(text: str, code: int) -> EdgeSqueezeError:
     return kinds[code](text) if code in kinds else FailedThereError(text, code)
 
 
-def _shared(workers: Sequence[_Worker], pieces: Iterable[Chunk]) -> Iterator[Rows]:
+def _shared(workers: Sequence[Process], pieces: Iterable[Chunk]) -> Iterator[Rows]:
     """The rows of `pieces` as they come; each worker takes the next chunk when it has finished one."""
     waiting, lock = iter(pieces), threading.Lock()
     results: queue.SimpleQueue[Rows | BaseException | None] = queue.SimpleQueue()
 
-    def serve(worker: _Worker) -> None:
+    def serve(worker: Process) -> None:
         try:
             while True:
                 with lock:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from edge_squeeze.devices import cluster
 from edge_squeeze.errors import UsageError
 from edge_squeeze.machine import cores
 
@@ -28,17 +29,22 @@ class EvaluateOptions:
     runtime: str | None = None
     workers: int | None = None
     fresh: bool = False
+    cluster: str | None = None
 
     @classmethod
     def of(cls, keywords: Mapping[str, Any]) -> Self:
         """The options among `keywords`, as the command line or a Python program gives them."""
-        values = {field.name: keywords[field.name] for field in fields(cls)}
-        paths = {name: Path(values[name]) for name in PATHS if values[name] is not None}
+        values = {field.name: keywords[field.name] for field in fields(cls) if field.name in keywords}
+        paths = {name: Path(values[name]) for name in PATHS if values.get(name) is not None}
         return cls(**{**values, **paths})
 
     def __post_init__(self) -> None:
         if self.workers is not None and not 1 <= self.workers <= MOST_WORKERS:
             raise UsageError(f"--workers must be 1 to {MOST_WORKERS}, got {self.workers}.")
+        if self.cluster is not None:
+            cluster.check(self.cluster)
+        if self.workers is not None and self.cluster is not None:
+            raise UsageError("--workers are processes of this machine, not of a --cluster. Leave one of them out.")
         if self.original is not None and not self.with_original:
             raise UsageError("--original and --no-original contradict each other. Leave one of them out.")
 

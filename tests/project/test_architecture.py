@@ -88,6 +88,8 @@ ALLOWED = {
     "ncnn": {"edge_squeeze/engines/ncnn_engine.py"},
     "ndf": set(),
     "skimage": set(),
+    "distributed": {"edge_squeeze/devices/cluster.py"},
+    "dask": set(),
     "sklearn": {"edge_squeeze/training/collection.py"},
     "packaging": {"edge_squeeze/packages.py", "edge_squeeze/doctor/*"},
     "rich": {"edge_squeeze/cli/*"},
