@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,14 @@ def compare(pairs: Sequence[Pair], gates: Sequence[str], floor: float | None, *,
         at: evidence for at, (pair, gate) in enumerate(asked) if (evidence := _evidence(pair, gate, delta, paired))
     }
     judged = dict(zip(evidences, judge(list(evidences.values())), strict=True))
-    return [_comparison(pair, gate, judged.get(at), delta, paired) for at, (pair, gate) in enumerate(asked)]
+    return [
+        dataclasses.replace(
+            _comparison(pair, gate, judged.get(at), delta, paired),
+            base_sha256=pair.base.arm.sha256,
+            cand_sha256=pair.cand.arm.sha256,
+        )
+        for at, (pair, gate) in enumerate(asked)
+    ]
 
 
 def within(arms: Sequence[ArmResult]) -> list[Pair]:
@@ -106,6 +114,11 @@ def _obstacle(pair: Pair, gate: str) -> str | None:
     for arm in (pair.base, pair.cand):
         if arm.failure is not None or arm.summary is None:
             return f"{arm.arm.id} could not be measured"
+        if arm.correctness.sha256 not in (None, arm.arm.sha256):
+            return (
+                f"the parity of {arm.arm.id} is that of another file: its sha256 is {arm.correctness.sha256}, that of "
+                f"the measured file {arm.arm.sha256}"
+            )
     if pair.differences and not pair.forced:
         return f"different conditions: {'; '.join(pair.differences)}"
     if gate != SIZE and (is_emulated(pair.base.checks) or is_emulated(pair.cand.checks)):

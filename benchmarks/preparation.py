@@ -45,7 +45,8 @@ class Correctness:
     """`gate` is the verdict of the artifact's own proof, "unknown" for a file without one.
 
     The rest compares outputs on this session's inputs with those of `reference`, the float32 arm of the same network.
-    It is given for real pictures only: on noise, agreement proves nothing.
+    It is given for real pictures only: on noise, agreement proves nothing. `sha256` is that of the model file that all
+    this is about; older results do not say it.
     """
 
     gate: str
@@ -53,6 +54,7 @@ class Correctness:
     top1_agree: float | None = None
     cosine: float | None = None
     max_abs: float | None = None
+    sha256: str | None = None
 
 
 def prepare(arms: Sequence[Arm], pictures: Path | None, folder: Path, *, skip_unreadable: bool = False) -> Ready:
@@ -130,7 +132,10 @@ def judge_outputs(arms: Sequence[Arm], outputs: Mapping[str, str]) -> dict[str, 
     scores = {arm.id: _scores(arm, outputs.get(arm.id)) for arm in arms if arm.inputs.source is not None}
     computed = [arm for arm in reversed(arms) if scores.get(arm.id) is not None]
     references = {arm.network: arm.id for arm in computed if arm.precision == FLOAT32}
-    return {arm.id: _correctness(arm, references.get(arm.network), scores) for arm in arms}
+    return {
+        arm.id: dataclasses.replace(_correctness(arm, references.get(arm.network), scores), sha256=arm.sha256)
+        for arm in arms
+    }
 
 
 def _correctness(arm: Arm, reference: str | None, scores: Mapping[str, NDArray[np.float32] | None]) -> Correctness:
@@ -142,8 +147,9 @@ def _correctness(arm: Arm, reference: str | None, scores: Mapping[str, NDArray[n
         return Correctness(gate)
     agree = float((theirs.argmax(axis=1) == ours.argmax(axis=1)).mean())
     cosine = parity.cosine(theirs.astype(np.float64), ours.astype(np.float64)).min()
-    figures = [float(figure) for figure in (agree, cosine, np.abs(theirs - ours).max())]
-    return Correctness(gate, reference, *(figure if math.isfinite(figure) else None for figure in figures))
+    figures = (float(figure) for figure in (agree, cosine, np.abs(theirs - ours).max()))
+    top1, smallest, largest = (figure if math.isfinite(figure) else None for figure in figures)
+    return Correctness(gate, reference, top1, smallest, largest)
 
 
 def _scores(arm: Arm, path: str | None) -> NDArray[np.float32] | None:

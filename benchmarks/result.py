@@ -20,7 +20,8 @@ from edge_squeeze.reporting import html_table
 class Comparison:
     """A candidate against the baseline. `ratio` is its time (or bytes) to the baseline's: 0.5 is twice as fast.
 
-    `ci95` is None where there are too few launches for one, `reason` says why arms are incomparable.
+    `ci95` is None where there are too few launches for one, `reason` says why arms are incomparable. The hashes are
+    those of the model files that were measured.
     """
 
     base: str
@@ -36,6 +37,8 @@ class Comparison:
     validity: str
     reason: str | None = None
     fingerprint_diff: list[str] = field(default_factory=list)
+    base_sha256: str | None = None
+    cand_sha256: str | None = None
 
     def __repr__(self) -> str:
         pair = self.cand if self.cand == self.base else f"{self.cand} against {self.base}"

@@ -29,6 +29,7 @@ from edge_squeeze.version import __version__
 
 SCHEMA = "edge_squeeze.bench/1"
 SEVERAL = "edge_squeeze.devices/1"  # documents of that schema, from several devices
+EVALUATION = "edge_squeeze.evaluation/1"  # documents of the command of that name
 LARGEST = 1 << 30
 Saved = str | Path | Mapping[str, Any]  # the file of a result, or the document in it
 TIMES = ("samples_ns", "invoke_only_ns", "response_ns", "back_to_back_ns")
@@ -41,6 +42,7 @@ CSV_COLUMNS: dict[str, Callable[[ArmResult], object]] = {
     "parity": lambda result: result.correctness.gate,
     "validity": lambda result: result.validity if result.summary else "",
     "failure": lambda result: result.failure or "",
+    "sha256": lambda result: result.arm.sha256,
     "interval_low_ms": lambda result: result.summary.p50_ci95[0] if result.summary and result.summary.p50_ci95 else "",
     "interval_high_ms": lambda result: result.summary.p50_ci95[1] if result.summary and result.summary.p50_ci95 else "",
 }
@@ -289,6 +291,11 @@ def load(source: Saved) -> Result:
         raise UsageError(
             f"{name} holds the results of several devices. Required: the result of one device, which `--out` saves in "
             "a file of its own."
+        )
+    if schema == EVALUATION:
+        raise UsageError(
+            f"{name} is an evaluation. Required: a result of `edge-squeeze benchmark --out FILE.json`. Compare "
+            "evaluations with `edge-squeeze evaluate ARTIFACT --images DIR --against FILE.json`."
         )
     if schema != SCHEMA:
         raise UsageError(

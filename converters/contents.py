@@ -41,7 +41,7 @@ def files(
     texts = {
         MANIFEST: to_json(described),
         LABELS: _label_lines(request),
-        PARITY: json.dumps(proof.to_dict(), indent=1, allow_nan=False) + "\n",
+        PARITY: json.dumps(proof.to_dict(described.file.sha256), indent=1, allow_nan=False) + "\n",
     }
     if record is not None:
         texts[CALIBRATION] = calibration.to_json(record)

@@ -10,7 +10,7 @@ from edge_squeeze.artifact import manifest as manifests
 from edge_squeeze.artifact.manifest import Manifest
 from edge_squeeze.errors import UsageError
 from edge_squeeze.files.atomic import Kind
-from edge_squeeze.files.reading import read_text
+from edge_squeeze.files.reading import read_json, read_text
 from edge_squeeze.formats import suffixes
 
 MANIFEST, LABELS, PARITY, CALIBRATION = "model.json", "labels.txt", "parity.json", "calibration.json"
@@ -59,6 +59,19 @@ class Artifact:
         if not is_file:
             raise UsageError(f"{self.folder} lacks {name[:60]}, which its {MANIFEST} lists.")
         return path
+
+    def check_parity(self) -> None:
+        """Raise UsageError if parity.json is there and has the figures of another model file."""
+        path = self.folder / PARITY
+        if not path.is_file():  # bundled without it
+            return
+        content = read_json(path)
+        sha256 = content.get("sha256") if isinstance(content, dict) else None  # older ones do not say it
+        if sha256 not in (None, self.manifest.file.sha256):
+            raise UsageError(
+                f"{path} has the figures of another file: its sha256 is {str(sha256)[:64]}, that of the model "
+                f"{self.manifest.file.sha256}. Export it again, or remove {PARITY}."
+            )
 
     def labels(self) -> list[str]:
         """The class names; UsageError if the file has changed, or does not have one per class."""

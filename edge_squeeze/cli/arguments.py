@@ -225,6 +225,12 @@ ClusterAddress = Annotated[
 FreshEvaluation = Annotated[
     bool, typer.Option("--fresh", help="Start over instead of resuming an interrupted evaluation.")
 ]
+Against = Annotated[
+    Path | None,
+    typer.Option(
+        help="Earlier `evaluate --json` to compare with; exit 8 if worse, 9 if unclear, 10 if not comparable."
+    ),
+]
 Csv = Annotated[Path | None, typer.Option(help="File that receives one row per picture.")]
 
 # bundle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -34,26 +35,32 @@ def evaluate(
     cluster: arg.ClusterAddress = None,
     fresh: arg.FreshEvaluation = False,
     csv: arg.Csv = None,
+    against: arg.Against = None,
     json_: arg.Json = False,
     verbose: arg.Verbose = False,
 ) -> None:
     """Measure the accuracy of artifacts on labeled pictures, and compare it with their original's."""
     options = EvaluateOptions.of({**locals(), "with_original": not no_original})
     from edge_squeeze.cli.console import ConsoleReporter
-    from edge_squeeze.evaluation import document, evaluation as evaluations, figures
+    from edge_squeeze.evaluation import against as earlier, document, evaluation as evaluations, figures
 
     output.visible(verbose)
     document.check_csv(csv)
+    saved = None if against is None else earlier.load(against)
     result = evaluations.evaluate(artifacts, options, ConsoleReporter(verbose=verbose))
     if csv is not None:
         document.write_csv(result, csv)
+    comparisons = [] if saved is None else earlier.compare(result, saved)
     if json_:
-        _print_document(result, {})
+        _print_document(result, {} if saved is None else {"against": [asdict(each) for each in comparisons]})
     else:
         _show(result, verbose=verbose)
+        _show_comparisons(comparisons)
     _report_unreadable(result, skip=skip_unreadable)
     if figures.failed(result.artifacts):
         raise typer.Exit(ExitCode.FAILED_PROOF)
+    if code := earlier.exit_code(comparisons):
+        raise typer.Exit(code)
 
 
 def _print_document(result: Evaluation, extra: dict[str, Any]) -> None:
@@ -105,13 +112,13 @@ def _show(result: Evaluation, *, verbose: bool) -> None:
             print_prose(f"{figures.name}: {figures.verdict.upper()}, {figures.reason}.")
         if figures.not_finite:
             print_prose(f"{figures.name} gives {figures.not_finite:,} pictures scores that are not finite numbers.")
-    show_comparisons(result.comparisons)
+    _show_comparisons(result.comparisons)
     for figures in result.artifacts if verbose else result.artifacts[:1]:
         _show_worst(figures)
     _show_rates(result)
 
 
-def show_comparisons(comparisons: list[Comparison]) -> None:
+def _show_comparisons(comparisons: list[Comparison]) -> None:
     """Print a sentence for each comparison."""
     from edge_squeeze.cli.console import print_prose
 

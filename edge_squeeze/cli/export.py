@@ -90,7 +90,14 @@ def _show(exported: Sequence[Exported], *, as_json: bool, verbose: bool) -> None
     from edge_squeeze.reporting import Column
 
     if as_json:
-        print_json({"artifacts": [{"folder": str(e.folder), **_size(e), **proof_as_json(e.proof)} for e in exported]})
+        print_json(
+            {
+                "artifacts": [
+                    {"folder": str(e.folder), **_size(e), **proof_as_json(e.proof, e.manifest.file.sha256)}
+                    for e in exported
+                ]
+            }
+        )
         return
     print_text("")
     rows = [(_target(e), *_sizes(e), *e.proof.parity.cells(), e.proof.verdict.upper()) for e in exported]

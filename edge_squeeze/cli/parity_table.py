@@ -12,9 +12,10 @@ from edge_squeeze.reporting import Column
 PARITY_COLUMNS = tuple(map(Column, FIGURES, (2, 5, 3, 0)))
 
 
-def proof_as_json(proof: Proof) -> dict[str, Any]:
-    """A proof as part of the JSON document of a command."""
+def proof_as_json(proof: Proof, sha256: str) -> dict[str, Any]:
+    """A proof as part of the JSON document of a command, `sha256` being that of the model file that it is about."""
     return {
+        "sha256": sha256,
         "verdict": proof.verdict,
         "reason": proof.reason,
         "pictures": proof.pictures.description,

@@ -80,8 +80,17 @@ def _show(result: Verification, *, as_json: bool, verbose: bool) -> None:
     gold = result.golden
     if as_json:
         golden = {**dataclasses.asdict(gold), "passed": gold.passed}
-        parity = None if result.proof is None else proof_as_json(result.proof)
-        print_json({"passed": result.passed, "golden": golden, "proof": parity, "without_proof": result.without_proof})
+        sha256 = result.artifact.manifest.file.sha256
+        parity = None if result.proof is None else proof_as_json(result.proof, sha256)
+        print_json(
+            {
+                "sha256": sha256,
+                "passed": result.passed,
+                "golden": golden,
+                "proof": parity,
+                "without_proof": result.without_proof,
+            }
+        )
         return
     pixels = "equal" if gold.pixels_equal else "DIFFERENT"
     print_prose("", f"Golden files: {'PASS' if gold.passed else 'FAIL'}, with {gold.runtime} ({gold.kernels} kernels)")

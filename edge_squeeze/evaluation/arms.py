@@ -39,6 +39,7 @@ def find(folders: Sequence[Path], options: EvaluateOptions) -> Arms:
     loaded = [artifacts.load(folder) for folder in folders]
     for artifact in loaded:
         artifact.model()  # checks that it is the file that was exported
+        artifact.check_parity()
         catalogue.choose(artifact.manifest.format, options.runtime)
     names = _names(loaded)
     originals, result = _Originals(len(loaded), options), Arms([], _classes(loaded, names))

@@ -61,8 +61,10 @@ def write_csv(evaluation: Evaluation, path: Path) -> None:
     """Leave a row for each picture in the file `path`; UsageError if it cannot be written."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(evaluation.columns)
-    writer.writerows(["" if value is None else value for value in row] for row in evaluation.table.rows())
+    hashes = [arm.sha256 for arm in evaluation.table.arms]
+    writer.writerow([*evaluation.columns, *(f"{arm.name} sha256" for arm in evaluation.table.arms)])
+    for row in evaluation.table.rows():
+        writer.writerow(["" if value is None else value for value in (*row, *hashes)])
     try:
         atomic.write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
     except OSError as error:

@@ -69,10 +69,19 @@ def evaluate(
                 reporter.note(f"resumed: {work.resumed:,} pictures were evaluated before. --fresh starts over")
             run = work.start()
         with reporter.step("evaluate"), run:
-            work.finish(journal, reporter)
+            _finish(work, journal, reporter)
         result = _result(work, found, options, notes)
         journal.finish()
     return result
+
+
+def _finish(work: _Work, journal: Journal, reporter: Reporter) -> None:
+    try:
+        work.finish(journal, reporter)
+    except BaseException:
+        if count := SIZE * len(work.done):
+            reporter.note(f"the answers for {count:,} pictures are kept. The same command resumes from there")
+        raise
 
 
 @dataclass
@@ -112,6 +121,7 @@ class _Work:
         for rows in reporter.track(_Counted(self._rows, len(rest)), f"chunks of {SIZE} pictures"):
             journal.append(rows)
             self.table.put(rows)
+            self.done.add(rows.number)
             decode_s, run_s = decode_s + rows.decode_s, run_s + rows.run_s
         seconds, workers = time.perf_counter() - begun, self.executor.workers
         count = len(self.table.pictures) - self.resumed

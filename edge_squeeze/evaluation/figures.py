@@ -11,8 +11,8 @@ from edge_squeeze.evaluation.chunks import TOP
 from edge_squeeze.evaluation.result import ClassFigure, Comparison, Figures, PictureFigure
 from edge_squeeze.evaluation.table import NONE, Outcomes, Table
 from edge_squeeze.proof import accuracy
-from edge_squeeze.proof.accuracy import MLPERF_RATIO, Pairs, share
-from edge_squeeze.proof.parity import FAIL, PASS, UNPROVEN, wilson
+from edge_squeeze.proof.accuracy import EQUAL, MLPERF_RATIO, Pairs, share
+from edge_squeeze.proof.parity import FAIL, UNPROVEN, wilson
 
 WORST = 5
 NO_LABELS = "no picture has a label"
@@ -101,7 +101,7 @@ def judge(names: Sequence[tuple[str, str, str | None, str | None]], every: Seque
             cand=cand,
             base_sha256=base_sha256,
             cand_sha256=cand_sha256,
-            verdict=accuracy.verdict(pairs, p_value),
+            verdict=EQUAL if _is_same(pairs, base_sha256, cand_sha256) else accuracy.verdict(pairs, p_value),
             pictures=pairs.pictures,
             difference=pairs.difference,
             interval=pairs.difference_interval,
@@ -112,6 +112,11 @@ def judge(names: Sequence[tuple[str, str, str | None, str | None]], every: Seque
         )
         for (base, cand, base_sha256, cand_sha256), pairs, p_value in zip(names, every, corrected, strict=True)
     ]
+
+
+def _is_same(pairs: Pairs, base: str | None, cand: str | None) -> bool:
+    """Whether two files with the hashes `base` and `cand` are one that answered alike: nothing is left to prove."""
+    return base is not None and base == cand and not pairs.base_only and not pairs.cand_only
 
 
 def _worst_classes(table: Table, correct: Outcomes, labels: Sequence[str]) -> list[ClassFigure]:
@@ -154,8 +159,3 @@ def _worst_pictures(
 def failed(figures: Sequence[Figures]) -> bool:
     """Whether one of `figures` has surely lost too much of its original's accuracy."""
     return any(each.verdict == FAIL for each in figures)
-
-
-def passed(figures: Sequence[Figures]) -> bool:
-    """Whether all of `figures` surely keep enough of their original's accuracy."""
-    return all(each.verdict == PASS for each in figures)

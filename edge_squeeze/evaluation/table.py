@@ -95,17 +95,22 @@ class Table:
         """The names of what `rows` gives of each picture."""
         return [*OF_PICTURE, *(f"{arm.name} {name}" for arm in self.arms for name in OF_ARM)]
 
+    def of_pictures(self) -> Iterator[list[Any]]:
+        """What is known of each picture without the arms, in the order of OF_PICTURE."""
+        for at, picture in enumerate(self.pictures):
+            digest = self.digests[at].tobytes().hex() if self.digests[at].any() else None
+            classes = " ".join(map(str, sorted(picture.classes)))
+            yield [picture.name, digest, classes, self.errors.get(at), bool(self.calibrated[at])]
+
     def rows(self) -> Iterator[list[Any]]:
         """Each picture as a list of plain values, None for what is not known, in the order of `columns`."""
         outcomes = [(self.correct(arm), self.correct(arm, TOP), self.agrees(arm)) for arm in range(len(self.arms))]
-        for at, picture in enumerate(self.pictures):
-            digest = self.digests[at]
-            classes = " ".join(map(str, sorted(picture.classes)))
-            row = [picture.name, digest.tobytes().hex() if digest.any() else None, classes, self.errors.get(at)]
-            row.append(bool(self.calibrated[at]))
-            for answers, outcome in zip(self.answers, outcomes, strict=True):
-                row += self._cells(at, answers, outcome) if self.answered[at] else [None] * len(OF_ARM)
-            yield row
+        for at, row in enumerate(self.of_pictures()):
+            cells = [None] * (len(OF_ARM) * len(self.arms))
+            if self.answered[at]:
+                pairs = zip(self.answers, outcomes, strict=True)
+                cells = [cell for answers, outcome in pairs for cell in self._cells(at, answers, outcome)]
+            yield [*row, *cells]
 
     def _cells(self, at: int, answers: Answers, outcome: tuple[Outcomes, Outcomes, Outcomes | None]) -> list[Any]:
         correct, top5, agrees = outcome

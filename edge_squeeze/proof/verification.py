@@ -96,10 +96,11 @@ class Proof:
         sizes = " and ".join(map(_at, self.others))
         return self.pictures.description + (f", {len(self.others[0].pictures)} of them also {sizes}" if sizes else "")
 
-    def to_dict(self) -> dict[str, Any]:
-        """The content of parity.json."""
+    def to_dict(self, sha256: str) -> dict[str, Any]:
+        """The content of parity.json, `sha256` being that of the model file that was proven."""
         return {
             "schema_version": 1,
+            "sha256": sha256,
             "verdict": self.verdict,
             "reason": self.reason,
             "runtime": self.runtime,
@@ -306,6 +307,7 @@ def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verifica
             reporter.note(note)
     gates = gate_table.find(artifact.manifest.format, artifact.manifest.precision)
     with reporter.step("golden files"):
+        artifact.check_parity()
         artifact.labels()
         runner = open_runner(artifact.model(), artifact.manifest.format, RunOptions(options.threads, options.runtime))
         gold = golden.check(artifact, runner)

@@ -250,6 +250,21 @@ def test_a_verdict_is_as_valid_as_the_worse_of_both(
     assert found.validity == expected
 
 
+def test_figures_of_another_file_are_not_merged() -> None:
+    own, other = (
+        dataclasses.replace(BASELINE, correctness=Correctness("pass", sha256=sha256))
+        for sha256 in (BASELINE.arm.sha256, "sha of another")
+    )
+    known = p50(BASELINE, own)
+    assert (known.verdict, known.base_sha256, known.cand_sha256) == ("equivalent", "sha of a", "sha of a")
+    merged = p50(own, other)
+    assert merged.verdict == "incomparable"
+    assert merged.reason == (
+        "the parity of a litert 1 is that of another file: its sha256 is sha of another, that of the measured file sha "
+        "of a"
+    )
+
+
 def test_the_first_arm_is_compared_with_each_other() -> None:
     a, b, c = BASELINE, timed(BASE, "b"), failed("c")
     assert within([a, b, c]) == [Pair(a, b), Pair(a, c)]

@@ -132,6 +132,11 @@ def test_the_gate_is_the_verdict_of_the_export(tmp_path: Path, parity: str | Non
     assert judged(tmp_path, arms, {"float": FLOAT, "other": FLOAT})["other"].gate == gate
 
 
+def passed(name: str) -> Correctness:
+    """Of an arm that is not compared, with the hash of its file."""
+    return Correctness("pass", sha256=f"sha of {name}")
+
+
 @pytest.mark.parametrize(
     ("name", "outputs"),
     [("float16", SWAPPED), ("uint8", AS_UINT8), ("int8", AS_INT8), ("other", SWAPPED.reshape(2, 1, 3, 1))],
@@ -142,7 +147,7 @@ def test_outputs_are_compared_as_the_numbers_they_stand_for(tmp_path: Path, name
     assert found[name].top1_agree == 0.5
     assert found[name].cosine == pytest.approx(5 / 6)
     assert found[name].max_abs == pytest.approx(0.25)
-    assert found["float"] == Correctness("pass")
+    assert found["float"] == passed("float")
 
 
 @pytest.mark.parametrize("name", ["uint8", "int8"])
@@ -173,12 +178,12 @@ def test_what_has_no_reference_is_not_compared(
     tmp_path: Path, base: dict[str, Any], cand: dict[str, Any], written: Written
 ) -> None:
     found = judged(tmp_path, [an("float", **base), an("other", "int8", **cand)], written)
-    assert found == {"float": Correctness("pass"), "other": Correctness("pass")}
+    assert found == {"float": passed("float"), "other": passed("other")}
 
 
 def test_an_arm_that_never_ran_is_not_compared(tmp_path: Path) -> None:
     arms = [an("float"), an("none", "int8"), an("lost", "int8")]
-    assert judged(tmp_path, arms, {"float": FLOAT}) == {arm.name: Correctness("pass") for arm in arms}
+    assert judged(tmp_path, arms, {"float": FLOAT}) == {arm.name: passed(arm.name) for arm in arms}
 
 
 def test_the_first_float32_arm_of_the_same_network_is_the_reference(tmp_path: Path) -> None:

@@ -65,6 +65,17 @@ def test_two_saved_results_are_compared(
     assert [one.verdict for one in found] == verdicts
     assert benchmark_report.comparison_code(found, strict=False) == code
     assert not any(one.paired for one in found)
+    document = json.loads(paths[0].read_text())
+    arm = document["arms"][0]
+    assert arm["correctness"]["sha256"] == arm["model"]["sha256"] == found[0].base_sha256
+    arm["correctness"]["sha256"] = "of another file"
+    assert (
+        benchmark_report.comparison_code(benchmark.compare(document, paths[0], ["p50"], force=True), strict=False) == 10
+    )
+    for each in document["arms"]:
+        del each["correctness"]["sha256"]  # as older results have it
+    old = benchmark.compare(document, paths[1], ["p50"], force=False)
+    assert [one.verdict for one in old] == verdicts
 
 
 def test_results_of_other_devices_or_settings_are_incomparable_unless_forced(

@@ -68,7 +68,8 @@ def test_json_and_csv_hold_every_picture(folders: list[Path], images: Path, tmp_
         rows = list(csv.DictReader(file))
     assert [row["picture"] for row in rows] == [f"blotches {i:02}.png" for i in range(COUNT)]
     assert sum(row["colors-tflite-float32 correct"] == "True" for row in rows) == 16
-    assert document["columns"] == list(rows[0])
+    assert [*document["columns"], "colors-tflite-float32 sha256"] == list(rows[0])
+    assert {row["colors-tflite-float32 sha256"] for row in rows} == {figures["sha256"]}
     assert [dict(zip(document["columns"], row, strict=True))["picture"] for row in document["rows"]] == [
         row["picture"] for row in rows
     ]

@@ -329,7 +329,7 @@ def test_wrong_answers_at_one_other_size_fail() -> None:
     assert proof.failures
     assert all(failure.startswith("at 32 x 48: ") for failure in proof.failures)
     assert proof.reason == "; ".join(proof.failures)
-    assert [all(gate["passed"] for gate in one["gates"]) for one in proof.to_dict()["sets"]] == [True, True, False]
+    assert [all(gate["passed"] for gate in one["gates"]) for one in proof.to_dict("")["sets"]] == [True, True, False]
 
 
 def test_wrong_answers_at_the_usual_size_fail() -> None:
