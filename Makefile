@@ -86,6 +86,6 @@ $(READY): pyproject.toml constraints.txt
 	  $(BIN)/python -m pip install -q -c constraints.txt uv || echo "uv cannot be installed here; pip does its work."; }
 	@echo "[3/3] Download and install the packages of constraints.txt"
 	@PATH="$$PATH:$(BIN)"; if command -v uv >/dev/null; \
-	  then uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[export-cpu,train,cluster,dev]"; \
-	  else $(BIN)/python -m pip install -c constraints.txt -e ".[export-cpu,train,cluster,dev]"; fi
+	  then uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[export-cpu,train,dev]"; \
+	  else $(BIN)/python -m pip install -c constraints.txt -e ".[export-cpu,train,dev]"; fi
 	@touch $@
