@@ -16,9 +16,21 @@ from typing import TYPE_CHECKING, Any
 from edge_squeeze.version import __version__
 
 if TYPE_CHECKING:
-    from edge_squeeze.api import benchmark, build, bundle, compare, export, load, replay, train, verify
+    from edge_squeeze.api import benchmark, build, bundle, compare, evaluate, export, load, replay, train, verify
 
-__all__ = ["__version__", "benchmark", "build", "bundle", "compare", "export", "load", "replay", "train", "verify"]
+__all__ = [
+    "__version__",
+    "benchmark",
+    "build",
+    "bundle",
+    "compare",
+    "evaluate",
+    "export",
+    "load",
+    "replay",
+    "train",
+    "verify",
+]
 
 # Documented modules that moved: their old names still import.
 MOVED = {"conventions": "edge_squeeze.pictures.presets", "preprocessing": "edge_squeeze.pictures.preprocessing"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_squeeze.benchmarks.options import BenchmarkOptions, Words, gates
+from edge_squeeze.evaluation.api import evaluate as evaluate  # noqa: PLC0414 - it is one of the public functions
 from edge_squeeze.models import keras_settings
 from edge_squeeze.networks import design as designs
 from edge_squeeze.networks.variants import DEFAULT_VARIANT
@@ -216,8 +217,7 @@ def train(
         input_size: Side in pixels, or (height, width); by default the variant's.
         bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio: As in `build`.
         preprocessing: How pixels are preprocessed: a preset, a JSON file, or the value itself; by default "unit".
-        resize: How pictures are resized, as in `export`.
-        filter: How their pixels are computed, as in `export`.
+        resize, filter: How pictures are resized, as in `export`.
         reporter: Hears of the progress; by default nobody does.
         design: Deprecated, as in `build`.
 

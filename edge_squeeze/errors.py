@@ -4,7 +4,8 @@ A failed proof is a result, not an error, and also ends the command line with 3.
 
 EdgeSqueezeError              1  a defect of this package
 |-- UsageError                2  unusable input: argument, path, picture, weights file, calibration set
-|   `-- FailedParityError     3  an artifact whose parity failed, meant for an app
+|   |-- FailedParityError     3  an artifact whose parity failed, meant for an app
+|   `-- UnreadablePicturesError  some of many pictures that were evaluated
 |-- ConversionError           4  a readable model that could not be converted or run
 |   `-- PartlyExportedError       the same, while other files of the export were written
 |-- MissingDependencyError    5  a package is not installed; the message names the extra that brings it
@@ -54,6 +55,15 @@ class FailedParityError(UsageError):
     """An artifact was passed whose parity failed, without the option that allows it."""
 
     exit_code = ExitCode.FAILED_PROOF
+
+
+class UnreadablePicturesError(UsageError):
+    """Some pictures of an evaluation could not be read; `evaluation` is that on the others."""
+
+    def __init__(self, message: str, evaluation: Any) -> None:
+        """Say which, with what came of the others."""
+        super().__init__(message)
+        self.evaluation = evaluation
 
 
 class ConversionError(EdgeSqueezeError):

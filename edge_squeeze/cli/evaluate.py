@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from edge_squeeze.cli import arguments as arg
-from edge_squeeze.errors import ExitCode, UsageError
+from edge_squeeze.errors import ExitCode, UnreadablePicturesError, UsageError
 from edge_squeeze.evaluation.options import EvaluateOptions
 from edge_squeeze.process import output
 
@@ -43,45 +42,44 @@ def evaluate(
     options = EvaluateOptions.of({**locals(), "with_original": not no_original})
     from edge_squeeze.cli.console import ConsoleReporter
     from edge_squeeze.evaluation import against as earlier, document, evaluation as evaluations, figures
+    from edge_squeeze.pictures.loading import REMEDY
+
+    unreadable: UnreadablePicturesError | None = None
 
     output.visible(verbose)
     document.check_csv(csv)
-    saved = None if against is None else earlier.load(against)
-    result = evaluations.evaluate(artifacts, options, ConsoleReporter(verbose=verbose))
+    try:
+        result = evaluations.evaluate(artifacts, options, ConsoleReporter(verbose=verbose))
+    except UnreadablePicturesError as error:
+        unreadable, result = error, error.evaluation
     if csv is not None:
         document.write_csv(result, csv)
-    comparisons = [] if saved is None else earlier.compare(result, saved)
     if json_:
-        _print_document(result, {} if saved is None else {"against": [asdict(each) for each in comparisons]})
+        _print_document(result)
     else:
         _show(result, verbose=verbose)
-        _show_comparisons(comparisons)
-    _report_unreadable(result, skip=skip_unreadable)
+    _name_unreadable(result)
+    if unreadable is not None:
+        raise UsageError(f"Not every picture could be read. {REMEDY}") from unreadable
     if figures.failed(result.artifacts):
         raise typer.Exit(ExitCode.FAILED_PROOF)
-    if code := earlier.exit_code(comparisons):
+    if code := earlier.exit_code(result.against or []):
         raise typer.Exit(code)
 
 
-def _print_document(result: Evaluation, extra: dict[str, Any]) -> None:
+def _print_document(result: Evaluation) -> None:
     from edge_squeeze.evaluation import document
 
     escaped = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
-    for text in document.lines(result, extra, ascii_only=escaped):
+    for text in document.lines(result, ascii_only=escaped):
         sys.stdout.write(text)
 
 
-def _report_unreadable(result: Evaluation, *, skip: bool) -> None:
-    """Name the pictures that could not be read; UsageError unless they are to be skipped."""
-    if not result.unreadable:
-        return
+def _name_unreadable(result: Evaluation) -> None:
     for text in result.unreadable.values():
         sys.stderr.write(f"Skipped: {text}\n")
-    count = len(result.unreadable)
-    total = f"{count:,} of {len(result.table.pictures):,} pictures could not be read; each is named above."
-    if not skip:
-        raise UsageError(f"{total} Repair or remove them, or pass --skip-unreadable to go on without them.")
-    sys.stderr.write(f"{total}\n")
+    if count := len(result.unreadable):
+        sys.stderr.write(f"{count:,} of {len(result.table.pictures):,} pictures could not be read.\n")
 
 
 def _show(result: Evaluation, *, verbose: bool) -> None:
@@ -113,6 +111,7 @@ def _show(result: Evaluation, *, verbose: bool) -> None:
         if figures.not_finite:
             print_prose(f"{figures.name} gives {figures.not_finite:,} pictures scores that are not finite numbers.")
     _show_comparisons(result.comparisons)
+    _show_comparisons(result.against or [])
     for figures in result.artifacts if verbose else result.artifacts[:1]:
         _show_worst(figures)
     _show_rates(result)

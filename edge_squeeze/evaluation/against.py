@@ -12,8 +12,7 @@ import numpy as np
 
 from edge_squeeze.errors import ExitCode, UsageError
 from edge_squeeze.evaluation import figures
-from edge_squeeze.evaluation.document import SCHEMA
-from edge_squeeze.evaluation.result import Comparison, Evaluation
+from edge_squeeze.evaluation.result import SCHEMA, Comparison, Figures
 from edge_squeeze.evaluation.table import OF_PICTURE, Table
 from edge_squeeze.files.reading import decode, read_json
 from edge_squeeze.proof.accuracy import UNCLEAR, WORSE, Pairs
@@ -113,20 +112,20 @@ def _check(artifact: SavedFigures, outcomes: Sequence[bool | None], path: Path) 
         )
 
 
-def compare(evaluation: Evaluation, saved: SavedEvaluation) -> list[Comparison]:
-    """Each artifact of `evaluation` with the one of `saved` that has its name, or the only one with the only one.
+def compare(table: Table, artifacts: Sequence[Figures], saved: SavedEvaluation) -> list[Comparison]:
+    """Each of `artifacts`, the first arms of `table`, with the one of `saved` that has its name.
 
-    An artifact without a counterpart is incomparable, and all are if the pictures or their labels differ.
+    Where there is only one on either side, names do not matter. An artifact without a counterpart is incomparable, and
+    all are if the pictures or their labels differ.
     """
-    table = evaluation.table
-    names = [figure.name for figure in evaluation.artifacts]
+    names = [figure.name for figure in artifacts]
     before = {artifact.name: at for at, artifact in enumerate(saved.artifacts)}
     if len(names) == len(before) == 1:  # a renamed file is still the successor of the other
         before = {names[0]: 0}
     different = _difference(table, saved)
     comparisons: list[Comparison] = []
     ready: list[tuple[tuple[str, str, str | None, str | None], Pairs]] = []
-    for at, figure in enumerate(evaluation.artifacts):
+    for at, figure in enumerate(artifacts):
         position = before.get(figure.name)
         if position is None or different:
             reason = different or f"{saved.where} has no artifact of this name"

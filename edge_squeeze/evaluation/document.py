@@ -12,11 +12,9 @@ from typing import Any
 
 from edge_squeeze.errors import UsageError
 from edge_squeeze.evaluation.chunks import SIZE
-from edge_squeeze.evaluation.result import Evaluation
+from edge_squeeze.evaluation.result import SCHEMA, Evaluation
 from edge_squeeze.files import atomic
 from edge_squeeze.version import __version__
-
-SCHEMA = "edge_squeeze.evaluation/1"
 
 
 def head(evaluation: Evaluation) -> dict[str, Any]:
@@ -30,6 +28,7 @@ def head(evaluation: Evaluation) -> dict[str, Any]:
         "artifacts": [asdict(figures) for figures in evaluation.artifacts],
         "originals": [asdict(figures) for figures in evaluation.originals],
         "comparisons": [asdict(comparison) for comparison in evaluation.comparisons],
+        "against": evaluation.against and [asdict(comparison) for comparison in evaluation.against],
         "unreadable": [{"picture": name, "error": text} for name, text in evaluation.unreadable.items()],
         "calibrated": evaluation.calibrated,
         "notes": evaluation.notes,
@@ -40,15 +39,14 @@ def head(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def lines(evaluation: Evaluation, extra: dict[str, Any], *, ascii_only: bool = False) -> Iterator[str]:
+def lines(evaluation: Evaluation, *, ascii_only: bool = False) -> Iterator[str]:
     """The text of the document in parts, so that many rows need little memory.
 
     Args:
         evaluation: What it is about.
-        extra: Further entries.
         ascii_only: Whether other characters are escaped.
     """
-    text = json.dumps({**head(evaluation), **extra}, indent=2, ensure_ascii=ascii_only, allow_nan=False)
+    text = json.dumps(head(evaluation), indent=2, ensure_ascii=ascii_only, allow_nan=False)
     yield text.removesuffix("\n}") + ',\n  "rows": ['
     separator = "\n    "
     for row in evaluation.table.rows():

@@ -6,14 +6,14 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from edge_squeeze.artifact.folder import load
-from edge_squeeze.errors import UsageError
-from edge_squeeze.evaluation import arms as subjects, figures
+from edge_squeeze.errors import UnreadablePicturesError, UsageError
+from edge_squeeze.evaluation import against as earlier, arms as subjects, figures
 from edge_squeeze.evaluation.arms import Arms
 from edge_squeeze.evaluation.chunks import SIZE, Chunk, Picture, Rows
 from edge_squeeze.evaluation.cluster import Dask
@@ -27,6 +27,7 @@ from edge_squeeze.machine import host
 from edge_squeeze.pictures import labeled
 from edge_squeeze.pictures.labeled import LabeledPicture
 from edge_squeeze.pictures.listing import left_out
+from edge_squeeze.pictures.loading import refuse
 from edge_squeeze.proof import leakage
 from edge_squeeze.proof.leakage import FEWEST
 from edge_squeeze.reporting import Reporter
@@ -50,10 +51,12 @@ def evaluate(
         executor: Who computes; by default what `options` say.
 
     Raises:
+        UnreadablePicturesError: Some pictures could not be read; its `evaluation` is that on the others.
         UsageError: An artifact, the labels or the pictures cannot be used.
         ConversionError: An engine refuses a file, or crashed.
         MissingDependencyError: No engine for a file is installed.
     """
+    saved = None if options.against is None else earlier.load(options.against)
     with reporter.step("artifacts and labels"):
         found = subjects.find(folders, options)
         pictures = labeled.find(options.images, options.labels, found.classes)
@@ -72,6 +75,9 @@ def evaluate(
             _finish(work, journal, reporter)
         result = _result(work, found, options, notes)
         journal.finish()
+    if saved is not None:
+        result = replace(result, against=earlier.compare(result.table, result.artifacts, saved))
+    _refuse_unreadable(result, skip=options.skip_unreadable)
     return result
 
 
@@ -180,6 +186,14 @@ def _refuse_calibrated(leaked: int, count: int, remain: int) -> None:
             f"int8 was calibrated on {leaked:,} of the {count:,} pictures, which leaves {remain}. Required: at least "
             f"{FEWEST}, better 100, that it was not calibrated on. Give others with --images."
         )
+
+
+def _refuse_unreadable(result: Evaluation, *, skip: bool) -> None:
+    """Raise UnreadablePicturesError if there are any and they are not to be skipped."""
+    try:
+        refuse({} if skip else result.unreadable)
+    except UsageError as error:
+        raise UnreadablePicturesError(str(error), result) from error
 
 
 def _without_original(found: Arms) -> list[str]:

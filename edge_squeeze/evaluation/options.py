@@ -12,7 +12,7 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.machine import cores
 
 MOST_WORKERS = 256
-PATHS = ("images", "labels", "original")
+PATHS = ("images", "labels", "original", "against")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class EvaluateOptions:
     workers: int | None = None
     fresh: bool = False
     cluster: str | None = None
+    against: Path | None = None
 
     @classmethod
     def of(cls, keywords: Mapping[str, Any]) -> Self:

@@ -10,6 +10,7 @@ from edge_squeeze.evaluation.table import Table
 from edge_squeeze.proof.accuracy import Interval
 from edge_squeeze.reporting import html_table
 
+SCHEMA = "edge_squeeze.evaluation/1"  # of the document that it is saved as
 COLUMNS = ("artifact", "top-1", "95 %", "top-5", "agreement", "of the original's", "verdict")
 
 
@@ -125,6 +126,7 @@ class Evaluation:
     rates: Rates | None  # None if nothing was left to do
     table: Table = field(repr=False, compare=False)
     created_utc: str = ""
+    against: list[Comparison] | None = None  # with an earlier evaluation, if there is one
 
     def __repr__(self) -> str:
         best = "; ".join(repr(figures)[1:-1] for figures in self.artifacts)

@@ -85,7 +85,8 @@ def test_unreadable_pictures_are_named_and_end_with_2_unless_skipped(
         done = run_here(tmp_path, "evaluate", folders[0], "--images", "own", *QUICK, "--json", *options)
         assert done.returncode == code
         assert done.stderr.count("Skipped: own/blotches 0") == 2
-        assert "2 of 24 pictures could not be read; each is named above." in done.stderr
+        assert "2 of 24 pictures could not be read.\n" in done.stderr
+        assert ("Error: Not every picture could be read. Repair or remove them" in prose(done.stderr)) == (code == 2)
         document = json.loads(done.stdout)
         assert document["artifacts"][0]["pictures"] == COUNT - 2
         assert [each["picture"] for each in document["unreadable"]] == ["blotches 00.png", "blotches 05.png"]
