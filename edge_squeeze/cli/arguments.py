@@ -194,7 +194,7 @@ Force = Annotated[
 Device = Annotated[
     list[str] | None,
     typer.Option(
-        "--device", help="Where to run the check: ssh:[USER@]HOST[:PORT], or local; default: local.", metavar="DEVICE"
+        "--device", help="Where to run the files: ssh:[USER@]HOST[:PORT], or local; default: local.", metavar="DEVICE"
     ),
 ]
 Devices = Annotated[
@@ -222,6 +222,10 @@ ClusterAddress = Annotated[
     str | None,
     typer.Option("--cluster", metavar="ADDRESS", help="Dask scheduler whose workers compute, as in tcp://HOST:8786."),
 ]
+Samples = Annotated[
+    int | None, typer.Option(help="Evaluate only so many pictures, drawn at random, always the same ones.")
+]
+Rows = Annotated[bool, typer.Option("--rows", hidden=True, help="Print the answers for the desk, as a board does.")]
 FreshEvaluation = Annotated[
     bool, typer.Option("--fresh", help="Start over instead of resuming an interrupted evaluation.")
 ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from edge_squeeze.cli import arguments as arg
+from edge_squeeze.cli import arguments as arg, exits
+from edge_squeeze.devices import address as addresses
 from edge_squeeze.errors import ExitCode, UnreadablePicturesError, UsageError
 from edge_squeeze.evaluation.options import EvaluateOptions
 from edge_squeeze.process import output
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN = 3  # classes and pictures in a line
 WITHOUT_ORIGINAL = 3  # columns that need none
+KEPT = Path("evaluation.jsonl")  # on a board, whose folder is removed
 WIDE = 0.05  # intervals are shown without decimals if they are wider
 
 
@@ -31,27 +35,37 @@ def evaluate(
     trust_file: arg.TrustFile = False,
     runtime: arg.Runtime = None,
     workers: arg.Workers = None,
+    samples: arg.Samples = None,
     cluster: arg.ClusterAddress = None,
+    device: arg.Device = None,
+    setup: arg.Setup = False,
     fresh: arg.FreshEvaluation = False,
     csv: arg.Csv = None,
     against: arg.Against = None,
+    rows: arg.Rows = False,
     json_: arg.Json = False,
     verbose: arg.Verbose = False,
 ) -> None:
     """Measure the accuracy of artifacts on labeled pictures, and compare it with their original's."""
-    options = EvaluateOptions.of({**locals(), "with_original": not no_original})
+    board = next(iter(addresses.elsewhere(device, setup=setup, most=1)), None)
+    options = EvaluateOptions.of({**locals(), "with_original": not no_original, "board": board and board.text})
     from edge_squeeze.cli.console import ConsoleReporter
     from edge_squeeze.evaluation import against as earlier, document, evaluation as evaluations, figures
+    from edge_squeeze.evaluation.board import Board, pack
     from edge_squeeze.pictures.loading import REMEDY
-
-    unreadable: UnreadablePicturesError | None = None
 
     output.visible(verbose)
     document.check_csv(csv)
+    unreadable: UnreadablePicturesError | None = None
+    reporter, journal = ConsoleReporter(verbose=verbose), KEPT if rows else None
+    executor = None if board is None else Board(board, exits.tell, setup, runtime, workers)
     try:
-        result = evaluations.evaluate(artifacts, options, ConsoleReporter(verbose=verbose))
+        result = evaluations.evaluate(artifacts, options, reporter, executor, journal)
     except UnreadablePicturesError as error:
         unreadable, result = error, error.evaluation
+    if rows:
+        json.dump(pack(result), sys.stdout)
+        return
     if csv is not None:
         document.write_csv(result, csv)
     if json_:
@@ -156,11 +170,12 @@ def _picture(each: PictureFigure) -> str:
 
 def _show_rates(result: Evaluation) -> None:
     from edge_squeeze.cli.console import print_prose
+    from edge_squeeze.evaluation.cluster import Dask
     from edge_squeeze.evaluation.executor import Local
 
     if (rates := result.rates) is None:
         return
-    place = "" if result.executor == Local.kind else " of the cluster"
+    place = {Local.kind: "", Dask.kind: " of the cluster"}.get(result.executor, f" on {result.executor}")
     workers = f"{result.workers} process{'es' if result.workers > 1 else ''}{place}"
     print_prose(
         "",

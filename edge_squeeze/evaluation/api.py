@@ -26,6 +26,7 @@ def evaluate(
     trust_file: bool = False,
     runtime: str | None = None,
     workers: int | None = None,
+    samples: int | None = None,
     cluster: str | None = None,
     fresh: bool = False,
     against: str | Path | None = None,
@@ -50,6 +51,7 @@ def evaluate(
         trust_file: Whether Python code in Lambda layers of the model's file is run. Only for files of your own.
         runtime: "litert", "tflite-runtime", "tf.lite" or "onnxruntime"; by default the first that is installed.
         workers: Processes on this machine; by default one for each core. With 1, this process does the work.
+        samples: How many pictures to draw, at random but always the same ones; by default all are taken.
         cluster: Address of a Dask scheduler whose workers do the work instead.
         fresh: Start over instead of resuming an interrupted evaluation.
         against: File with the output of an earlier `edge-squeeze evaluate --json`; `.against` has the comparisons.
@@ -59,7 +61,8 @@ def evaluate(
         UnreadablePicturesError: Some pictures could not be read; its `.evaluation` is that on the others.
         UsageError: An artifact, the original, the pictures or their labels cannot be used.
         ConversionError: An engine refuses a file, or crashed.
-        MissingDependencyError: No engine for a file is installed.
+        DeviceError: The cluster cannot be reached, or is lost.
+        MissingDependencyError: No engine for a file is installed, or Dask is not.
     """
     keywords = locals()
     from edge_squeeze.evaluation import evaluation

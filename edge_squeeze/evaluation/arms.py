@@ -40,7 +40,8 @@ def find(folders: Sequence[Path], options: EvaluateOptions) -> Arms:
     for artifact in loaded:
         artifact.model()  # checks that it is the file that was exported
         artifact.check_parity()
-        catalogue.choose(artifact.manifest.format, options.runtime)
+        if options.board is None:
+            catalogue.choose(artifact.manifest.format, options.runtime)
     names = _names(loaded)
     originals, result = _Originals(len(loaded), options), Arms([], _classes(loaded, names))
     for artifact, name in zip(loaded, names, strict=True):
@@ -90,6 +91,8 @@ class _Originals:
         """Where the original of `artifact` is among the arms; the reason if it cannot be had."""
         if not self.options.with_original:
             return "--no-original was given"
+        if self.options.board is not None:
+            return f"the original does not run on {self.options.board}"
         key = _identity(artifact)
         if key not in self._known:
             subject = verification.find_subject(

@@ -40,7 +40,11 @@ ORIGINAL_BYTES = 1 << 30  # what a process takes that has loaded TensorFlow
 
 
 def evaluate(
-    folders: Sequence[Path], options: EvaluateOptions, reporter: Reporter, executor: Executor | None = None
+    folders: Sequence[Path],
+    options: EvaluateOptions,
+    reporter: Reporter,
+    executor: Executor | None = None,
+    journal: Path | None = None,
 ) -> Evaluation:
     """Show every picture to every artifact in `folders`, and to their originals where these can be had.
 
@@ -49,6 +53,7 @@ def evaluate(
         options: The pictures and how to go about it.
         reporter: Receives the progress.
         executor: Who computes; by default what `options` say.
+        journal: Where finished work is kept until the end; by default in the cache, where the next run finds it.
 
     Raises:
         UnreadablePicturesError: Some pictures could not be read; its `evaluation` is that on the others.
@@ -59,22 +64,23 @@ def evaluate(
     saved = None if options.against is None else earlier.load(options.against)
     with reporter.step("artifacts and labels"):
         found = subjects.find(folders, options)
-        pictures = labeled.find(options.images, options.labels, found.classes)
+        pictures = labeled.find(options.images, options.labels, found.classes, options.samples)
         notes = [*found.notes, *pictures.remarks, *left_out(options.images), *_without_original(found)]
         for note in notes:
             reporter.note(note)
     _check_calibration(found, pictures.pictures)
     work = _Work(Table(pictures.pictures, found.arms), executor or _executor(found, len(pictures.pictures), options))
-    with Journal(_path(work.table), _busy(options), fresh=options.fresh, durable_every_s=DURABLE_EVERY_S) as journal:
+    path = journal or _path(work.table, options.board)
+    with Journal(path, _busy(options), fresh=options.fresh, durable_every_s=DURABLE_EVERY_S) as kept:
         with reporter.step("engines"):
-            work.resume(journal)
+            work.resume(kept)
             if work.resumed:
                 reporter.note(f"resumed: {work.resumed:,} pictures were evaluated before. --fresh starts over")
             run = work.start()
         with reporter.step("evaluate"), run:
-            _finish(work, journal, reporter)
+            _finish(work, kept, reporter)
         result = _result(work, found, options, notes)
-        journal.finish()
+        kept.finish()
     if saved is not None:
         result = replace(result, against=earlier.compare(result.table, result.artifacts, saved))
     _refuse_unreadable(result, skip=options.skip_unreadable)
@@ -129,7 +135,8 @@ class _Work:
             self.table.put(rows)
             self.done.add(rows.number)
             decode_s, run_s = decode_s + rows.decode_s, run_s + rows.run_s
-        seconds, workers = time.perf_counter() - begun, self.executor.workers
+        seconds = getattr(self.executor, "seconds", None) or time.perf_counter() - begun
+        workers = self.executor.workers
         count = len(self.table.pictures) - self.resumed
         of_cores = (count * workers / max(spent, SHORTEST_S) for spent in (decode_s, run_s))
         self.rates = Rates(count, seconds, count / seconds, *of_cores)
@@ -208,9 +215,9 @@ def _without_original(found: Arms) -> list[str]:
     ]
 
 
-def _path(table: Table) -> Path:
-    """The journal of the same evaluation: of the same model files, on the same unchanged pictures."""
-    digest = sha256(json.dumps([__version__, [asdict(arm) for arm in table.arms]]).encode())
+def _path(table: Table, board: str | None) -> Path:
+    """The journal of the same evaluation: of the same model files, on the same unchanged pictures and device."""
+    digest = sha256(json.dumps([__version__, board, [asdict(arm) for arm in table.arms]]).encode())
     for picture in table.pictures:
         digest.update(f"{picture.path.absolute()}\0{_state(picture.path)}\n".encode("utf-8", "surrogatepass"))
     return cache.cache_folder() / FOLDER / f"{digest.hexdigest()[:16]}.jsonl"

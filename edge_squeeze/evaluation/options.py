@@ -31,6 +31,8 @@ class EvaluateOptions:
     fresh: bool = False
     cluster: str | None = None
     against: Path | None = None
+    samples: int | None = None
+    board: str | None = None  # the device that the files run on, if that is not this machine
 
     @classmethod
     def of(cls, keywords: Mapping[str, Any]) -> Self:
@@ -46,8 +48,21 @@ class EvaluateOptions:
             cluster.check(self.cluster)
         if self.workers is not None and self.cluster is not None:
             raise UsageError("--workers are processes of this machine, not of a --cluster. Leave one of them out.")
+        if self.samples is not None and self.samples < 1:
+            raise UsageError(f"--samples must be at least 1, got {self.samples}.")
+        self._check_board()
         if self.original is not None and not self.with_original:
             raise UsageError("--original and --no-original contradict each other. Leave one of them out.")
+
+    def _check_board(self) -> None:
+        """Raise UsageError for options that make no sense on a board."""
+        if self.board is None:
+            return
+        if self.cluster is not None:
+            raise UsageError("--cluster and --device contradict each other. Leave one of them out.")
+        wrong = {"original": self.original, "custom-objects": self.custom_objects, "trust-file": self.trust_file}
+        for name in (name for name, value in wrong.items() if value):
+            raise UsageError(f"--{name} is for the original, which does not run on {self.board}. Leave it out.")
 
     @property
     def most_workers(self) -> int:

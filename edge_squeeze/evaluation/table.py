@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_squeeze.evaluation.chunks import SIZE, TOP, Answer, Arm, Rows
+from edge_squeeze.evaluation.chunks import SIZE, TOP, Answer, Arm, Row, Rows
 from edge_squeeze.pictures.labeled import LabeledPicture
 
 Outcomes = NDArray[np.bool_]
@@ -37,6 +37,11 @@ class Answers:
         self.top[at, : len(answer.top)] = answer.top
         self.confidence[at] = answer.confidence
         self.kl[at] = np.nan if answer.kl is None else answer.kl
+
+    def answer(self, at: int) -> Answer:
+        """The answer for the picture `at` that was `put`."""
+        kl = None if np.isnan(self.kl[at]) else float(self.kl[at])
+        return Answer([best for best in self.top[at].tolist() if best != NONE], float(self.confidence[at]), kl)
 
 
 @dataclass
@@ -101,6 +106,12 @@ class Table:
             digest = self.digests[at].tobytes().hex() if self.digests[at].any() else None
             classes = " ".join(map(str, sorted(picture.classes)))
             yield [picture.name, digest, classes, self.errors.get(at), bool(self.calibrated[at])]
+
+    def packed(self) -> Iterator[Row]:
+        """The rows that were `put`, in order."""
+        for at, (_, digest, _, error, calibrated) in enumerate(self.of_pictures()):
+            answers = [each.answer(at) for each in self.answers] if self.answered[at] else []
+            yield Row(digest, error, calibrated, answers)
 
     def rows(self) -> Iterator[list[Any]]:
         """Each picture as a list of plain values, None for what is not known, in the order of `columns`."""

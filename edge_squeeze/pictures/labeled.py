@@ -11,9 +11,11 @@ from edge_squeeze.files.reading import read_text
 from edge_squeeze.pictures import classes as readings, ground_truth, label_table
 from edge_squeeze.pictures.classes import ClassNames
 from edge_squeeze.pictures.listing import SKIPPED_FOLDERS, is_list, list_pictures, picture_name
+from edge_squeeze.pictures.loading import Sample
 from edge_squeeze.pictures.picture_index import PictureIndex
 
 TRAINED, TEST_LIST, TABLE = "training.json", "test.txt", "labels.csv"
+SEED = 0  # of samples
 REMEDY = "Rename the folders: class names and WordNet ids leave no doubt."
 Classes = frozenset[int]
 UNLABELED: Classes = frozenset()
@@ -36,7 +38,7 @@ class LabeledPictures:
     remarks: tuple[str, ...] = ()  # what to say of how the labels were read
 
 
-def find(images: Path, labels: Path | None, classes: Sequence[str]) -> LabeledPictures:
+def find(images: Path, labels: Path | None, classes: Sequence[str], samples: int | None = None) -> LabeledPictures:
     """The pictures at `images` with their right classes; nothing is decoded.
 
     Args:
@@ -45,6 +47,7 @@ def find(images: Path, labels: Path | None, classes: Sequence[str]) -> LabeledPi
         labels: A table of labels, ImageNet's ground truth file, or its development kit. By default, the folders that
             the pictures are in name their classes; where there are none, labels.csv in the folder is taken.
         classes: The names of the model's classes, in the order of its outputs.
+        samples: How many pictures to draw if there are more, at random but always the same ones; by default all.
 
     Raises:
         UsageError: There are no pictures, or a label is not one of `classes`, or can be read in two ways.
@@ -64,6 +67,9 @@ def find(images: Path, labels: Path | None, classes: Sequence[str]) -> LabeledPi
     else:
         truth, notes = _by_table(labels, PictureIndex(files, names), known)
     pictures = tuple(map(LabeledPicture, files, names, truth))
+    if samples is not None and samples < len(pictures):
+        notes = (*notes, f"drew {samples:,} of the {len(pictures):,} pictures (seed {SEED})")
+        pictures = tuple(pictures[row] for row in Sample(samples, SEED).part(len(pictures)))
     return LabeledPictures(pictures, (*remarks, *notes, *_unlabeled(pictures)))
 
 
