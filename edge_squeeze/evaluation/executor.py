@@ -69,7 +69,7 @@ class Local:
                 worker.send({"parent": os.getpid(), "arms": [asdict(arm) for arm in arms]})
             for worker in workers:
                 worker.receive()
-            yield lambda pieces: _shared(workers, pieces)
+            yield lambda pieces: _Shared(workers, pieces).rows()
         finally:
             for worker in workers:
                 worker.end()
@@ -110,8 +110,15 @@ class Process:
         return answer
 
     def ask(self, chunk: Chunk) -> Rows:
-        """The rows of `chunk`; ConversionError names its pictures if the process crashed on one of them."""
+        """The rows of `chunk`, as `rows` gives them."""
         self.send(chunks.as_json(chunk))
+        return self.rows(chunk)
+
+    def rows(self, chunk: Chunk) -> Rows:
+        """The rows of the first `chunk` that was sent and has no rows yet.
+
+        ConversionError names its pictures if the process crashed on one of them.
+        """
         try:
             return Rows.decode(self.receive())
         except ConversionError as error:
@@ -146,32 +153,42 @@ def error_of(text: str, code: int) -> EdgeSqueezeError:
     return kinds[code](text) if code in kinds else FailedThereError(text, code)
 
 
-def _shared(workers: Sequence[Process], pieces: Iterable[Chunk]) -> Iterator[Rows]:
-    """The rows of `pieces` as they come; each worker takes the next chunk when it has finished one."""
-    waiting, lock = iter(pieces), threading.Lock()
-    results: queue.SimpleQueue[Rows | BaseException | None] = queue.SimpleQueue()
+class _Shared:
+    """Chunks shared among processes; each has the next chunk already when it finishes one."""
 
-    def serve(worker: Process) -> None:
+    def __init__(self, workers: Sequence[Process], pieces: Iterable[Chunk]) -> None:
+        self._workers, self._waiting, self._lock = workers, iter(pieces), threading.Lock()
+        self._results: queue.SimpleQueue[Rows | BaseException | None] = queue.SimpleQueue()
+
+    def rows(self) -> Iterator[Rows]:
+        """The rows of the chunks as they come."""
+        firsts = [self._take(worker) for worker in self._workers]  # one for each, before anyone gets a second
+        for worker, first in zip(self._workers, firsts, strict=True):
+            threading.Thread(target=self._serve, args=(worker, first), daemon=True).start()
+        busy = len(self._workers)
+        while busy:
+            result = self._results.get()
+            if isinstance(result, BaseException):
+                raise result
+            if result is None:
+                busy -= 1
+            else:
+                yield result
+
+    def _take(self, worker: Process) -> Chunk | None:
+        with self._lock:
+            chunk = next(self._waiting, None)
+        if chunk is not None:
+            worker.send(chunks.as_json(chunk))
+        return chunk
+
+    def _serve(self, worker: Process, chunk: Chunk | None) -> None:
         try:
-            while True:
-                with lock:
-                    chunk = next(waiting, None)
-                if chunk is None:
-                    break
-                results.put(worker.ask(chunk))
+            while chunk is not None:
+                following = self._take(worker)
+                self._results.put(worker.rows(chunk))
+                chunk = following
         except BaseException as error:  # raised where the rows are awaited
-            results.put(error)
+            self._results.put(error)
         else:
-            results.put(None)
-
-    for worker in workers:
-        threading.Thread(target=serve, args=(worker,), daemon=True).start()
-    busy = len(workers)
-    while busy:
-        result = results.get()
-        if isinstance(result, BaseException):
-            raise result
-        if result is None:
-            busy -= 1
-        else:
-            yield result
+            self._results.put(None)
