@@ -79,7 +79,7 @@ def started(address: str, cache: Path) -> Iterator[None]:
 
 
 def evaluate(folders: Sequence[Path], images: Path, executor: object = None, **options: object) -> Evaluation:
-    values = {"with_original": False, "fresh": True, **options}
+    values = {"with_original": False, "fresh": True, "skip_unreadable": True, **options}
     return evaluations.evaluate(folders, EvaluateOptions(images, **values), Silent(), executor)  # type: ignore[arg-type]
 
 
