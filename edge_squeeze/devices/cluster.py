@@ -74,6 +74,16 @@ class Cluster:
             results[worker] = answer
         return results
 
+    def on_each_thread(self, function: Callable[[Task], Result], task: Task) -> list[Result]:
+        """What `function` returns for `task` on each thread of each worker, as far as these are not lost meanwhile."""
+        places = [worker for worker, count in self.threads().items() for _ in range(count)]
+        futures = [
+            self.client.submit(function, task, key=_key(), pure=False, workers=[worker], allow_other_workers=True)
+            for worker in places
+        ]
+        results = [self._result(future, 1) for future in futures]
+        return [result for result in results if not isinstance(result, _Lost)]
+
     def spread(
         self,
         function: Callable[[Task], Result],
@@ -95,7 +105,7 @@ class Cluster:
         waiting, underway = iter(tasks), dict[str, tuple[Task, Any, int]]()
 
         def submit(task: Task, attempt: int) -> None:
-            key = f"edge-squeeze-{uuid.uuid4().hex}"
+            key = _key()
             future = self.client.submit(function, task, key=key, pure=False)
             underway[key] = task, future, attempt
             future.add_done_callback(self._answers.put)
@@ -164,6 +174,10 @@ def this_worker() -> str:
     from distributed import get_worker
 
     return str(get_worker().address)
+
+
+def _key() -> str:
+    return f"edge-squeeze-{uuid.uuid4().hex}"
 
 
 class _Lost:

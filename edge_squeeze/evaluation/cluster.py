@@ -139,6 +139,9 @@ class Dask:
                 self._deliver(cluster, worker, missing)
             evaluation = hashlib.sha256(json.dumps([os.getpid(), time.time_ns(), digests]).encode()).hexdigest()
             try:
+                for outcome in cluster.on_each_thread(prepare, Task(evaluation, 0, sent, ())):
+                    if outcome.error is not None:
+                        raise error_of(outcome.error, outcome.code)
                 yield lambda chunks: self._run(cluster, evaluation, sent, chunks)
             finally:
                 with contextlib.suppress(Exception):  # whoever is lost has no processes left
@@ -257,15 +260,29 @@ def store(digest: str, content: dict[str, bytes]) -> None:
         atomic.discard(old)
 
 
+def prepare(task: Task) -> Outcome:
+    """No rows, once a process has loaded the arms, unless what it needs is missing here; or the error that it met."""
+    if _missing(task):
+        return Outcome()
+    return _answered(task, lambda: _ask(task, Chunk(task.number, ())))
+
+
 def work(task: Task) -> Outcome:
     """The rows of `task`, or what is missing here."""
-    digests = {digest for arm in task.arms for digest in (arm.folder, arm.source) if digest is not None}
-    if missing := lacking(sorted(digests)):
+    if missing := _missing(task):
         return Outcome(worker=clusters.this_worker(), lacks=missing)
     if not all(each.data or each.error or each.is_seen() for each in task.pictures):
         return Outcome(unseen=True)
+    return _answered(task, lambda: _rows(task))
+
+
+def _missing(task: Task) -> tuple[str, ...]:
+    return lacking(sorted({digest for arm in task.arms for digest in (arm.folder, arm.source) if digest is not None}))
+
+
+def _answered(task: Task, answer: Callable[[], Rows]) -> Outcome:
     try:
-        return Outcome(_rows(task))
+        return Outcome(answer())
     except EdgeSqueezeError as error:
         text = str(error)
         for arm in task.arms:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_squeeze.errors import UsageError
 from edge_squeeze.files.reading import read_text
 from edge_squeeze.pictures import classes as readings, ground_truth, label_table
 from edge_squeeze.pictures.classes import ClassNames
@@ -75,6 +76,10 @@ def find(images: Path, labels: Path | None, classes: Sequence[str], samples: int
 
 def _by_table(labels: Path, index: PictureIndex, known: ClassNames) -> tuple[list[Classes], tuple[str, ...]]:
     """The classes of the pictures by the file `labels`, and what to say of them."""
+    if not labels.exists():
+        raise UsageError(
+            f"No such file: {labels}. Required: a table of labels, with the name and class of each picture."
+        )
     labels = ground_truth.find_in(labels) if labels.is_dir() else labels
     text = read_text(labels)
     if ground_truth.is_one(text):

@@ -22,7 +22,7 @@ from edge_squeeze.evaluation.options import EvaluateOptions
 from edge_squeeze.pictures.listing import list_pictures
 from edge_squeeze.reporting import Silent
 
-ROUNDS, PICTURES = 3, 800
+ROUNDS, PICTURES = 3, 400
 
 
 def pin(core: int) -> None:

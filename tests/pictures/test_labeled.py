@@ -110,6 +110,12 @@ def test_a_folder_of_train_is_its_test_pictures(tmp_path: Path) -> None:
     assert set(map(tuple, classes(find(folder, None, CLASSES)).values())) == {(2,)}
 
 
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    with pytest.raises(UsageError, match=r"No such file: none\.csv\. Required: a table of labels"):
+        find(tmp_path, Path("none.csv"), CLASSES)
+
+
 def test_a_table_beside_the_pictures_is_taken(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         picture(tmp_path / name)
