@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -76,5 +77,8 @@ def check_csv(path: Path | None) -> None:
     if path.is_dir():
         raise UsageError(f"--csv {path} is a folder. Required: a file, such as {path / 'pictures.csv'}.")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not parent.is_dir():
-        raise UsageError(f"--csv {path} cannot be written: {parent} is not a folder. Give another FILE.")
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise UsageError(f"--csv {path} cannot be written: {error.strerror} in {parent}. Give another FILE.") from error

@@ -118,6 +118,11 @@ def test_an_accuracy_far_below_the_originals_ends_with_3(images: Path, tmp_path:
         (("--images", "pictures", "--labels", "gone.csv"), "gone.csv"),
         (("--images", "pictures", "--workers", "0"), "--workers must be 1 to 256, got 0"),
         (("--images", "pictures", "--csv", "pictures"), "--csv pictures is a folder. Required: a file"),
+        (("--images", "pictures", "--csv", "/proc/new/rows.csv"), "--csv /proc/new/rows.csv cannot be written"),
+        (
+            ("--images", "pictures", "--csv", "pictures/0.png/rows.csv"),
+            "--csv pictures/0.png/rows.csv cannot be written",
+        ),
         (("--images", "pictures", "--runtime", "onnxruntime"), "onnxruntime runs .onnx files"),
         (("--images", "pictures", "--original", "x", "--no-original"), "contradict each other"),
     ],
