@@ -155,7 +155,7 @@ def _show_worst(figures: Figures) -> None:
     from edge_squeeze.cli.console import print_prose
 
     if figures.worst_classes:
-        classes = [f"{each.label} {each.correct} of {each.pictures}" for each in figures.worst_classes[:SHOWN]]
+        classes = [f"{each.label} ({each.correct} of {each.pictures} right)" for each in figures.worst_classes[:SHOWN]]
         print_prose("", f"Worst classes of {figures.name}: {', '.join(classes)}.", later="  ")
     if figures.worst_pictures:
         kind = "Most confident errors" if figures.labeled else "Pictures furthest from the original's answer"
@@ -165,7 +165,7 @@ def _show_worst(figures: Figures) -> None:
 
 def _picture(each: PictureFigure) -> str:
     right = f", right: {' or '.join(each.right)}" if each.right else ""
-    return f"{each.picture} ({each.answer} {each.confidence:.0%}{right})"
+    return f"{each.picture} ({each.answer} with {each.confidence:.0%}{right})"
 
 
 def _show_rates(result: Evaluation) -> None:

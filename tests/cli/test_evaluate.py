@@ -46,7 +46,7 @@ def test_the_table_and_the_comparison_are_shown(folders: list[Path], images: Pat
     assert re.search(r"colors-tflite-float32 66\.7% \(47-82\) .*UNPROVEN", text)
     assert re.search(r"original +66\.7% \(47-82\)", done.stdout)
     assert re.search(r"colors-tflite-int8 against colors-tflite-float32: \w+, [+-][0-9.]+ points \(95 %: ", text)
-    assert re.search(r"Most confident errors: blotches [0-9]+\.png \(\w+ [0-9]+%, right: \w+\)", text)
+    assert re.search(r"Most confident errors: blotches [0-9]+\.png \(\w+ with [0-9]+%, right: \w+\)", text)
     assert re.search(r"[0-9.]+ pictures/s with 1 process \(decoding alone [0-9]+/s, running alone", text)
     assert max(map(len, done.stdout.splitlines())) <= 100
     narrow = run_here(tmp_path, "evaluate", *folders, "--images", images, *QUICK, COLUMNS="80")
