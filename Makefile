@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 TYPES := .venv/types/edge_squeeze
 
-.PHONY: demo test test-slow clients apk android-test ranges lint format bench clean
+.PHONY: demo test test-slow clients apk android-test ranges rewrites lint format bench clean
 
 # The last lines name the next commands for all three; each would name its own.
 demo: export EDGE_SQUEEZE_NO_NEXT := 1
@@ -52,6 +52,11 @@ ranges: $(READY)
 	    && cp $$out/squeezenet$$network-tflite-int8/calibration.json \
 	      $(CURDIR)/converters/quantization/shipped/squeezenet$$network.json || exit 1; \
 	done
+
+# What each optional rewrite saves on this machine, for `export --rewrites auto`: make rewrites WEIGHTS=FILE, those of
+# SqueezeNet 1.0.
+rewrites: $(READY)
+	$(BIN)/python tests/helpers/measure_rewrites.py $(WEIGHTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from edge_squeeze.converters.formats.tracing import INPUT
 from edge_squeeze.converters.options import FLOAT_HEAD, INT8_HEAD
+from edge_squeeze.converters.rewrites import catalogue
+from edge_squeeze.converters.rewrites.catalogue import PIXELS_BY_FLOAT
 from edge_squeeze.converters.targets import Order, Target
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.inspection.inspector import Inspection
@@ -108,8 +110,9 @@ def _floats(file: Inspection, order: Order, *, strict: bool) -> Iterator[str]:
         return
     tensors = sum(count for name, count in file.tensor_types.items() if name in FLOATS)
     ends = sum(end.dtype in FLOATS for end in (*file.inputs, *file.outputs))
-    if activations == "int16" and file.inputs[0].dtype not in FLOATS:
-        ends += 1  # pixels of 8 bits become 16-bit numbers by way of float32
+    converted = activations == "int16" or PIXELS_BY_FLOAT in catalogue.names(order.options.rewrites, order.target.name)
+    if converted and file.inputs[0].dtype not in FLOATS:
+        ends += 1  # pixels of 8 bits become other numbers by way of float32
     if tensors > ends and not floats and not file.float_head:
         yield f"a full integer file has no float tensors beside its ends, got {tensors - ends}"
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from edge_squeeze.artifact import folder as artifacts, labels
 from edge_squeeze.artifact.folder import EXPORTED
@@ -14,6 +17,7 @@ from edge_squeeze.converters.options import ExportOptions
 from edge_squeeze.converters.quantization import calibration
 from edge_squeeze.converters.quantization.calibration import CalibrationRecord
 from edge_squeeze.converters.request import Prepared, Request, resolve
+from edge_squeeze.converters.rewrites import catalogue
 from edge_squeeze.converters.rewrites.normalization import bake
 from edge_squeeze.converters.targets import Order
 from edge_squeeze.engines.runner import open_runner
@@ -23,7 +27,7 @@ from edge_squeeze.inspection.inspector import Inspection, inspect
 from edge_squeeze.inspection.tflite_file import MIN_RUNTIME_VERSION
 from edge_squeeze.models import keras_object, original as originals, source
 from edge_squeeze.models.source import Subject
-from edge_squeeze.pictures.loading import PictureSet
+from edge_squeeze.pictures.loading import PictureSet, photograph_crops
 from edge_squeeze.proof import gates as gate_table, golden
 from edge_squeeze.proof.leakage import CalibrationPicture
 from edge_squeeze.proof.parity import FIGURES
@@ -212,7 +216,22 @@ def _prepare(request: Request, calibrated: Sequence[CalibrationPicture], reporte
         if len(pictures[0]) > 1 and references[0].is_constant:
             reporter.note(f"warning: {CONSTANT}; quantizing it may fail")
     with reporter.part("bake the preprocessing in"):
-        return Prepared(references, *bake(original.model, original.preprocessing.baked))
+        baked, rewrites = bake(original.model, original.preprocessing.baked)
+    return Prepared(references, *_folded(request, baked, rewrites, reporter))
+
+
+def _folded(request: Request, baked: Any, rewrites: list[str], reporter: Reporter) -> tuple[Any, list[str]]:
+    """`baked` with its scaling layers in others, if that is asked for; ConversionError if its scores change."""
+    if not catalogue.wants(request.options.file.rewrites, catalogue.FOLD_BATCH_NORM):
+        return baked, rewrites
+    with reporter.part("fold layers that scale"):
+        folded, done = catalogue.fold_layers(baked)
+        if done:
+            preprocessing = request.subject.preprocessing
+            pixels = photograph_crops(1, preprocessing.size, seed=0).pixels.astype(np.float32)
+            before, after = (np.asarray(model(pixels, training=False)) for model in (baked, folded))
+            catalogue.require_same(before, after, done)
+    return folded, [*rewrites, *done]
 
 
 def _newer(inspection: Inspection) -> str | None:
@@ -228,6 +247,7 @@ def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Re
     with reporter.step(request.name(order)):
         with reporter.part("convert"):
             model = target.convert(prepared.baked, order.options, measured)
+            prepared = replace(prepared, rewrites=[*prepared.rewrites, *measured.done])
         with reporter.part("inspect"):
             inspection = inspect(model, target.format)
             subject, strict = request.subject, request.options.strict_int8

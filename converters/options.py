@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+from edge_squeeze.converters.rewrites import catalogue
 from edge_squeeze.errors import UsageError
 from edge_squeeze.formats import layouts
 from edge_squeeze.inspection.model_card import ModelCard
@@ -38,6 +39,7 @@ class FileOptions:
     dynamic_batch: bool = False
     softmax: bool = False  # whether a softmax was put behind the network
     head: str = FLOAT_HEAD
+    rewrites: str = catalogue.AUTO  # auto, none, or names of optional rewrites with commas between them
 
     def check(self) -> None:
         """Raise UsageError for a value that no target knows."""
@@ -47,6 +49,8 @@ class FileOptions:
             raise UsageError(f"head must be {' or '.join(HEADS)}, got {self.head!r}.")
         if self.opset not in OPSETS:
             raise UsageError(f"opset must be a number from {OPSETS.start} to {OPSETS.stop - 1}, got {self.opset!r}.")
+
+        catalogue.parse(self.rewrites)
 
     def without(self, fields: Iterable[str]) -> tuple[FileOptions, list[str]]:
         """These options with `fields` at their defaults, and those of them that were not."""
@@ -63,6 +67,7 @@ class FileOptions:
             self.dynamic_batch and "-dynamic-batch",
             self.softmax and "-softmax",
             self.head != default.head and f"-head-{self.head}",
+            self.rewrites != default.rewrites and f"-rewrites-{'-'.join(catalogue.parse(self.rewrites))}",
         ]
         return "".join(part for part in parts if part)
 
@@ -75,6 +80,7 @@ class Measured:
     ranges: Ranges | None = None  # for quantized targets
     pictures: Iterable[Any] | None = None  # pixels [H,W,3] that the ranges were measured on, if they are at hand
     card: ModelCard | None = None  # what to write into the file about itself
+    done: list[str] = field(default_factory=list)  # the converter adds the optional rewrites that changed the file
 
 
 @dataclass(frozen=True, kw_only=True)

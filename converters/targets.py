@@ -31,6 +31,11 @@ class Target:
     widest: bool = False  # whether it takes the widest ranges, however int8 chooses its own
 
     @property
+    def name(self) -> str:
+        """Format and precision."""
+        return f"{self.format} {self.precision}"
+
+    @property
     def layouts(self) -> tuple[str, ...]:
         """Layouts of the pixels, the default first."""
         return FORMATS[self.format].layouts

@@ -112,6 +112,7 @@ def export(
     dynamic_batch: bool = False,
     softmax: bool = False,
     head: str = "float",
+    rewrites: str = "auto",
     strict_int8: bool = False,
     reporter: Reporter | None = None,
     command: str = "edge_squeeze.export",
@@ -143,11 +144,9 @@ def export(
         calibration: Pictures, a .txt list of them, an .npz file of pixels that declares their order and range, or a
             calibration.json, that int8 takes its ranges from; by default those that the package brings, or crops of
             built-in photographs. Pictures that are noise or copies of others are left out (docs/quantization.md).
-        calibration_samples: Number of pictures to draw where there are more, at least 16; by default all of a folder,
-            and 200 of a list or an .npz file.
+        calibration_samples: Most pictures to take, 16 or more; by default all of a folder, 200 of a list or .npz file.
         calibration_seed: Seed of that draw; by default 1.
-        calibration_range: "minmax", "percentile:P", "mse", or "auto", which tries them on a quarter of the pictures.
-            int16x8 always takes "minmax".
+        calibration_range: "minmax" (int16x8 always), "percentile:P", "mse", or "auto": the best on held-out pictures.
         images: Pictures, or a .txt list of them, to prove parity on; by default crops of built-in photographs.
         skip_unreadable: Whether to go on without pictures that cannot be read, which are counted.
         out: Folder that receives a folder for each artifact.
@@ -157,8 +156,9 @@ def export(
         dynamic_batch: Whether the batch stays open (ONNX only).
         softmax: Whether to put a softmax behind a network that gives logits, so that its files give probabilities.
         head: What int8 and int16x8 files compute in after the last layer with weights: "float", or "int8" for integers.
-        strict_int8: Whether an int8 or int16x8 file with operators in float before its head is refused. By default
-            operators that TFLite has in float alone stay in float; model.json counts them (`graph.float_operators`).
+        rewrites: "auto", "none", or names with commas between them (docs/rewrites.md).
+        strict_int8: Whether to refuse an int8 or int16x8 file with operators in float before its head. By default those
+            that TFLite has in float alone stay in float; model.json counts them (`graph.float_operators`).
         reporter: Hears of the progress; by default nobody does.
         command: What model.json records as the command.
         design: Deprecated, as in `build`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set as AbstractSet
+from collections.abc import Iterable, Iterator, Sequence, Set as AbstractSet
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from edge_squeeze.converters.formats import tflite_edits, tflite_metadata
 from edge_squeeze.converters.formats.tracing import INPUT, UNROLL, scope_names, signature, traceable
 from edge_squeeze.converters.options import INT8_HEAD, PIXEL_RANGE, FileOptions, Measured, Ranges
-from edge_squeeze.converters.rewrites import tflite_operators
+from edge_squeeze.converters.rewrites import catalogue, tflite_operators
+from edge_squeeze.converters.rewrites.catalogue import Rewrite
 from edge_squeeze.converters.targets import Target
+from edge_squeeze.engines.runner import open_runner
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.models.original import all_layers
+from edge_squeeze.pictures.loading import photograph_crops
 from edge_squeeze.pictures.preprocessing import Pixels
 from edge_squeeze.process.output import converting
 from edge_squeeze.scores import LOGITS
@@ -35,14 +38,15 @@ NO_16_BITS = {"SQUARED_DIFFERENCE"}  # the quantizer takes these, but no runtime
 
 def float32(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """The file with float32 weights and arithmetic; `model` takes raw pixels [N,H,W,3]."""
-    return _named(model, measured, _convert(model, options.io))
+    return _named(model, "float32", options, measured, _convert(model, options.io))
 
 
 def float16(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """The file with float16 weights, half the size; CPUs expand them and compute in float32."""
     import tensorflow as tf
 
-    return _named(model, measured, _convert(model, options.io, optimizations=["DEFAULT"], types=[tf.float16]))
+    data = _convert(model, options.io, optimizations=["DEFAULT"], types=[tf.float16])
+    return _named(model, "float16", options, measured, data)
 
 
 def dynamic(model: Any, options: FileOptions, measured: Measured) -> bytes:
@@ -50,7 +54,7 @@ def dynamic(model: Any, options: FileOptions, measured: Measured) -> bytes:
 
     A dense layer has one scale: TFLite before 2.17 has no kernel for one with a scale for each channel.
     """
-    return _named(model, measured, _convert(model, options.io, optimizations=["DEFAULT"]))
+    return _named(model, "dynamic", options, measured, _convert(model, options.io, optimizations=["DEFAULT"]))
 
 
 def int8(model: Any, options: FileOptions, measured: Measured) -> bytes:
@@ -61,7 +65,8 @@ def int8(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """
     if measured.ranges is None:
         raise ConversionError("int8 needs calibration ranges.")
-    return _named(model, measured, FloatFile(model).quantize(measured.ranges, options, measured.output))
+    data = FloatFile(model).quantize(measured.ranges, options, measured.output)
+    return _named(model, "int8", options, measured, data)
 
 
 def int16x8(model: Any, options: FileOptions, measured: Measured) -> bytes:
@@ -75,7 +80,7 @@ def int16x8(model: Any, options: FileOptions, measured: Measured) -> bytes:
     rewritten, _ = tflite_operators.shorten_biases(tflite_edits.unpack(quantized))
     if options.io != "float32":
         rewritten = tflite_operators.take_pixels(rewritten)
-    return _named(model, measured, tflite_edits.pack(rewritten))
+    return _named(model, "int16x8", options, measured, tflite_edits.pack(rewritten))
 
 
 TARGETS = (
@@ -186,12 +191,28 @@ class FloatFile:
         return quantized
 
 
-def _named(model: Any, measured: Measured, data: bytes) -> bytes:
+def _named(model: Any, precision: str, options: FileOptions, measured: Measured, data: bytes) -> bytes:
+    """`data` after the rewrites of its operators, with names and the model's card."""
     rewritten, changed = tflite_operators.rewrite(tflite_edits.unpack(data))
-    named = tflite_edits.name_tensors(
-        tflite_edits.pack(rewritten) if changed else data, INPUT, measured.output, _layers(model)
-    )
+    plain = tflite_edits.pack(rewritten) if changed else data
+    faster = _faster(model, plain, catalogue.chosen(options.rewrites, f"{TARGETS[0].format} {precision}"), measured)
+    named = tflite_edits.name_tensors(faster, INPUT, measured.output, _layers(model))
     return named if measured.card is None else tflite_metadata.write(named, measured.card)
+
+
+def _faster(model: Any, data: bytes, rewrites: Sequence[Rewrite], measured: Measured) -> bytes:
+    """`data` after `rewrites`; ConversionError if it then gives other scores for photographs."""
+    size = model.input_shape[1:3]
+    if not rewrites or None in size:
+        return data
+    rewritten, done = catalogue.apply(tflite_edits.unpack(data), rewrites)
+    if not done:
+        return data
+    faster, pixels = tflite_edits.pack(rewritten), photograph_crops(1, size, seed=0).pixels
+    before, after = (open_runner(each, TARGETS[0].format).run(pixels) for each in (data, faster))
+    catalogue.require_same(before, after, done)
+    measured.done.extend(done)
+    return faster
 
 
 def _layers(model: Any) -> dict[str, str]:

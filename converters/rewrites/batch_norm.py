@@ -19,6 +19,7 @@ from edge_squeeze.converters.rewrites.keras_graph import (
     Replacement,
     UncopyableError,
     changed_layer,
+    is_plain,
     nothing,
     rebuild,
 )
@@ -62,7 +63,7 @@ def fold(model: Any) -> tuple[Any, bool]:
 def _replacements(graph: Graph) -> dict[int, Replacement]:
     replacements: dict[int, Replacement] = {}
     for call in graph.calls:
-        if not _is_plain(call, (*OUTPUTS, "DepthwiseConv2D")):
+        if not is_plain(call, (*OUTPUTS, "DepthwiseConv2D")):
             continue
         before, after = _before(graph, call), _after(graph, call)
         if not before and not after:
@@ -96,28 +97,14 @@ def _before(graph: Graph, call: Call) -> list[tuple[Call, _Affine]]:
             break
         chain.insert(0, (maker, affine))
         maker = graph.maker(maker.inputs[0])
-    if maker is not None and _is_plain(maker, (*OUTPUTS, "DepthwiseConv2D")) and _after(graph, maker):
+    if maker is not None and is_plain(maker, (*OUTPUTS, "DepthwiseConv2D")) and _after(graph, maker):
         return []  # they go into the layer before them
     return chain
 
 
-def _is_plain(call: Call, kinds: tuple[str, ...]) -> bool:
-    """Whether the layer is of one of these kinds, computes in float32 on float32 and is not used for training alone."""
-    layer = call.layer
-    return (
-        call.kind in kinds
-        and len(call.inputs) == 1
-        and call.inputs[0].dtype == call.output.dtype == layer.compute_dtype == "float32"
-        and not any(call.arguments.get(name) for name in ("training", "mask"))
-        and getattr(layer, "quantization_mode", None) is None
-        and not getattr(layer, "lora_enabled", False)
-        and getattr(layer, "data_format", None) in (None, "channels_last")
-    )
-
-
 def _affine(call: Call) -> _Affine | None:
     """What a scaling layer computes; None for others."""
-    if not _is_plain(call, ("BatchNormalization", "Rescaling", "Normalization")):
+    if not is_plain(call, ("BatchNormalization", "Rescaling", "Normalization")):
         return None
     layer, channels = call.layer, call.output.shape[-1]
     if call.kind == "Rescaling":

@@ -73,6 +73,20 @@ class Graph:
         return readers[0] if alone else None
 
 
+def is_plain(call: Call, kinds: tuple[str, ...]) -> bool:
+    """Whether the layer is of one of these kinds, computes in float32 on float32 and is not used for training alone."""
+    layer = call.layer
+    return (
+        call.kind in kinds
+        and len(call.inputs) == 1
+        and call.inputs[0].dtype == call.output.dtype == layer.compute_dtype == "float32"
+        and not any(call.arguments.get(name) for name in ("training", "mask"))
+        and getattr(layer, "quantization_mode", None) is None
+        and not getattr(layer, "lora_enabled", False)
+        and getattr(layer, "data_format", None) in (None, "channels_last")
+    )
+
+
 def flatten(model: Any) -> tuple[Any, bool]:
     """`model` without models inside it and without layers that only training needs, and whether it had any.
 

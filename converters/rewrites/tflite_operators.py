@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from edge_squeeze.converters.rewrites import tflite_tree as tree
+
 PICTURE_RANK = 4  # [batch, height, width, channels]
 NO_TENSOR = -1
 
@@ -23,7 +25,7 @@ def rewrite(model: Any) -> tuple[Any, bool]:
         model, done = step(model)
         changed |= done
     if changed:
-        _drop_unused_kinds(model)
+        tree.drop_unused_kinds(model)
     return model, changed
 
 
@@ -32,10 +34,10 @@ def cast_to_dequantize(model: Any) -> tuple[Any, bool]:
 
     The numbers are the same; tflite-micro, OpenCV 5 and accelerators have no such cast.
     """
-    schema, graph = _schema(), model.subgraphs[0]
+    schema, graph = tree.schema(), model.subgraphs[0]
     index = int(graph.inputs[0])
-    readers = _readers(graph, index)
-    casts = all(_kind(model, operator) == schema.BuiltinOperator.CAST for operator in readers)
+    readers = tree.readers(graph, index)
+    casts = all(tree.kind(model, operator) == schema.BuiltinOperator.CAST for operator in readers)
     floats = all(graph.tensors[operator.outputs[0]].type == schema.TensorType.FLOAT32 for operator in readers)
     if graph.tensors[index].type != schema.TensorType.UINT8 or not (readers and casts and floats):
         return model, False
@@ -43,7 +45,7 @@ def cast_to_dequantize(model: Any) -> tuple[Any, bool]:
     quantization.scale, quantization.zeroPoint = np.ones(1, np.float32), np.zeros(1, np.int64)
     graph.tensors[index].quantization = quantization
     for operator in readers:
-        operator.opcodeIndex = _kind_index(model, schema.BuiltinOperator.DEQUANTIZE, 1)
+        operator.opcodeIndex = tree.kind_index(model, schema.BuiltinOperator.DEQUANTIZE, 1)
         operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
         operator.builtinOptions = schema.DequantizeOptionsT()
     return model, True
@@ -55,15 +57,15 @@ def shorten_biases(model: Any) -> tuple[Any, bool]:
     With biases of 64 bits TFLite sums in 64 bits, for which it has only reference kernels: 340 ms for SqueezeNet 1.1
     instead of 17. The numbers differ by the rounding of a step. Depthwise convolutions must have 64 bits.
     """
-    schema, graph, changed = _schema(), model.subgraphs[0], False
+    schema, graph, changed = tree.schema(), model.subgraphs[0], False
     for operator in graph.operators:
-        if _kind(model, operator) != schema.BuiltinOperator.CONV_2D or len(operator.inputs) < 3:  # noqa: PLR2004 - bias
+        if tree.kind(model, operator) != schema.BuiltinOperator.CONV_2D or len(operator.inputs) < 3:  # noqa: PLR2004 - bias
             continue
         weights, bias = (graph.tensors[index] for index in operator.inputs[1:3])
         if bias.type != schema.TensorType.INT64:
             continue
-        factors = _numbers(model, weights, np.int8).reshape(weights.shape[0], -1).astype(np.int64)
-        terms = _numbers(model, bias, np.int64)
+        factors = tree.numbers(model, weights, np.int8).reshape(weights.shape[0], -1).astype(np.int64)
+        terms = tree.numbers(model, bias, np.int64)
         if (np.abs(factors).sum(axis=1) * -np.iinfo(np.int16).min + np.abs(terms)).max() <= np.iinfo(np.int32).max:
             _replace_bias(model, operator, terms.astype(np.int32))
             changed = True
@@ -72,9 +74,9 @@ def shorten_biases(model: Any) -> tuple[Any, bool]:
 
 def _replace_bias(model: Any, operator: Any, terms: Any) -> None:
     """Give a convolution the 32-bit bias `terms`; zeros may be one tensor, or one buffer, of several convolutions."""
-    schema, graph, index = _schema(), model.subgraphs[0], int(operator.inputs[2])
+    schema, graph, index = tree.schema(), model.subgraphs[0], int(operator.inputs[2])
     bias = graph.tensors[index]
-    if len(_readers(graph, index)) > 1:
+    if len(tree.readers(graph, index)) > 1:
         bias = copy.copy(bias)
         operator.inputs = np.array([*operator.inputs[:2], len(graph.tensors)], np.int32)
         graph.tensors.append(bias)
@@ -86,20 +88,15 @@ def _replace_bias(model: Any, operator: Any, terms: Any) -> None:
     bias.type = operator.builtinOptions.quantizedBiasType = schema.TensorType.INT32
 
 
-def _numbers(model: Any, tensor: Any, dtype: Any) -> Any:
-    """The numbers of a constant."""
-    return np.frombuffer(bytes(bytearray(model.buffers[tensor.buffer].data)), dtype)
-
-
 def take_pixels(model: Any) -> Any:
     """A file that takes float32 pixels takes uint8 ones, which it dequantizes with scale 1 and zero point 0."""
-    schema, graph = _schema(), model.subgraphs[0]
+    schema, graph = tree.schema(), model.subgraphs[0]
     floats, index = graph.tensors[graph.inputs[0]], len(graph.tensors)
     pixels, operator, quantization = schema.TensorT(), schema.OperatorT(), schema.QuantizationParametersT()
     quantization.scale, quantization.zeroPoint = np.ones(1, np.float32), np.zeros(1, np.int64)
     pixels.name, pixels.shape, pixels.shapeSignature = b"pixels", floats.shape, floats.shapeSignature
     pixels.type, pixels.buffer, pixels.quantization = schema.TensorType.UINT8, 0, quantization
-    operator.opcodeIndex = _kind_index(model, schema.BuiltinOperator.DEQUANTIZE, 1)
+    operator.opcodeIndex = tree.kind_index(model, schema.BuiltinOperator.DEQUANTIZE, 1)
     operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
     operator.builtinOptions = schema.DequantizeOptionsT()
     operator.inputs, operator.outputs = np.array([index], np.int32), np.array([graph.inputs[0]], np.int32)
@@ -127,13 +124,13 @@ class _Dense:
     """Replaces the dense layers of one model, in their order."""
 
     def __init__(self, model: Any) -> None:
-        self.schema, self.model, self.graph = _schema(), model, model.subgraphs[0]
+        self.schema, self.model, self.graph = tree.schema(), model, model.subgraphs[0]
         self.kinds = self.schema.BuiltinOperator
         self.pictures: dict[int, int] = {}  # a vector -> the tensor of one pixel that it was reshaped from
 
     def replace(self, operator: Any) -> bool:
         """Make `operator` a convolution if it is a dense layer that can be one; whether it was."""
-        if _kind(self.model, operator) != self.kinds.FULLY_CONNECTED or not self._is_plain(operator):
+        if tree.kind(self.model, operator) != self.kinds.FULLY_CONNECTED or not self._is_plain(operator):
             return False
         weights, output = self._stored(int(operator.inputs[1])), int(operator.outputs[0])
         picture = None if weights is None else self._picture(int(operator.inputs[0]))
@@ -178,10 +175,12 @@ class _Dense:
     def _stored(self, index: int) -> list[int] | None:
         """The weights `index` and the float16 ones they are expanded from; None if they are computed, or shared."""
         chain = [index]
-        if (maker := self._maker(index)) is not None and _kind(self.model, maker) == self.kinds.DEQUANTIZE:
+        if (maker := tree.maker(self.graph, index)) is not None and tree.kind(
+            self.model, maker
+        ) == self.kinds.DEQUANTIZE:
             chain.append(int(maker.inputs[0]))
         stored = self.model.buffers[self.graph.tensors[chain[-1]].buffer].data is not None
-        alone = all(len(_readers(self.graph, tensor)) == 1 for tensor in chain)
+        alone = all(len(tree.readers(self.graph, tensor)) == 1 for tensor in chain)
         return chain if stored and alone and self._rank(index) == 2 else None  # noqa: PLR2004 - outputs, inputs
 
     def _picture(self, vector: int) -> int | None:
@@ -190,17 +189,17 @@ class _Dense:
             return vector if self.graph.tensors[vector].shape[0] == 1 else None
         if vector in self.pictures:
             return self.pictures[vector]
-        maker = self._maker(vector)
+        maker = tree.maker(self.graph, vector)
         if maker is None:
             return None
-        kind = _kind(self.model, maker)
+        kind = tree.kind(self.model, maker)
         if kind == self.kinds.RESHAPE and self._rank(maker.inputs[0]) == PICTURE_RANK:
             source = int(maker.inputs[0])
             flat = [1, math.prod(self._sides(source))]
             return source if list(self.graph.tensors[vector].shape) == flat else None
         pooled = kind in (self.kinds.MEAN, self.kinds.REDUCE_MAX) and self._rank(maker.inputs[0]) == PICTURE_RANK
         tensor = self.graph.tensors[vector]
-        only = len(_readers(self.graph, vector)) == 1 and vector not in self.graph.outputs
+        only = len(tree.readers(self.graph, vector)) == 1 and vector not in self.graph.outputs
         if pooled and only and tensor.shape[0] == 1 and self._axes(maker) == [1, 2]:
             maker.builtinOptions.keepDims = True
             tensor.shape = np.array([1, 1, 1, tensor.shape[1]], np.int32)
@@ -211,58 +210,30 @@ class _Dense:
         data = self.model.buffers[self.graph.tensors[pooling.inputs[1]].buffer].data
         return [] if data is None else sorted(int(axis) for axis in np.frombuffer(bytes(bytearray(data)), np.int32))
 
-    def _maker(self, index: int) -> Any | None:
-        return next((operator for operator in self.graph.operators if index in operator.outputs), None)
-
     def _convolve(self, operator: Any, picture: int, filters: int) -> None:
         schema, options = self.schema, self.schema.Conv2DOptionsT()
         options.padding, options.strideW, options.strideH = schema.Padding.VALID, 1, 1
         options.fusedActivationFunction = operator.builtinOptions.fusedActivationFunction
         _, weights, *bias = (int(index) for index in operator.inputs)
         if not bias or bias[0] == NO_TENSOR:  # some readers require one of a convolution
-            bias = [self._add(self._scope(operator) + b"/bias", np.zeros(filters, np.float32))]
+            name = tree.scope(self.graph, operator) + b"/bias"
+            bias = [tree.add_constant(self.model, name, np.zeros(filters, np.float32))]
         operator.inputs = np.array([picture, weights, *bias], np.int32)
-        operator.opcodeIndex = _kind_index(self.model, self.kinds.CONV_2D, 1)
+        operator.opcodeIndex = tree.kind_index(self.model, self.kinds.CONV_2D, 1)
         operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.Conv2DOptions, options
 
     def _add_reshape(self, operator: Any, output: int, filters: int) -> None:
         """The layer's output becomes one pixel, which is reshaped into a vector for everything that read it."""
-        schema, graph, tensor = self.schema, self.graph, self.graph.tensors[output]
-        shape, name = np.asarray(tensor.shape, np.int32), self._scope(operator) + b"/Reshape"
-        vector = self._add(name, None, tensor)
-        graph.tensors[vector].shape, tensor.shape = shape, np.array([1, 1, 1, filters], np.int32)
-        for reader in _readers(graph, output):
+        graph, tensor = self.graph, self.graph.tensors[output]
+        name = tree.scope(graph, operator) + b"/Reshape"
+        vector = tree.add_like(self.model, name, tensor, tensor.shape)
+        tensor.shape = np.array([1, 1, 1, filters], np.int32)
+        for reader in tree.readers(graph, output):
             reader.inputs = np.where(np.asarray(reader.inputs) == output, vector, reader.inputs).astype(np.int32)
         graph.outputs = np.where(np.asarray(graph.outputs) == output, vector, graph.outputs).astype(np.int32)
-        reshape, options = schema.OperatorT(), schema.ReshapeOptionsT()
-        options.newShape = shape
-        reshape.opcodeIndex = _kind_index(self.model, self.kinds.RESHAPE, 1)
-        reshape.inputs = np.array([output, self._add(name + b"/shape", shape)], np.int32)
-        reshape.outputs = np.array([vector], np.int32)
-        reshape.builtinOptionsType, reshape.builtinOptions = schema.BuiltinOptions.ReshapeOptions, options
+        reshape = tree.reshape(self.model, output, vector, name + b"/shape")
         graph.operators.insert(graph.operators.index(operator) + 1, reshape)
         self.pictures[vector] = output
-
-    def _scope(self, operator: Any) -> bytes:
-        """What the names of the layer's tensors begin with."""
-        name: bytes = self.graph.tensors[operator.outputs[0]].name.partition(b";")[0]
-        return name.rpartition(b"/")[0] or name
-
-    def _add(self, name: bytes, content: Any, like: Any = None) -> int:
-        """The index of a new tensor: a constant, or one that is computed and has the type of the tensor `like`."""
-        types, tensor = {"float32": "FLOAT32", "int32": "INT32"}, self.schema.TensorT()
-        tensor.name, tensor.buffer = name, 0
-        if content is None:
-            tensor.type, tensor.quantization = like.type, like.quantization
-        else:
-            tensor.type = getattr(self.schema.TensorType, types[content.dtype.name])
-            tensor.shape = np.array(content.shape, np.int32)
-            buffer = self.schema.BufferT()
-            buffer.data, buffer.offset, buffer.size = np.frombuffer(content.tobytes(), np.uint8), 0, 0
-            self.model.buffers.append(buffer)
-            tensor.buffer = len(self.model.buffers) - 1
-        self.graph.tensors.append(tensor)
-        return len(self.graph.tensors) - 1
 
     def drop_unread_reshapes(self) -> None:
         """Take out reshapes whose vectors no operator reads any more."""
@@ -270,43 +241,7 @@ class _Dense:
         graph.operators = [
             operator
             for operator in graph.operators
-            if _kind(self.model, operator) != reshape
+            if tree.kind(self.model, operator) != reshape
             or operator.outputs[0] in graph.outputs
-            or _readers(graph, operator.outputs[0])
+            or tree.readers(graph, operator.outputs[0])
         ]
-
-
-def _schema() -> Any:
-    from tensorflow.lite.python import schema_py_generated
-
-    return schema_py_generated
-
-
-def _readers(graph: Any, index: int) -> list[Any]:
-    """The operators that take the tensor `index`."""
-    return [operator for operator in graph.operators if index in operator.inputs]
-
-
-def _kind(model: Any, operator: Any) -> int:
-    code = model.operatorCodes[operator.opcodeIndex]
-    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
-
-
-def _kind_index(model: Any, kind: int, version: int) -> int:
-    """Where that kind of operator stands in the model's list, to which it is added if it is not there."""
-    for i, code in enumerate(model.operatorCodes):
-        if max(code.builtinCode, code.deprecatedBuiltinCode) == kind and code.version == version:
-            return i
-    code = _schema().OperatorCodeT()
-    code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), version
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1
-
-
-def _drop_unused_kinds(model: Any) -> None:
-    """Take kinds that no operator has out of the list: a runtime must know all of them to load the file."""
-    operators = [operator for graph in model.subgraphs for operator in graph.operators]
-    used = sorted({operator.opcodeIndex for operator in operators})
-    for operator in operators:
-        operator.opcodeIndex = used.index(operator.opcodeIndex)
-    model.operatorCodes = [model.operatorCodes[i] for i in used]

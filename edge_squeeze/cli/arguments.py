@@ -77,6 +77,10 @@ StrictInt8 = Annotated[bool, typer.Option("--strict-int8", help="Refuse a quanti
 Head = Annotated[
     str, typer.Option(help="float or int8: what quantized files compute in after the last convolution or dense layer.")
 ]
+Rewrites = Annotated[
+    str,
+    typer.Option(help="Exact rewrites that make files faster: auto (those measured to), none, or names with commas."),
+]
 Softmax = Annotated[bool, typer.Option("--softmax", help="Put a softmax behind a network that gives logits.")]
 
 # pictures

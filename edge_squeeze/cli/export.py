@@ -55,6 +55,7 @@ def export(
     dynamic_batch: arg.DynamicBatch = False,
     softmax: arg.Softmax = False,
     head: arg.Head = "float",
+    rewrites: arg.Rewrites = "auto",
     strict_int8: arg.StrictInt8 = False,
     json_: arg.Json = False,
     verbose: arg.Verbose = False,
@@ -111,7 +112,7 @@ def _show(exported: Sequence[Exported], *, as_json: bool, verbose: bool) -> None
         names = "" if len(held) == len(exported) else f"{', '.join(map(_target, held))}: "
         words = f"Proven on {held[0].proof.basis}" if verdict == PASS else verdict
         print_prose("", f"{names}{words}: {reason}.")
-    print_prose(*_remarks(exported[0]), *(remark for e in exported for remark in _of_file(e)))
+    print_prose(*_remarks(exported[0]), *(remark for e in exported for remark in _of_file(e, verbose=verbose)))
     failed = [e for e in exported if e.proof.verdict == FAIL]
     for e in failed:
         print_prose("", *(f"FAIL {whole(str(e.folder))}: {failure}" for failure in e.proof.failures), later="  ")
@@ -144,18 +145,33 @@ def _remarks(exported: Exported) -> list[str]:
     return remarks
 
 
-def _of_file(exported: Exported) -> list[str]:
+def _of_file(exported: Exported, *, verbose: bool) -> list[str]:
     """What a user should know of one of the files."""
+    remarks = _rewrites(exported, verbose=verbose)
     floats = exported.manifest.graph.float_operators
     if not floats:
-        return []
+        return remarks
     number, kinds = sum(floats.values()), ", ".join(f"{kind} {count}" for kind, count in floats.items())
     remark = (
         f"{_target(exported)} has {number} operator{'' if number == 1 else 's'} in float ({kinds}), in layers that "
         "its runtimes cannot compute in integers alone. Accelerators for integers alone do not run them; --strict-int8 "
         "refuses such a file."
     )
-    return [remark]
+    return [*remarks, remark]
+
+
+def _rewrites(exported: Exported, *, verbose: bool) -> list[str]:
+    """Which rewrites made the file faster, and why others that were asked for did not; of all others if `verbose`."""
+    from edge_squeeze.converters.rewrites import catalogue
+
+    manifest = exported.manifest
+    done = [name for name in manifest.rewrites if name in catalogue.NAMES]
+    target = f"{manifest.format} {manifest.precision}"
+    refused = catalogue.refusals(manifest.options["rewrites"], target, done)
+    asked = {*catalogue.parse(manifest.options["rewrites"]), *catalogue.names(manifest.options["rewrites"], target)}
+    shown = [f"{name} {reason}" for name, reason in refused.items() if verbose or name in asked]
+    remarks = [f"{_target(exported)} is rewritten to run faster, with equal scores: {', '.join(done)}."] if done else []
+    return [*remarks, *([f"{_target(exported)} is not rewritten further: {'; '.join(shown)}."] if shown else [])]
 
 
 def _print_next(good: Exported | None, failed: Sequence[Exported]) -> None:

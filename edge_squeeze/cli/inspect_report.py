@@ -100,6 +100,7 @@ def _document(path_shown: str, inspection: Inspection, manifest: Manifest | None
     if manifest is not None:
         parity = dataclasses.asdict(manifest.parity)
         made = {"name": manifest.name, "sha256_matches": _is_same(inspection, manifest), "parity": parity}
+        made["rewrites"] = manifest.rewrites
     return {
         "path": path_shown,
         **dataclasses.asdict(inspection),
@@ -123,6 +124,8 @@ def _heading(inspection: Inspection, manifest: Manifest | None) -> Iterator[str]
     if manifest is not None:
         same = "the file that was exported" if _is_same(inspection, manifest) else "CHANGED since it was exported"
         yield f"artifact {_plain(manifest.name)}: {same}, parity {manifest.parity.verdict.upper()}"
+        if manifest.rewrites:
+            yield f"rewrites: {', '.join(map(_plain, manifest.rewrites))}"
 
 
 def _ends(inspection: Inspection) -> Iterator[tuple[str, ...]]:

@@ -19,6 +19,7 @@ from edge_squeeze.models.original import Original
 from edge_squeeze.networks import arithmetic
 from edge_squeeze.networks.architecture import architecture
 from edge_squeeze.networks.design import Design, Network
+from edge_squeeze.networks.variants import Conv
 from edge_squeeze.pictures.presets import preset
 from edge_squeeze.reporting import Silent
 from edge_squeeze.weight_files import archives
@@ -53,7 +54,13 @@ def test_a_network_is_exported_and_found_again(tmp_path: Path, variant: str, des
         assert one.manifest.output.content == ("logits" if variant == "squeezenet-lab" else "probabilities")
         assert one.manifest.parameters == arithmetic.parameters(arch)
         held = inspect(artifact.load(one.folder).model(), one.manifest.format)
-        assert held.macs == arithmetic.macs(arch)  # counted in the file
+        stem = arch.stages[0]
+        assert isinstance(stem, Conv)
+        zeros = 3 * stem.kernel * stem.filters * stem.side_after(64) ** 2  # a column, so that pixels come in pairs
+        paired = "pixel-pairs" in one.manifest.rewrites
+        is_int8 = (one.manifest.format, one.manifest.precision) == ("tflite", "int8")
+        assert paired == (is_int8 and stem.stride == 2)
+        assert held.macs == arithmetic.macs(arch) + paired * zeros  # counted in the file
         found = edge_squeeze.verify(one.folder)
         assert found.golden.passed
         assert found.proof is not None  # the original was built again, as the design says
