@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze.converters.rewrites import batch_norm, keras_graph
+from edge_squeeze.converters.rewrites.linear_head import average_before_convolution
 from edge_squeeze.converters.rewrites.pixel_conversion import convert_pixels_by_float
 from edge_squeeze.converters.rewrites.pixel_pairs import pair_pixels
 from edge_squeeze.converters.rewrites.pool_order import pool_before_concatenation
@@ -54,6 +55,11 @@ REWRITES = (
     Rewrite(PIXELS_BY_FLOAT, convert_pixels_by_float, "uint8 pixels that become int8"),
     Rewrite(
         "pool-before-concat", pool_before_concatenation, "a max pooling that alone reads a concatenation of channels"
+    ),
+    Rewrite(
+        "average-before-conv",
+        average_before_convolution,
+        "a last 1x1 convolution in float without an activation, which a global average alone reads",
     ),
 )
 NAMES = (FOLD_BATCH_NORM, *(rewrite.name for rewrite in REWRITES))
