@@ -42,16 +42,17 @@ android-test: $(READY)
 bench: $(READY)
 	$(BIN)/edge-squeeze benchmark out/*/ $(ARGS)
 
-# The ranges that the package ships: make ranges IMAGES=FOLDER WEIGHTS=FILE, the latter SqueezeNet 1.0's weights. What
-# is recorded of the pictures is their names and hashes.
+# The ranges and tuned weights that the package ships: make ranges IMAGES=FOLDER WEIGHTS=FILE, the latter SqueezeNet 1.0's
+# weights. What is recorded of the pictures is their names and hashes.
 ranges: $(READY)
-	out=$$(mktemp -d) && cd "$(IMAGES)/.." && for network in 1.1 1.0; do \
+	out=$$(mktemp -d) && cd "$(IMAGES)/.." && for network in 1.1 1.0; do for quantizer in stock tuned; do \
 	  [ $$network = 1.1 ] || weights="--weights $(WEIGHTS)"; \
+	  effort=; suffix=-stock; [ $$quantizer = stock ] || { effort="--effort full"; suffix=; }; \
 	  $(CURDIR)/$(BIN)/edge-squeeze export squeezenet$$network $$weights --precision int8 \
-	    --calibration "$(notdir $(IMAGES))" --out $$out \
-	    && cp $$out/squeezenet$$network-tflite-int8/calibration.json \
-	      $(CURDIR)/converters/quantization/shipped/squeezenet$$network.json || exit 1; \
-	done
+	    --calibration "$(notdir $(IMAGES))" --quantizer $$quantizer $$effort --out $$out \
+	    && cp $$out/squeezenet$$network-tflite-int8$$suffix/calibration.json \
+	      $(CURDIR)/converters/quantization/shipped/squeezenet$$network-$$quantizer.json || exit 1; \
+	done; done
 
 # What each optional rewrite saves on this machine, for `export --rewrites auto`: make rewrites WEIGHTS=FILE, those of
 # SqueezeNet 1.0.

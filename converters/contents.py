@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from typing import Any
 
 from edge_squeeze import packages
 from edge_squeeze.artifact.folder import CALIBRATION, LABELS, MANIFEST, PARITY
@@ -60,7 +61,7 @@ def manifest(
         variant=subject.variant,
         format=target.format,
         precision=target.precision,
-        options=asdict(order.options),
+        options=_options(order, prepared),
         file=ModelFile(request.file_name(order), inspection.size_bytes, inspection.sha256),
         weights=subject.weights,
         parameters=prepared.reference.original.model.count_params(),
@@ -71,8 +72,8 @@ def manifest(
         output=_end(inspection.outputs[0], "nc", prepared.reference.content),
         preprocessing=subject.preprocessing,
         rewrites=prepared.rewrites,
-        quantizer=target.quantizer,
-        gates=gates.find(target.format, target.precision).records(own=subject.own),
+        quantizer=_quantizer(order, prepared),
+        gates=gates.find(target.format, target.precision, order.options.head).records(own=subject.own),
         golden=gold,
         parity=ParityRecord(proof.verdict, proof.reason),
         graph=Graph(
@@ -88,6 +89,21 @@ def manifest(
         design=subject.design,
         threshold=THRESHOLD if one_score else None,
     )
+
+
+def _options(order: Order, prepared: Prepared) -> dict[str, Any]:
+    """How the file was written; of the quantizer, what was chosen."""
+    options, record = asdict(order.options), prepared.record(order)
+    chosen = (None, None) if record is None else (record.quantizer, record.effort)
+    return {**options, **dict(zip(("quantizer", "effort"), chosen, strict=True))}
+
+
+def _quantizer(order: Order, prepared: Prepared) -> str | None:
+    record = prepared.record(order)
+    if record is None:
+        return None
+    effort = "" if record.effort is None else f", effort {record.effort}"
+    return f"{order.target.quantizer} ({record.quantizer} weights{effort})"
 
 
 def card(request: Request, order: Order, prepared: Prepared) -> ModelCard:

@@ -14,7 +14,7 @@ from edge_squeeze.artifact.folder import EXPORTED
 from edge_squeeze.artifact.manifest import Manifest, WeightsRecord
 from edge_squeeze.converters import conformance, contents
 from edge_squeeze.converters.options import ExportOptions
-from edge_squeeze.converters.quantization import calibration
+from edge_squeeze.converters.quantization import calibration, quantizer
 from edge_squeeze.converters.quantization.calibration import CalibrationRecord
 from edge_squeeze.converters.request import Prepared, Request, resolve
 from edge_squeeze.converters.rewrites import catalogue
@@ -84,13 +84,13 @@ def export(options: ExportOptions, reporter: Reporter) -> Exports:
     with reporter.step(f"load {request.subject.name} ({request.subject.weights.source})"):
         prepared = _prepare(request, calibration.measured_on(pictures), reporter)
     if pictures is not None:
-        with reporter.step("calibrate"):
-            rule, output = request.rule, prepared.reference.content
-            record = calibration.calibrate(request.subject, prepared.baked, pictures, rule, output, reporter)
-            for finding in record.lint:
+        with reporter.step("quantize"):
+            output, subject = prepared.reference.content, request.subject
+            quantized = quantizer.quantize(subject, prepared.baked, pictures, request.wanted, output, reporter)
+            for finding in quantized.record.lint:
                 reporter.note(f"warning: {finding}")
             shown = pictures if isinstance(pictures, PictureSet) else None
-            prepared = replace(prepared, calibration=record, calibrated_on=shown)
+            prepared = replace(prepared, quantized=quantized, calibrated_on=shown)
     return _export_each(request, prepared, reporter)
 
 
@@ -183,7 +183,8 @@ def _calibration_source(request: Request, reporter: Reporter) -> calibration.Sou
         options = request.options
         drawn = calibration.sample(options.calibration_samples, options.calibration_seed)
         path, skip = options.calibration, options.skip_unreadable
-        source = calibration.load_source(path, request.subject, drawn, skip_unreadable=skip)
+        kind = options.file.quantizer
+        source = calibration.load_source(path, request.subject, drawn, kind, skip_unreadable=skip)
         if isinstance(source, PictureSet) and source.sampled:
             reporter.note(f"calibrates on {source.description} (seed {source.seed})")
         elif options.calibration_samples is not None and (path is None or isinstance(source, CalibrationRecord)):
@@ -243,10 +244,10 @@ def _newer(inspection: Inspection) -> str | None:
 
 def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Reporter) -> Exported:
     target, measured = order.target, replace(prepared.measured(order), card=contents.card(request, order, prepared))
-    gates = gate_table.find(target.format, target.precision)
+    gates = gate_table.find(target.format, target.precision, order.options.head)
     with reporter.step(request.name(order)):
         with reporter.part("convert"):
-            model = target.convert(prepared.baked, order.options, measured)
+            model = target.convert(prepared.model(order), order.options, measured)
             prepared = replace(prepared, rewrites=[*prepared.rewrites, *measured.done])
         with reporter.part("inspect"):
             inspection = inspect(model, target.format)

@@ -21,6 +21,8 @@ from edge_squeeze.scores import PROBABILITIES
 DEFAULT_OPSET = 17
 OPSETS = range(13, 19)
 FLOAT_HEAD, INT8_HEAD = HEADS = ("float", "int8")
+AUTO, TUNED, STOCK = QUANTIZERS = ("auto", "tuned", "stock")
+QUICK, FULL = EFFORTS = ("quick", "full")
 PIXEL_RANGE = (0.0, 255.0)  # whatever the pictures held: scale 1 and zero point 0 take pixels as they are
 Ranges = Mapping[str, tuple[float, float]]  # layer -> smallest and largest value it gave
 
@@ -30,7 +32,7 @@ class FileOptions:
     """How to write a file. None stands for the target's own default.
 
     `io` is the dtype of the pixels, and of the scores of a quantized file with an int8 head. The head is what comes
-    after the last convolution or dense layer of a quantized file.
+    after the last convolution or dense layer of a quantized file; `quantizer` says what chose its weights.
     """
 
     io: str | None = None
@@ -40,6 +42,7 @@ class FileOptions:
     softmax: bool = False  # whether a softmax was put behind the network
     head: str = FLOAT_HEAD
     rewrites: str = catalogue.AUTO  # auto, none, or names of optional rewrites with commas between them
+    quantizer: str = AUTO
 
     def check(self) -> None:
         """Raise UsageError for a value that no target knows."""
@@ -47,6 +50,8 @@ class FileOptions:
             raise UsageError(f"layout must be {' or '.join(layouts())}, got {self.layout!r}.")
         if self.head not in HEADS:
             raise UsageError(f"head must be {' or '.join(HEADS)}, got {self.head!r}.")
+        if self.quantizer not in QUANTIZERS:
+            raise UsageError(f"quantizer must be {', '.join(QUANTIZERS[:-1])} or {STOCK}, got {self.quantizer!r}.")
         if self.opset not in OPSETS:
             raise UsageError(f"opset must be a number from {OPSETS.start} to {OPSETS.stop - 1}, got {self.opset!r}.")
 
@@ -68,6 +73,7 @@ class FileOptions:
             self.softmax and "-softmax",
             self.head != default.head and f"-head-{self.head}",
             self.rewrites != default.rewrites and f"-rewrites-{'-'.join(catalogue.parse(self.rewrites))}",
+            self.quantizer == STOCK and f"-{STOCK}",
         ]
         return "".join(part for part in parts if part)
 
@@ -96,6 +102,7 @@ class ExportOptions:
     calibration_samples: int | None = None  # None: all of a folder, 200 of a list or an .npz file
     calibration_seed: int = 1
     calibration_range: str = "auto"
+    effort: str | None = None  # of the tuned quantizer; None: quick
     images: Path | None = None
     skip_unreadable: bool = False
     out: Path = Path("out")

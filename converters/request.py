@@ -9,9 +9,10 @@ from typing import Any
 
 from edge_squeeze.artifact import labels
 from edge_squeeze.converters import targets
-from edge_squeeze.converters.options import ExportOptions, Measured
+from edge_squeeze.converters.options import EFFORTS, QUICK, ExportOptions, Measured
 from edge_squeeze.converters.quantization import calibration, ranges
 from edge_squeeze.converters.quantization.calibration import CalibrationRecord
+from edge_squeeze.converters.quantization.quantizer import Quantized, Wanted
 from edge_squeeze.converters.targets import Order
 from edge_squeeze.errors import UsageError
 from edge_squeeze.formats import FORMATS
@@ -36,10 +37,11 @@ class Request:
     labels: list[str]
 
     @property
-    def rule(self) -> str:
-        """How to choose ranges: the widest ones where nothing takes others."""
+    def wanted(self) -> Wanted:
+        """How to quantize; ranges are the widest ones where nothing takes others."""
         narrower = [order for order in self.orders if order.target.quantizer and not order.target.widest]
-        return self.options.calibration_range if narrower else ranges.MINMAX
+        rule = self.options.calibration_range if narrower else ranges.MINMAX
+        return Wanted(self.options.file.quantizer, self.options.effort or QUICK, rule)
 
     def name(self, order: Order) -> str:
         """The artifact's name: model, format, precision and each option that is not the default."""
@@ -70,6 +72,8 @@ class Request:
 def resolve(options: ExportOptions, reporter: Reporter) -> Request:
     """What `options` stand for, all of them checked; UsageError for what cannot be used."""
     ranges.check(options.calibration_range)
+    if options.effort not in (None, *EFFORTS):
+        raise UsageError(f"effort must be {' or '.join(EFFORTS)}, got {options.effort!r}.")
     orders, notes = targets.plan(options.format, options.precision, options.file)
     for note in notes:
         reporter.note(note)
@@ -98,7 +102,7 @@ class Prepared:
     references: Sequence[Reference]  # the usual size's first
     baked: Any
     rewrites: list[str]
-    calibration: CalibrationRecord | None = None
+    quantized: Quantized | None = None  # the model and ranges of integer files
     calibrated_on: PictureSet | None = None  # None: on a record of another export
 
     @property
@@ -118,15 +122,19 @@ class Prepared:
         pictures = None if self.calibrated_on is None else self.calibrated_on.pixels
         return Measured(self.reference.content, record.ranges if record else None, pictures)
 
+    def model(self, order: Order) -> Any:
+        """The Keras model that the file of `order` is made from."""
+        return self.baked if self.quantized is None or order.target.quantizer is None else self.quantized.model
+
     def record(self, order: Order) -> CalibrationRecord | None:
         """The calibration as the file of `order` uses it; None if that is not quantized."""
-        if self.calibration is None or order.target.quantizer is None:
+        if self.quantized is None or order.target.quantizer is None:
             return None
-        return calibration.widest(self.calibration) if order.target.widest else self.calibration
+        return calibration.widest(self.quantized.record) if order.target.widest else self.quantized.record
 
     def span(self, scores: FileTensor) -> float:
         """How far apart the scores of the file can be: all the steps of a quantized output, else what was seen."""
         if scores.scale is not None:
             return STEPS * scores.scale
-        low, high = self.calibration.ranges["output"] if self.calibration else (0.0, 0.0)
+        low, high = self.quantized.record.ranges["output"] if self.quantized else (0.0, 0.0)
         return max(self.reference.span, high - low)

@@ -13,6 +13,7 @@ from edge_squeeze.formats import FORMATS, precisions
 # (Keras model that takes raw pixels, options: FileOptions, measured: Measured) -> the file
 Converter = Callable[..., bytes]
 ALL = "all"
+OF_QUANTIZED = ("head", "quantizer")  # options of FileOptions that other files have no use for
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,11 @@ def plan(asked: Sequence[str], precision: Sequence[str], options: FileOptions) -
             notes += [f"{format_name} {name}: --{flag.replace('_', '-')} does not apply" for flag in ignored]
     if not orders:
         raise UsageError(f"Nothing to export. {' '.join(notes)}".strip())
-    if options.head != FileOptions.head and not any(order.target.quantizer for order in orders):
-        raise UsageError("--head does not apply: nothing here is quantized. Ask for --precision int8, or leave it out.")
+    for name in OF_QUANTIZED:
+        if getattr(options, name) != getattr(FileOptions, name) and not any(order.target.quantizer for order in orders):
+            raise UsageError(
+                f"--{name} does not apply: nothing here is quantized. Ask for --precision int8, or leave it out."
+            )
     return orders, list(dict.fromkeys(notes))
 
 
@@ -110,8 +114,9 @@ def _order(format_name: str, precision: str, options: FileOptions, *, strict: bo
         raise UsageError(f"{flags} does not apply to {format_name}. Leave it out, or ask for another format.")
     if own.io is not None and own.io not in target.ios:
         raise UsageError(f"{format_name} {precision} has no --io {own.io}. Choices: {', '.join(target.ios)}.")
-    head = own.head if target.quantizer else FileOptions.head
-    return Order(target, replace(own, layout=own.layout or target.layouts[0], head=head)), ignored
+    if not target.quantizer:
+        own = replace(own, **{name: getattr(FileOptions, name) for name in OF_QUANTIZED})
+    return Order(target, replace(own, layout=own.layout or target.layouts[0])), ignored
 
 
 def _expand(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:

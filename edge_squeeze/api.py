@@ -113,6 +113,8 @@ def export(
     softmax: bool = False,
     head: str = "float",
     rewrites: str = "auto",
+    quantizer: str = "auto",
+    effort: str | None = None,
     strict_int8: bool = False,
     reporter: Reporter | None = None,
     command: str = "edge_squeeze.export",
@@ -157,6 +159,9 @@ def export(
         softmax: Whether to put a softmax behind a network that gives logits, so that its files give probabilities.
         head: What int8 and int16x8 files compute in after the last layer with weights: "float", or "int8" for integers.
         rewrites: "auto", "none", or names with commas between them (docs/rewrites.md).
+        quantizer: "tuned" (weights rounded so that outputs change least), "stock" (the converter's own rounding), or
+            "auto": tuned where it diverges less on a quarter of the pictures.
+        effort: "quick" or "full", which also trains tuned weights to the original's scores; by default quick.
         strict_int8: Whether to refuse an int8 or int16x8 file with operators in float before its head. By default those
             that TFLite has in float alone stay in float; model.json counts them (`graph.float_operators`).
         reporter: Hears of the progress; by default nobody does.

@@ -79,7 +79,7 @@ TARGETS = (
         "int8",
         io="uint8",
         ios=("uint8", "float32"),
-        quantizer="ONNX Runtime static QDQ (stock)",
+        quantizer="ONNX Runtime static QDQ",
         float_scores=True,  # ONNX has no place for the scale of an output
     ),
 )

@@ -94,7 +94,7 @@ TARGETS = (
         "int8",
         io="uint8",
         ios=("uint8", "int8", "float32"),
-        quantizer="TensorFlow post-training (stock)",
+        quantizer="TensorFlow post-training",
     ),
     Target(
         "tflite",
@@ -103,7 +103,7 @@ TARGETS = (
         "int8",
         io="uint8",
         ios=("uint8", "float32"),
-        quantizer="TensorFlow post-training (stock)",
+        quantizer="TensorFlow post-training",
         activations="int16",
         float_scores=True,
         widest=True,

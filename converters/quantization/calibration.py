@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_squeeze.converters.formats.to_tflite import FloatFile
-from edge_squeeze.converters.options import FileOptions
+from edge_squeeze.converters.options import STOCK, TUNED, FileOptions, Ranges
 from edge_squeeze.converters.quantization import lint, pixel_arrays, ranges
+from edge_squeeze.converters.quantization.adjustments import Adjustments
 from edge_squeeze.converters.quantization.ranges import AUTO, CANDIDATES, MINMAX, Activations, Range, Statistics
 from edge_squeeze.engines.runner import open_runner
 from edge_squeeze.errors import UsageError
@@ -28,12 +30,13 @@ from edge_squeeze.proof.parity import kl_divergence
 from edge_squeeze.reporting import Reporter
 from edge_squeeze.scores import Scores, comparable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1: without the tuned quantizer, whose ranges are of other weights
 SHIPPED = Path(__file__).with_name("shipped")  # records of pretrained networks; `make ranges` writes them
 PARTS = 4  # of the pictures; `auto` measures on all but the last and judges on that
 FEWEST_HELD_OUT = 4
 CROPS_PER_PHOTOGRAPH = 20
 SMALLEST_CROP = 0.35  # no measurable difference from 0.5, over four seeds and both networks
+SMALLEST_VIEW = 0.6  # of the longest sides that fit
 SEED = 1  # parity crops have another, so that no crop serves both
 MOST_OF_A_LIST = 200  # lists of training pictures may be long, and each picture is a run of the network
 LARGEST_VALUE = float(np.finfo(np.float32).max)
@@ -63,6 +66,11 @@ class CalibrationRecord:
     range_rule: str = MINMAX  # by which they were chosen
     held_out: dict[str, float] = field(default_factory=dict)  # rule -> divergence in nats, where `auto` chose
     statistics: dict[str, Statistics] = field(default_factory=dict)  # of each layer
+    quantizer: str = STOCK
+    effort: str | None = None  # of the tuned quantizer
+    quantizers: dict[str, float] = field(default_factory=dict)  # quantizer -> divergence, where `auto` chose
+    output_errors: dict[str, tuple[float, float]] = field(default_factory=dict)  # layer -> nearest, second order
+    adjustments: Adjustments | None = None  # of the tuned quantizer
 
 
 Source = PictureSet | CalibrationRecord
@@ -94,13 +102,15 @@ def check(path: Path, drawn: Sample, *, skip_unreadable: bool = False) -> list[s
     return check_pictures(path, skip_unreadable=skip_unreadable, sample=drawn)
 
 
-def load_source(path: Path | None, subject: Subject, drawn: Sample, *, skip_unreadable: bool = False) -> Source:
+def load_source(
+    path: Path | None, subject: Subject, drawn: Sample, quantizer: str = STOCK, *, skip_unreadable: bool = False
+) -> Source:
     """What `path` holds: pictures, or the record of a calibration.json made for `subject`.
 
     Where it is None, the record that this package brings for these weights, or crops of the built-in photographs; of
     other pictures those that `lint.screen` keeps. UsageError for what cannot be used.
     """
-    if path is None and (record := shipped(subject)) is not None:
+    if path is None and (record := shipped(subject, quantizer)) is not None:
         return record
     if path is None:
         return photograph_crops(CROPS_PER_PHOTOGRAPH, subject.preprocessing.size, SEED, SMALLEST_CROP)
@@ -111,9 +121,9 @@ def load_source(path: Path | None, subject: Subject, drawn: Sample, *, skip_unre
     return lint.screen(load_folder(path, subject.preprocessing, sample=drawn, skip_unreadable=skip_unreadable))
 
 
-def shipped(subject: Subject) -> CalibrationRecord | None:
+def shipped(subject: Subject, quantizer: str = STOCK) -> CalibrationRecord | None:
     """The record that this package brings for the weights of `subject`, at their own input size; else None."""
-    path = SHIPPED / f"{subject.variant}.json"
+    path = SHIPPED / f"{subject.variant}-{TUNED if quantizer != STOCK else STOCK}.json"
     if not path.is_file():
         return None
     record = decode(CalibrationRecord, read_json(path), str(path))
@@ -125,48 +135,101 @@ def _identity_of(record: CalibrationRecord, keys: Iterable[str]) -> dict[str, An
     return {key: getattr(record, key) for key in keys}
 
 
-def calibrate(
-    subject: Subject, baked: Any, source: Source, rule: str, output: str, reporter: Reporter
-) -> CalibrationRecord:
-    """The ranges of the layers of `baked`, which takes raw pixels: those of a record, or measured on pictures.
+@dataclass(frozen=True)
+class Measurement:
+    """What the layers of a model give on calibration pictures, and the rule that suits them."""
+
+    file: FloatFile
+    statistics: dict[str, Statistics]  # of all pictures
+    early: dict[str, Statistics]  # of those that were not held out
+    rule: str
+    held_out: dict[str, float]  # rule -> divergence in nats of the integer file by it
+    halves_differ: str | None  # what to say if half of the pictures have other limits
+
+    @property
+    def ranges(self) -> Ranges:
+        """The range of each layer, by the rule."""
+        return ranges.choose(self.statistics, self.rule)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What is shown to a network: pictures, or several views of each."""
+
+    pixels: Pixels  # [M,H,W,3]
+    pictures: NDArray[np.intp]  # [M]: the number of the picture that each is a view of
+
+    @classmethod
+    def of(cls, source: PictureSet, views: int = 1) -> Samples:
+        """The pictures of `source`, and further views of each: seeded crops, if there are files to take them from."""
+        rows = np.arange(len(source))
+        if views == 1 or source.files is None:
+            return cls(source.pixels, rows)
+        crops = source.crops(views - 1, SEED, SMALLEST_VIEW)
+        return cls(np.concatenate([source.pixels, crops]), np.tile(rows, views))
+
+    @property
+    def is_held_out(self) -> NDArray[np.bool_]:
+        """Those of every fourth picture, which choices are judged on."""
+        return np.equal(self.pictures % PARTS, PARTS - 1)
+
+    @property
+    def held_out(self) -> Pixels:
+        """Those that choices are judged on."""
+        return self.pixels[self.is_held_out]
+
+    @property
+    def early(self) -> Pixels:
+        """The others."""
+        return self.pixels[~self.is_held_out]
+
+
+def measure(model: Any, samples: Samples, rule: str, output: str, reporter: Reporter) -> Measurement:
+    """What the layers of `model`, which takes raw pixels, give on pictures.
 
     Args:
-        subject: What is exported.
-        baked: Its Keras model.
-        source: What to take ranges from.
+        model: A Keras model.
+        samples: The pictures.
         rule: How to choose a range: one of `ranges.CHOICES`.
         output: What the scores are.
         reporter: Shows the progress.
-
-    Raises:
-        UsageError: The record has no ranges by that rule.
     """
-    if isinstance(source, CalibrationRecord):
-        return source if rule in (AUTO, source.range_rule) else _chosen(source, rule)
-    cost = [_cost_of_photographs(subject)] if source.photographs else []
-    file = FloatFile(baked)
-    parts, bounds = _measure(file, source.pixels, reporter)
-    halves = (Activations.merged(parts[i::2]).limits for i in (0, 1))
-    differ = None if source.photographs else lint.halves_differ(*halves)
+    file = FloatFile(model)
+    parts, bounds = _measure(file, samples, reporter)
+    halves = [Activations.merged(parts[i::2]).limits for i in (0, 1)]
     groups, percentiles = file.groups(), ranges.percentiles(rule)
-    held_out: dict[str, float] = {}
+    early = ranges.share(Activations.merged(parts[:-1]).statistics(bounds, percentiles), groups)
+    divergences: dict[str, float] = {}
     if rule == AUTO:
-        known = ranges.share(Activations.merged(parts[:-1]).statistics(bounds, percentiles), groups)
-        held_out = _divergences(file, known, source.pixels[PARTS - 1 :: PARTS], output)
-        rule = min(held_out, key=lambda name: held_out[name]) if held_out else MINMAX
+        divergences = _divergences(file, early, samples.held_out, output)
+        rule = min(divergences, key=lambda name: divergences[name]) if divergences else MINMAX
     statistics = ranges.share(Activations.merged(parts).statistics(bounds, percentiles), groups)
-    record = CalibrationRecord(
+    return Measurement(file, statistics, early, rule, divergences, lint.halves_differ(*halves))
+
+
+def record(subject: Subject, source: PictureSet, measurement: Measurement) -> CalibrationRecord:
+    """What calibration.json holds after `measurement` on the pictures of `source`."""
+    if source.photographs:
+        special = [_cost_of_photographs(subject)]
+    else:
+        special = [measurement.halves_differ] if measurement.halves_differ else []
+    return CalibrationRecord(
         **subject.identity(),
         source=source.description,
         seed=source.seed,
         count=len(source),
         pictures=leakage.records(source),
-        lint=[*cost, *lint.lint(source), *([differ] if differ else [])],
-        ranges={},
-        held_out=held_out,
-        statistics=statistics,
+        lint=[*lint.lint(source), *special],
+        ranges=dict(measurement.ranges),
+        range_rule=measurement.rule,
+        held_out=measurement.held_out,
+        statistics=measurement.statistics,
     )
-    return _chosen(record, rule)
+
+
+def by_rule(kept: CalibrationRecord, rule: str) -> CalibrationRecord:
+    """The record of an earlier calibration with the ranges by `rule`; UsageError if it has none by it."""
+    return kept if rule in (AUTO, kept.range_rule) else _chosen(kept, rule)
 
 
 def widest(record: CalibrationRecord) -> CalibrationRecord:
@@ -182,32 +245,43 @@ def _chosen(record: CalibrationRecord, rule: str) -> CalibrationRecord:
     return replace(record, ranges=ranges.choose(record.statistics, rule), range_rule=rule)
 
 
-def _measure(file: FloatFile, pixels: Pixels, reporter: Reporter) -> tuple[list[Activations], dict[str, Range]]:
+def _measure(file: FloatFile, samples: Samples, reporter: Reporter) -> tuple[list[Activations], dict[str, Range]]:
     """What the layers give in each of PARTS interleaved parts of the pictures, counted between the bounds of all."""
     parts = [Activations() for _ in range(PARTS)]
-    for i, layers in enumerate(file.activations(reporter.track(pixels, "limits of the layers"))):
-        parts[i % PARTS].widen(layers)
+    numbers = samples.pictures % PARTS
+    for i, layers in zip(
+        numbers, file.activations(reporter.track(samples.pixels, "limits of the layers")), strict=True
+    ):
+        parts[i].widen(layers)
     bounds = Activations.merged(parts).limits
-    for i, layers in enumerate(file.activations(reporter.track(pixels, "distribution between them"))):
-        parts[i % PARTS].count(layers, bounds)
+    shown = reporter.track(samples.pixels, "distribution between them")
+    for i, layers in zip(numbers, file.activations(shown), strict=True):
+        parts[i].count(layers, bounds)
     return parts, bounds
 
 
 def _divergences(
     file: FloatFile, statistics: Mapping[str, Statistics], pixels: Pixels, output: str
 ) -> dict[str, float]:
-    """The mean KL divergence in nats, on `pixels`, of the integer file by each rule that `auto` tries."""
+    """The mean KL divergence in nats, on `pixels`, of the integer file by each rule that `auto` tries.
+
+    None where there are too few pictures.
+    """
     if len(pixels) < FEWEST_HELD_OUT:
         return {}
-
-    def scores(data: bytes) -> Scores:
-        return comparable(open_runner(data, "tflite").run(pixels), output)
-
-    expected = scores(file.data).astype(np.float64)
+    expected = scores_of(file.data, pixels, output)
     files = {rule: file.quantize(ranges.choose(statistics, rule), FileOptions(), output) for rule in CANDIDATES}
-    return {
-        rule: float(kl_divergence(expected, scores(data).astype(np.float64)).mean()) for rule, data in files.items()
-    }
+    return {rule: divergence(expected, scores_of(data, pixels, output)) for rule, data in files.items()}
+
+
+def scores_of(data: bytes, pixels: Pixels, output: str) -> Scores:
+    """The scores that a .tflite file gives `pixels` [N,H,W,3], on a scale of 0 to 1."""
+    return comparable(open_runner(data, "tflite").run(pixels), output)
+
+
+def divergence(expected: Scores, scores: Scores) -> float:
+    """The mean KL divergence of `scores` [N,classes] in nats."""
+    return float(kl_divergence(expected.astype(np.float64), scores.astype(np.float64)).mean())
 
 
 def _cost_of_photographs(subject: Subject) -> str:
@@ -240,7 +314,12 @@ def _read(path: Path, identity: dict[str, Any]) -> CalibrationRecord:
     """The record in `path`; UsageError if it cannot be read or was made for another network or other weights."""
     record = decode(CalibrationRecord, read_json(path), str(path))
     assert isinstance(record, CalibrationRecord)
-    wanted = {**identity, "schema_version": SCHEMA_VERSION}
+    if record.schema_version not in range(1, SCHEMA_VERSION + 1):
+        raise UsageError(
+            f"{path} has schema version {record.schema_version}, required: {SCHEMA_VERSION} or less. "
+            "Update edge-squeeze."
+        )
+    wanted = identity
     got = _identity_of(record, wanted)
     if differing := [key for key in wanted if wanted[key] != got[key]]:
         differences = "; ".join(f"{key}: required {_words(wanted[key])}, got {_words(got[key])}" for key in differing)

@@ -81,6 +81,17 @@ Rewrites = Annotated[
     str,
     typer.Option(help="Exact rewrites that make files faster: auto (those measured to), none, or names with commas."),
 ]
+Quantizer = Annotated[
+    str,
+    typer.Option(
+        help="Of int8 weights. tuned: rounded so that outputs change least; stock: the converter's own rounding; auto: "
+        "tuned where that is better on held-out pictures."
+    ),
+]
+Effort = Annotated[
+    str | None,
+    typer.Option(help="quick (about a minute) or full (minutes more of training) for tuned weights; default: quick."),
+]
 Softmax = Annotated[bool, typer.Option("--softmax", help="Put a softmax behind a network that gives logits.")]
 
 # pictures

@@ -56,6 +56,8 @@ def export(
     softmax: arg.Softmax = False,
     head: arg.Head = "float",
     rewrites: arg.Rewrites = "auto",
+    quantizer: arg.Quantizer = "auto",
+    effort: arg.Effort = None,
     strict_int8: arg.StrictInt8 = False,
     json_: arg.Json = False,
     verbose: arg.Verbose = False,

@@ -46,6 +46,7 @@ class PictureSet:
     seed: int | None = None  # of the draw, if they were drawn from a larger set
     remarks: tuple[str, ...] = ()  # what to say of pictures that were left out
     file_digests: tuple[str, ...] | None = None  # the sha256 of each picture's file; None if not from files
+    files: tuple[Path, ...] | None = None  # where they are; None if not from files
 
     def __len__(self) -> int:
         return len(self.names)
@@ -76,9 +77,26 @@ class PictureSet:
             names=tuple(self.names[row] for row in rows),
             pixels=self.pixels[list(rows)],
             file_digests=self.file_digests and tuple(self.file_digests[row] for row in rows),
+            files=self.files and tuple(self.files[row] for row in rows),
             description=f"{self.description}, without {without}",
             remarks=(*self.remarks, *remarks),
         )
+
+    def whole(self, stretch: float) -> list[Pixels]:
+        """Each picture uncropped [h,w,3], its shorter side at most `stretch` times the network's.
+
+        Without files, the pictures as they are.
+        """
+        if self.files is None:
+            return list(self.pixels)
+        side = round(stretch * max(self.size))
+        return [_shrunk(open_picture(file), side) for file in self.files]
+
+    def crops(self, each: int, seed: int, smallest: float) -> Pixels:
+        """Seeded crops [each*N,H,W,3] of the files, as `photograph_crops` makes them: one of each, then another."""
+        rng = np.random.default_rng(seed)
+        pictures = [open_picture(file) for file in self.files or ()]
+        return np.stack([_crop(picture, self.size, smallest, rng) for _ in range(each) for picture in pictures])
 
     @property
     def sampled(self) -> bool:
@@ -271,7 +289,13 @@ def load_folder(
     without = f", without {len(problems):,} that cannot be read" if problems else ""
     names = tuple(picture_name(file, path) for file in taken)
     return PictureSet(
-        names, np.stack(pixels), description + without, photographs=False, seed=seed, file_digests=tuple(digests)
+        names,
+        np.stack(pixels),
+        description + without,
+        photographs=False,
+        seed=seed,
+        file_digests=tuple(digests),
+        files=tuple(taken),
     )
 
 
@@ -337,6 +361,13 @@ def photograph_crops(
         photographs=True,
         seed=seed,
     )
+
+
+def _shrunk(picture: Image.Image, side: int) -> Pixels:
+    """`picture` with a shorter side of at most `side` pixels."""
+    scale = min(1.0, side / min(picture.size))
+    width, height = (max(1, round(scale * length)) for length in picture.size)
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
 
 
 def _crop(picture: Image.Image, size: tuple[int, int], smallest: float, rng: np.random.Generator) -> Pixels:

@@ -305,7 +305,8 @@ def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verifica
     if options.images is not None:
         for note in check_pictures(options.images, skip_unreadable=options.skip_unreadable):
             reporter.note(note)
-    gates = gate_table.find(artifact.manifest.format, artifact.manifest.precision)
+    manifest = artifact.manifest
+    gates = gate_table.find(manifest.format, manifest.precision, manifest.options.get("head"))
     with reporter.step("golden files"):
         artifact.check_parity()
         artifact.labels()

@@ -169,12 +169,12 @@ def test_export_and_verify_go_on_without_them_and_record_it(tmp_path: Path, mixe
     many = Path(shutil.copytree(mixed, tmp_path / "many"))
     (many / "1.png").unlink()
     save_blotches(many, 16)
-    sets = ("--images", mixed, "--calibration", many, "--skip-unreadable")
+    sets = ("--images", mixed, "--calibration", many, "--skip-unreadable", "--quantizer", "stock")
     done = run_here(tmp_path, "export", "squeezenet-lab", "--weights", "random", "--precision", "int8", *sets)
     assert done.returncode == 0, done.stderr
     for count, folder in ((3, mixed), (18, many)):
         assert f"skipped 2 of {count} pictures of {folder} that cannot be read" in re.sub(r"\s+", " ", done.stderr)
-    folder = tmp_path / "out" / "squeezenet-lab-tflite-int8-random"
+    folder = tmp_path / "out" / "squeezenet-lab-tflite-int8-random-stock"
     record = json.loads((folder / "calibration.json").read_text())
     assert (record["count"], record["source"]) == (16, f"16 pictures of {many}, without 2 that cannot be read")
     assert [picture["name"] for picture in record["pictures"]] == [f"blotches {i:02}.png" for i in range(16)]

@@ -44,3 +44,31 @@ def scattered(model: Any) -> Any:
         if hasattr(layer, "finalize_state"):  # Normalization works out its divisor from its weights
             layer.finalize_state()
     return model
+
+
+def modules(side: int = 32, *, limited: bool = False) -> Any:
+    """What quantizers meet: a fire module, a pooling, a residual sum, a depthwise convolution, a dense layer.
+
+    With `limited`, the depthwise convolution is followed by a ReLU6, which does not commute with factors.
+    """
+    import keras
+
+    pixels = keras.Input((side, side, 3), name="image")
+    x = layers().Conv2D(8, 3, strides=2, activation="relu", name="first")(pixels)
+    x = layers().MaxPooling2D(2, name="pool")(x)
+    squeezed = layers().Conv2D(4, 1, activation="relu", name="squeeze")(x)
+    left = layers().Conv2D(8, 1, activation="relu", name="left")(squeezed)
+    right = layers().Conv2D(8, 3, padding="same", activation="relu", name="right")(squeezed)
+    joined = layers().Concatenate(name="joined")([left, right])
+    wide = layers().DepthwiseConv2D(3, padding="same", name="wide")(joined)
+    wide = layers().ReLU(6.0 if limited else None, name="limit")(wide)
+    total = layers().Add(name="total")([joined, layers().Conv2D(16, 1, name="back")(wide)])
+    logits = layers().Dense(5, name="scores")(layers().GlobalAveragePooling2D(name="mean")(total))
+    model = keras.Model(pixels, layers().Softmax(name="probabilities")(logits), name="modules")
+    rng = np.random.default_rng(2)
+    for weight in model.weights:
+        spread = rng.lognormal(0, 1, weight.shape[-1:])  # channels of unequal size
+        scale = 1 / 255 if weight.shape[:3] == (3, 3, 3) else 1.0
+        values = rng.normal(0, 1 / np.sqrt(max(1, np.prod(weight.shape[:-1]))), weight.shape) * spread
+        weight.assign((values * scale).astype(np.float32) if weight.name == "kernel" else np.abs(values) / 10)
+    return model

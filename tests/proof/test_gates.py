@@ -25,7 +25,7 @@ def test_every_target_has_gates_and_no_other() -> None:
 
 @pytest.mark.parametrize("arithmetic", GATES)
 def test_every_gate_is_on_a_figure_and_gives_its_reason(arithmetic: str) -> None:
-    for gate in (*GATES[arithmetic].smoke, *GATES[arithmetic].full):
+    for gate in (*GATES[arithmetic].smoke, *GATES[arithmetic].full, *GATES[arithmetic].float_head):
         assert gate.metric in Parity.__dataclass_fields__
         assert len(gate.reason) > 15
 
@@ -33,8 +33,16 @@ def test_every_gate_is_on_a_figure_and_gives_its_reason(arithmetic: str) -> None
 def test_few_pictures_are_judged_by_the_smoke_gates() -> None:
     row = gates.find("tflite", "int8")
     assert row.of(99, False, own=False) is row.smoke
-    assert row.of(100, False, own=False) is row.full
+    assert row.of(100, False, own=False) == row.full
     assert row.of(100, True, own=False) is row.smoke
+
+
+def test_divergence_counts_for_networks_of_the_package_with_a_float_head() -> None:
+    row = gates.find("tflite", "int8", "float")
+    assert row.of(100, False, own=False) == (*row.full, gates.at_most("kl", 0.02, row.float_head[0].reason))
+    assert row.of(100, False, own=True) == row.full
+    assert row.of(99, False, own=False) == row.smoke
+    assert gates.find("tflite", "int8", "int8").of(100, False, own=False) == row.full
 
 
 @pytest.mark.parametrize("format_name", ["tflite", "onnx"])

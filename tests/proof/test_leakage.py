@@ -20,8 +20,9 @@ from edge_squeeze.proof import leakage
 from edge_squeeze.proof.verification import load_pictures
 
 PREPROCESSING = Preprocessing(32, (32, 32))
-EXPORT = ("export", "squeezenet-lab", "--weights", "random", "--precision", "int8", "--out", "out", "--calibration")
-ARTIFACT = "out/squeezenet-lab-tflite-int8-random"
+QUANTIZED = ("--precision", "int8", "--quantizer", "stock")
+EXPORT = ("export", "squeezenet-lab", "--weights", "random", *QUANTIZED, "--out", "out", "--calibration")
+ARTIFACT = "out/squeezenet-lab-tflite-int8-random-stock"
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from edge_squeeze.converters.formats import to_tflite
 from edge_squeeze.converters.formats.tracing import signature, traceable
 from edge_squeeze.converters.options import FileOptions, Measured
 from edge_squeeze.converters.quantization import calibration
+from edge_squeeze.converters.quantization.calibration import Samples
 from edge_squeeze.converters.quantization.ranges import CANDIDATES, choose
 from edge_squeeze.converters.rewrites import normalization
 from edge_squeeze.engines import runner
@@ -159,10 +160,17 @@ def record_of(exported: Exported) -> calibration.CalibrationRecord:
     return record
 
 
+def shipped(quantizer: str) -> calibration.CalibrationRecord:
+    record = calibration.shipped(source.find(Choice("squeezenet1.1"), Silent()), quantizer)
+    assert record is not None
+    return record
+
+
 def test_the_pretrained_network_comes_with_ranges(exported_11: dict[str, Exported]) -> None:
     """The rule was chosen where it lost least, and the layers of a fire module and its pooling share a range."""
-    record = record_of(exported_11["tflite-int8"])
-    assert (record.count, record.lint) == (200, [])
+    assert record_of(exported_11["tflite-int8"]) == shipped("auto") == shipped("tuned")
+    record = shipped("stock")
+    assert (record.count, record.lint, record.adjustments) == (200, [], None)
     assert record.range_rule == min(record.held_out, key=lambda rule: record.held_out[rule]) == "mse"
     assert record.held_out["mse"] < 0.7 * record.held_out["minmax"]
     assert len({record.ranges[name] for name in ("fire3_expand1x1", "fire3_expand3x3", "fire3_concat", "pool3")}) == 1
@@ -176,10 +184,10 @@ def test_another_rule_takes_other_ranges_of_the_same_statistics(
     path = exported_11["tflite-int8"].folder / "calibration.json"
     (widest,) = edge_squeeze.export(precision="int8", calibration=path, calibration_range="minmax", out=tmp_path)
     record = record_of(widest)
-    assert (record.range_rule, record.count) == ("minmax", 200)
+    assert (record.range_rule, record.count, record.quantizer) == ("minmax", 200, "tuned")
     assert record.ranges == {name: each.minmax for name, each in record.statistics.items()}
-    shipped = exported_11["tflite-int8"].proof.parity.kl
-    assert shipped < 0.8 * widest.proof.parity.kl
+    assert exported_11["tflite-int8"].proof.parity.kl < 0.8 * widest.proof.parity.kl
+    path = calibration.SHIPPED / "squeezenet1.1-stock.json"
     old = tmp_path / "old.json"  # as versions before 0.4 wrote it
     content = json.loads(path.read_text())
     old.write_text(json.dumps({k: v for k, v in content.items() if k not in ("range_rule", "held_out", "statistics")}))
@@ -197,18 +205,22 @@ def test_other_weights_and_sizes_have_no_shipped_ranges() -> None:
 def test_auto_takes_the_rule_that_loses_least_on_pictures_it_did_not_measure(original_11: Original) -> None:
     baked, _ = normalization.bake(original_11.model, original_11.preprocessing.baked)
     subject = source.find(Choice("squeezenet1.1"), Silent())
-    record = calibration.calibrate(subject, baked, CROPS, "auto", "probabilities", Silent())
+    samples = Samples.of(CROPS)
+    measurement = calibration.measure(baked, samples, "auto", "probabilities", Silent())
+    record = calibration.record(subject, CROPS, measurement)
     assert "94.0 % agreement with float32 instead of 94.4 %" in record.lint[0]
     assert set(record.held_out) == set(CANDIDATES)
     assert record.held_out[record.range_rule] == min(record.held_out.values())
     assert record.ranges == choose(record.statistics, record.range_rule)
     five = photograph_crops(1, (227, 227), seed=7)
-    few = calibration.calibrate(subject, baked, five, "auto", "probabilities", Silent())
-    assert (few.range_rule, few.held_out) == ("minmax", {})  # too few to judge on
+    few = calibration.measure(baked, Samples.of(five), "auto", "probabilities", Silent())
+    assert (few.rule, few.held_out) == ("minmax", {})  # too few to judge on
 
 
 def test_photographs_are_warned_of_with_what_they_cost(command_line: CommandLine) -> None:
-    done = command_line("export", "squeezenet-lab", "--weights", "random", "--precision", "int8")
+    done = command_line(
+        "export", "squeezenet-lab", "--weights", "random", "--precision", "int8", "--quantizer", "stock"
+    )
     assert "calibrated on 5 photographs, which underestimate the ranges: give --calibration" in flat(done.stderr)
     known = calibration._cost_of_photographs(source.find(Choice("squeezenet1.1"), Silent()))
     assert "94.0 % agreement with float32 instead of 94.4 %" in known

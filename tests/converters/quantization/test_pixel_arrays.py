@@ -20,8 +20,8 @@ from edge_squeeze.pictures.loading import Sample, load_folder
 from edge_squeeze.pictures.preprocessing import Preprocessing
 
 PIXELS = np.stack([np.asarray(blotches(seed, (32, 32))) for seed in range(20)])
-EXPORT = ("export", "squeezenet-lab", "--weights", "random", "--precision", "int8")
-ARTIFACT = "out/squeezenet-lab-tflite-int8-random"
+EXPORT = ("export", "squeezenet-lab", "--weights", "random", "--precision", "int8", "--quantizer", "stock")
+ARTIFACT = "out/squeezenet-lab-tflite-int8-random-stock"
 HOW = r"Write it with numpy\.savez\(FILE, pixels=PIXELS, order='rgb', range='0\.\.255'\)"
 
 
@@ -144,6 +144,6 @@ def test_export_calibrates_on_an_array_file(command_line: CommandLine, tmp_path:
 
 
 def test_pictures_of_the_shipped_ranges_are_no_proof(command_line: CommandLine, imagenet_pictures: Path) -> None:
-    done = command_line("export", "--precision", "int8", "--images", imagenet_pictures)
+    done = command_line("export", "--precision", "int8", "--quantizer", "stock", "--images", imagenet_pictures)
     assert done.returncode == 2
     assert "calibrated on 200 of the 200 pictures" in " ".join(done.stderr.split())
