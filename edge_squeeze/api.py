@@ -125,8 +125,7 @@ def export(
     A failed proof is not raised: `.proof.verdict` of each artifact says pass, fail or unproven.
 
     Args:
-        model: A variant, or your own Keras model: a .keras or .h5 file, a SavedModel folder, or the
-            `keras.Model` itself.
+        model: A variant, or your own Keras model: a .keras or .h5 file, a SavedModel folder, or a `keras.Model`.
         format: "tflite", "onnx" or "all"; several with commas or in a sequence.
         precision: "float32", "float16", "dynamic", "int8", "int16x8" or "all"; several likewise.
         weights: "imagenet", "random" or a weights file, for a variant; by default "imagenet".
@@ -135,35 +134,31 @@ def export(
         input_size: Side in pixels, (height, width), or "any" for a variant that takes pictures of any size.
         bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio: As in `build`.
         preprocessing: What pixels went through in training: one of `edge_squeeze.pictures.presets.PRESETS`, that of a
-            network as "keras-applications:MobileNetV2", a JSON file, or the value itself. By default that of the
-            weights; your own model requires it, unless a layer of it normalizes.
+            network as "keras-applications:MobileNetV2", a JSON file, or the value. By default that of the weights;
+            your own model requires it, unless a layer of it normalizes.
         resize: How pictures are brought to size: "crop", "stretch", or the short side in pixels before the crop.
-        filter: How their pixels are computed: "bilinear" (the default), "tf-bilinear", "nearest", "tf-nearest",
-            "bicubic" or "area".
+        filter: "bilinear" (the default), "tf-bilinear", "nearest", "tf-nearest", "bicubic" or "area".
         labels: Text file with a class name a line; by default ImageNet's for 1,000 classes, else numbers.
         custom_objects: Python module, or .py file, that defines layers of your model. It is run.
         trust_file: Whether Python code in Lambda layers of the model's file is run. Only for files of your own.
-        calibration: Pictures, a .txt list of them, an .npz file of pixels that declares their order and range, or a
-            calibration.json, that int8 takes its ranges from; by default those that the package brings, or crops of
-            built-in photographs. Pictures that are noise or copies of others are left out (docs/quantization.md).
+        calibration: Pictures, a .txt list of them, an .npz file of pixels that declares order and range, or a
+            calibration.json, that int8 is made with; by default what the package brings, or built-in photographs.
         calibration_samples: Most pictures to take, 16 or more; by default all of a folder, 200 of a list or .npz file.
         calibration_seed: Seed of that draw; by default 1.
         calibration_range: "minmax" (int16x8 always), "percentile:P", "mse", or "auto": the best on held-out pictures.
         images: Pictures, or a .txt list of them, to prove parity on; by default crops of built-in photographs.
         skip_unreadable: Whether to go on without pictures that cannot be read, which are counted.
         out: Folder that receives a folder for each artifact.
-        io: dtype of the pixels: "uint8", "int8" or "float32"; by default uint8 for int8 and int16x8, else float32.
+        io: dtype of the pixels, "uint8", "int8" or "float32"; by default uint8 for int8 and int16x8, else float32.
         layout: Layout of the pixels, "nhwc" or "nchw" (ONNX only); by default nhwc for TFLite, nchw for ONNX.
         opset: ONNX operator set, 13 to 18; by default 17.
         dynamic_batch: Whether the batch stays open (ONNX only).
         softmax: Whether to put a softmax behind a network that gives logits, so that its files give probabilities.
         head: What int8 and int16x8 files compute in after the last layer with weights: "float", or "int8" for integers.
         rewrites: "auto", "none", or names with commas between them (docs/rewrites.md).
-        quantizer: "tuned" (weights rounded so that outputs change least), "stock" (the converter's own rounding), or
-            "auto": tuned where it diverges less on a quarter of the pictures.
+        quantizer: Of int8 weights: "tuned", "stock" (the converter's own), or "auto": the better on held-out pictures.
         effort: "quick" or "full", which also trains tuned weights to the original's scores; by default quick.
-        strict_int8: Whether to refuse an int8 or int16x8 file with operators in float before its head. By default those
-            that TFLite has in float alone stay in float; model.json counts them (`graph.float_operators`).
+        strict_int8: Whether to refuse quantized files with operators in float before the head (docs/models.md).
         reporter: Hears of the progress; by default nobody does.
         command: What model.json records as the command.
         design: Deprecated, as in `build`.

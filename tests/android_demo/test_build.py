@@ -106,7 +106,7 @@ def data_offset(raw: bytes, entry: zipfile.ZipInfo) -> int:
 def test_the_manifest_says_what_gradle_says(apk: Path) -> None:
     read = subprocess.run(["aapt", "dump", "badging", str(apk)], capture_output=True, text=True, check=True).stdout
     lines = read.splitlines()
-    assert lines[0].startswith("package: name='edgesqueeze.demo' versionCode='5' versionName='0.5.0'")
+    assert lines[0].startswith("package: name='edgesqueeze.demo' versionCode='8' versionName='0.8.0'")
     assert {"sdkVersion:'26'", "targetSdkVersion:'34'", "native-code: 'arm64-v8a' 'x86_64'"} <= set(lines)
     assert "launchable-activity: name='edgesqueeze.demo.MainActivity'" in read
     tree = subprocess.run(["aapt", "dump", "xmltree", str(apk), "AndroidManifest.xml"], capture_output=True, check=True)
