@@ -63,7 +63,7 @@ def test_converters_take_the_rounded_weights_as_they_are(rounded: Rounded) -> No
     model, limits, weights, _ = rounded
     copy = with_weights(model, weights)
     wanted = {name: codes(Network(copy).weighted[name], kernel) for name, (kernel, *_) in weights.items()}
-    file = to_tflite.int8(copy, FileOptions(), Measured(ranges=limits))
+    file = to_tflite.int8(copy, FileOptions(rewrites="none"), Measured(ranges=limits))
     graph = tflite_edits.unpack(file)
     buffers = [graph.buffers[tensor.buffer].data for tensor in graph.subgraphs[0].tensors if tensor.type == INT8]
     stored = [np.asarray(data, np.uint8).view(np.int8) for data in buffers if data is not None]
