@@ -58,7 +58,8 @@ HEADS: dict[str, tuple[Head, int, int]] = {
 
 def convert(network_model: Any, precision: str, io: str | None = None) -> bytes:
     ranges = layer_ranges(network_model, crops(2, seed=0)) if precision == "int8" else None
-    data: bytes = getattr(to_tflite, precision)(network_model, FileOptions(io=io, rewrites="none"), Measured("logits", ranges))
+    options = FileOptions(io=io, rewrites="none")
+    data: bytes = getattr(to_tflite, precision)(network_model, options, Measured("logits", ranges))
     return data
 
 
