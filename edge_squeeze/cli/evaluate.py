@@ -142,7 +142,8 @@ def _show_comparisons(comparisons: list[Comparison]) -> None:
             print_prose(f"{each.cand} against {each.base}: {each.verdict}, {each.reason}.", later="  ")
             continue
         low, high = (100 * bound for bound in each.interval)
-        alone = f"{each.cand_only:,} pictures are right only with the first, {each.base_only:,} only with the second"
+        pictures = "1 picture is" if each.cand_only == 1 else f"{each.cand_only:,} pictures are"
+        alone = f"{pictures} right only with the first, {each.base_only:,} only with the second"
         print_prose(
             f"{each.cand} against {each.base}: {each.verdict}, {100 * each.difference:+.1f} points "
             f"(95 %: {low:+.1f} to {high:+.1f}; p = {each.p_adjusted:.2g}). "

@@ -216,11 +216,13 @@ def test_float32_agrees_on_imagenet(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("variant", "agreement"), [("squeezenet1.1", 0.94), ("squeezenet1.0", 0.92)])
+@pytest.mark.parametrize(
+    ("variant", "agreement", "kl"), [("squeezenet1.1", 0.92, 0.005), ("squeezenet1.0", 0.88, 0.013)]
+)
 def test_int8_keeps_its_accuracy_on_pictures_it_was_not_calibrated_on(
-    tmp_path: Path, imagenet_pictures: Path, deep_compression_file: Path, variant: str, agreement: float
+    tmp_path: Path, imagenet_pictures: Path, deep_compression_file: Path, variant: str, agreement: float, kl: float
 ) -> None:
-    """And as stock weights would not: those of 1.0 fail the gate."""
+    """Better than with stock weights; those of 1.0 fail the gate. Agreement of 100 pictures is within 5 points."""
     truth = {row["file"]: int(row["class_index"]) for row in csv.DictReader((imagenet_pictures / "labels.csv").open())}
     for i, name in enumerate(sorted(truth)):
         folder = tmp_path / ("calibration" if i % 2 == 0 else "test")
@@ -232,6 +234,7 @@ def test_int8_keeps_its_accuracy_on_pictures_it_was_not_calibrated_on(
     both = edge_squeeze.export(variant, precision="float32,int8", quantizer="tuned", **options)
     float32, int8 = (one.proof for one in both)
     assert int8.parity.top1_agreement >= agreement
+    assert int8.parity.kl <= kl
     tested = load_folder(tmp_path / "test", both[0].manifest.preprocessing)
     expected = np.array([truth[name] for name in tested.names])
     accuracy = [np.mean(scores(one, tested.pixels).argmax(axis=1) == expected) for one in both]
