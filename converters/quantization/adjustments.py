@@ -1,7 +1,7 @@
 """What makes the tuned integer network out of float weights, small enough to keep: no picture, no minute of work.
 
 A layer's outputs are divided by smoothing factors, its weights rounded to the nearest step of their grid and moved by
-whole steps, and its bias replaced. Most weights move by no step or one, so this compresses to a few bits a weight.
+whole steps, and a number added to its bias. Most weights move by no step or one: they compress to a few bits each.
 """
 
 from __future__ import annotations
@@ -33,12 +33,16 @@ class Adjustment:
     factors: str  # float32 [outputs]: what its outputs are divided by
     steps: str  # float32 [outputs]: steps of the grid of its weights
     moves: str  # int16, as the kernel: steps from the nearest
-    bias: str | None  # float32 [outputs]
+    bias: str | None  # float32 [outputs]: what is added to its bias
 
 
 @dataclass(frozen=True)
 class Adjustments:
-    """Those of a network, and the sha256 of the weights that they make."""
+    """Those of a network, and the sha256 of the kernels that they make.
+
+    Biases are not part of it: where preprocessing is baked in, they are long sums, whose last digit depends on the
+    processor.
+    """
 
     layers: dict[str, Adjustment]
     sha256: str
@@ -52,12 +56,13 @@ def of(network: Network, factors: Factors, weights: Weights) -> Adjustments:
         step = smoothed[name]
         steps = grid_steps(rows_of(step, kernel))
         moves = np.rint(rows_of(step, kernel) / steps) - _nearest(step, steps)
-        made[name] = [_moved(step, steps, moves), *bias]
+        made[name] = [_moved(step, steps, moves)]
+        shift = [(each - np.asarray(step.layer.bias)).astype(np.float32) for each in bias]
         layers[name] = Adjustment(
             _pack(factors[name]),
             _pack(steps.astype(np.float32).ravel()),
             _pack(kernel_of(step, moves).astype(np.int16)),
-            _pack(bias[0]) if bias else None,
+            _pack(shift[0]) if shift else None,
         )
     return Adjustments(layers, _digest(made))
 
@@ -77,10 +82,10 @@ def apply(network: Network, adjustments: Adjustments) -> Any:
         steps = _unpack(each.steps, np.dtype("<f4"), (count,)).astype(np.float64).reshape(*rows.shape[:2], 1)
         moves = rows_of(step, _unpack(each.moves, np.dtype("<i2"), tuple(step.layer.kernel.shape)))
         kernel = _moved(step, steps, moves)
-        bias = [] if each.bias is None else [_unpack(each.bias, np.dtype("<f4"), (count,))]
-        if len(bias) != int(step.layer.use_bias):
+        if (each.bias is not None) != step.layer.use_bias:
             raise UsageError(f"The calibration and the network disagree on whether {name} has a bias. {REMEDY}")
-        weights[name] = [kernel, *bias]
+        shift = [] if each.bias is None else [_unpack(each.bias, np.dtype("<f4"), (count,))]
+        weights[name] = [kernel, *(np.asarray(step.layer.bias) + added for added in shift)]
     if _digest(weights) != adjustments.sha256:
         raise UsageError(f"The weights that the calibration makes are not those it was written with. {REMEDY}")
     return with_weights(smoothed.model, weights)
@@ -102,8 +107,7 @@ def _moved(step: Step, steps: NDArray[np.float64], moves: NDArray[np.float64]) -
 def _digest(weights: Mapping[str, list[Floats]]) -> str:
     digest = hashlib.sha256()
     for name in sorted(weights):
-        for array in weights[name]:
-            digest.update(array.astype("<f4").tobytes())
+        digest.update(weights[name][0].astype("<f4").tobytes())
     return digest.hexdigest()
 
 

@@ -170,7 +170,7 @@ def _rewrites(exported: Exported, *, verbose: bool) -> list[str]:
     done = [name for name in manifest.rewrites if name in catalogue.NAMES]
     target = f"{manifest.format} {manifest.precision}"
     refused = catalogue.refusals(manifest.options["rewrites"], target, done)
-    asked = {*catalogue.parse(manifest.options["rewrites"]), *catalogue.names(manifest.options["rewrites"], target)}
+    asked = {*catalogue.parse(manifest.options["rewrites"])} - {catalogue.AUTO, catalogue.NONE}
     shown = [f"{name} {reason}" for name, reason in refused.items() if verbose or name in asked]
     remarks = [f"{_target(exported)} is rewritten to run faster, with equal scores: {', '.join(done)}."] if done else []
     return [*remarks, *([f"{_target(exported)} is not rewritten further: {'; '.join(shown)}."] if shown else [])]

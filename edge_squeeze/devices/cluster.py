@@ -153,7 +153,9 @@ class Cluster:
     def _result(self, future: Future, attempt: int) -> Any:
         from distributed import KilledWorker
 
-        if future.status in ("cancelled", "lost"):
+        if future.status in ("cancelled", "lost"):  # as the last worker leaves, too, while the scheduler is still there
+            if self.client.status == "running" and attempt < ATTEMPTS:
+                return _Lost()
             raise self._lost()
         try:
             return future.result()

@@ -200,7 +200,7 @@ def test_wrong_preprocessing_of_real_weights_fails(
 ) -> None:
     bake = normalization.bake
     monkeypatch.setattr("edge_squeeze.converters.export.bake", lambda model, baked: bake(model, damage(baked)))
-    (exported,) = edge_squeeze.export(format="onnx", precision="int8", out=tmp_path)
+    (exported,) = edge_squeeze.export(format="onnx", precision="int8", quantizer="stock", out=tmp_path)
     assert exported.proof.verdict == "fail"
     assert {judgment.gate.metric for judgment in exported.proof.judgments if not judgment.passed} >= {"top1_agreement"}
 
