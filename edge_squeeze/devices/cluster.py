@@ -153,9 +153,7 @@ class Cluster:
     def _result(self, future: Future, attempt: int) -> Any:
         from distributed import KilledWorker
 
-        if future.status in ("cancelled", "lost"):  # as the last worker leaves, too, while the scheduler is still there
-            if self.client.status == "running" and attempt < ATTEMPTS:
-                return _Lost()
+        if future.status in ("cancelled", "lost"):
             raise self._lost()
         try:
             return future.result()
@@ -168,7 +166,9 @@ class Cluster:
             ) from error
 
     def _lost(self) -> DeviceError:
-        return DeviceError(f"The connection to the Dask scheduler at {self.address} was lost. {RESUME}")
+        return DeviceError(
+            f"The connection to the Dask scheduler at {self.address}, or to its workers, was lost. {RESUME}"
+        )
 
 
 def this_worker() -> str:
