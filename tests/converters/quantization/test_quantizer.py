@@ -151,9 +151,9 @@ def test_a_mobilenet_is_no_worse_than_with_the_stock_quantizer(tmp_path: Path, s
     pixels = photograph_crops(40, (SIZE, SIZE), seed=200 + seed).pixels
     expected = np.asarray(model(case.normalize(pixels.astype(np.float32)), training=False))
     divergences = {}
-    for kind in ("stock", "tuned"):
+    for kind in ("stock", "auto"):
         options = {"calibration": calibration_set, "quantizer": kind, "out": tmp_path / kind}
         (exported,) = edge_squeeze.export(model, precision="int8", preprocessing="tf", **options)
         scores = open_runner(artifacts.load(exported.folder).model(), "tflite").run(pixels)
         divergences[kind] = parity.compare(expected, scores).kl
-    assert divergences["tuned"] <= divergences["stock"], divergences
+    assert divergences["auto"] <= divergences["stock"], divergences
