@@ -60,7 +60,8 @@ def test_a_network_is_exported_and_found_again(tmp_path: Path, variant: str, des
         paired = "pixel-pairs" in one.manifest.rewrites
         is_int8 = (one.manifest.format, one.manifest.precision) == ("tflite", "int8")
         assert paired == (is_int8 and stem.stride == 2)
-        once = 15 * 512 * arch.classes if "average-before-conv" in one.manifest.rewrites else 0  # instead of at 16 places
+        averaged = "average-before-conv" in one.manifest.rewrites
+        once = averaged * 15 * 512 * arch.classes  # instead of at 16 places
         assert held.macs == arithmetic.macs(arch) + paired * zeros - once  # counted in the file
         found = edge_squeeze.verify(one.folder)
         assert found.golden.passed
