@@ -13,7 +13,7 @@ from edge_squeeze.artifact import folder as artifacts, labels
 from edge_squeeze.artifact.folder import EXPORTED
 from edge_squeeze.artifact.manifest import Manifest, WeightsRecord
 from edge_squeeze.converters import conformance, contents
-from edge_squeeze.converters.options import ExportOptions
+from edge_squeeze.converters.options import STOCK, ExportOptions
 from edge_squeeze.converters.quantization import calibration, quantizer
 from edge_squeeze.converters.quantization.calibration import CalibrationRecord
 from edge_squeeze.converters.request import Prepared, Request, resolve
@@ -189,7 +189,11 @@ def _calibration_source(request: Request, reporter: Reporter) -> calibration.Sou
             reporter.note(f"calibrates on {source.description} (seed {source.seed})")
         elif options.calibration_samples is not None and (path is None or isinstance(source, CalibrationRecord)):
             reporter.note("--calibration-samples is not used: it draws from pictures given with --calibration")
+        if options.effort is not None and (kind == STOCK or isinstance(source, CalibrationRecord)):
+            reporter.note("--effort is not used: it is for weights that are tuned on pictures given with --calibration")
         return source
+    if request.options.effort is not None:
+        reporter.note("--effort is not used: nothing here is quantized")
     if request.options.calibration is not None:
         reporter.note("--calibration is not used: nothing here is quantized")
     return None

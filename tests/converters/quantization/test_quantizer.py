@@ -118,7 +118,9 @@ def test_the_shipped_weights_diverge_a_third_as_much_as_stock_ones(
     exported_11: dict[str, Exported], original_11: Any, tmp_path: Path
 ) -> None:
     tuned = exported_11["tflite-int8"]
-    (stock,) = edge_squeeze.export(precision="int8", quantizer="stock", out=tmp_path)
+    notes = Notes()
+    (stock,) = edge_squeeze.export(precision="int8", quantizer="stock", effort="full", out=tmp_path, reporter=notes)
+    assert any(text.startswith("--effort is not used") for text in notes.texts)
     assert stock.folder.name == "squeezenet1.1-tflite-int8-stock"
     assert (tuned.manifest.options["quantizer"], tuned.manifest.options["effort"]) == ("tuned", "full")
     assert (stock.manifest.options["quantizer"], stock.manifest.options["effort"]) == ("stock", None)
