@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,16 +15,17 @@ from typing import Any
 import numpy as np
 
 from edge_squeeze import packages
-from edge_squeeze.artifact import labels
+from edge_squeeze.artifact import folder as artifacts, labels, manifest as manifests
 from edge_squeeze.errors import UsageError
-from edge_squeeze.files import atomic
+from edge_squeeze.files import atomic, reading
 from edge_squeeze.models import original as originals
-from edge_squeeze.pictures.labeled import TEST_LIST, TRAINED
+from edge_squeeze.networks.design import Architecture
+from edge_squeeze.pictures.labeled import LEARNED_LISTS, TEST_LIST, TRAINED
 from edge_squeeze.pictures.listing import left_out
 from edge_squeeze.pictures.presets import describe
 from edge_squeeze.proof.parity import wilson
 from edge_squeeze.reporting import Reporter
-from edge_squeeze.training import collection
+from edge_squeeze.training import collection, examples
 from edge_squeeze.training.collection import Rows, Split
 from edge_squeeze.training.fitting import Fitted, Task, fit
 from edge_squeeze.training.options import TrainOptions
@@ -31,11 +33,14 @@ from edge_squeeze.weight_files import archives
 
 SCHEMA_VERSION = 1
 WEIGHTS, LABELS, RECORD, PICTURES = "weights.npz", "labels.txt", TRAINED, "pictures"
-LISTS = {"train": "train.txt", "validation": "validation.txt", "test": TEST_LIST}
+LISTS = dict(zip(("train", "validation", "test"), (*LEARNED_LISTS, TEST_LIST), strict=True))
 # Option of `export` -> the file that it takes.
 EXPORTED = {"weights": WEIGHTS, "labels": LABELS, "calibration": LISTS["train"], "images": LISTS["test"]}
+OUT, PRECISIONS = "out", ("float32", "int8")  # of the export that is next; the former is its default
 KIND = atomic.Kind(
-    "a folder of `edge-squeeze train`", RECORD, frozenset({"schema_version", "variant", "split", "epochs", "test"})
+    "a folder of `edge-squeeze train` or `finetune`",
+    RECORD,
+    frozenset({"schema_version", "variant", "split", "epochs", "test"}),
 )
 TOOLS = ("edge-squeeze", "tensorflow", "keras", "numpy", "pillow", "scikit-learn")
 RECORDED_OPTIONS = ("epochs", "batch_size", "learning_rate", "seed")
@@ -95,10 +100,10 @@ def train(options: TrainOptions, reporter: Reporter) -> Trained:
         MissingDependencyError: TensorFlow, or scikit-learn for the digits, is not installed.
     """
     preprocessing = options.prepared()
-    _check_target(options)
+    check_target(options.folder, options.images)
     originals.require_tensorflow()
     with reporter.step("pictures"):
-        files = collection.find(options.images)
+        files = examples.digits() if options.images is None else collection.find(options.images)
         arch = options.architecture(len(files.labels))
         pictures = collection.load(files, preprocessing, reporter, skip_unreadable=options.skip_unreadable)
         parts = collection.split(pictures, options.seed)
@@ -117,21 +122,19 @@ def train(options: TrainOptions, reporter: Reporter) -> Trained:
     truth = pictures.truth[parts.test]
     chance = float(np.bincount(truth).max() / len(truth))
     accuracy, interval = fitted.correct / len(truth), wilson(fitted.correct, len(truth))
-    return Trained(options.folder, accuracy, interval, len(truth), chance, fitted.dead, _next_command(options))
+    return Trained(options.folder, accuracy, interval, len(truth), chance, fitted.dead, _next_command(task))
 
 
-def _check_target(options: TrainOptions) -> None:
-    """Raise UsageError now, before any work, if the folder cannot be written, or would replace its own pictures."""
-    atomic.check_target(options.folder, KIND)
-    if options.images is None:
+def check_target(folder: Path, images: Path | None) -> None:
+    """Raise UsageError now, before any work, if `folder` cannot be written, or would replace its own pictures."""
+    atomic.check_target(folder, KIND)
+    if images is None:
         return
-    folder, images = options.folder.resolve(), options.images.resolve()
-    if images.is_relative_to(folder):
-        raise UsageError(
-            f"{options.images} is inside {options.folder}, which would be replaced. Pass another --out DIR."
-        )
-    if folder.is_relative_to(images):
-        raise UsageError(f"{options.folder} is inside {options.images}, among the classes. Pass another --out DIR.")
+    target, source = folder.resolve(), images.resolve()
+    if source.is_relative_to(target):
+        raise UsageError(f"{images} is inside {folder}, which would be replaced. Pass another --out DIR.")
+    if target.is_relative_to(source):
+        raise UsageError(f"{folder} is inside {images}, among the classes. Pass another --out DIR.")
 
 
 def _fit(task: Task, reporter: Reporter) -> Fitted:
@@ -181,11 +184,16 @@ def _lines(lines: Iterable[str]) -> str:
 
 def _paths(task: Task, rows: Rows) -> list[str]:
     """The paths of the pictures `rows`, relative to the folder that their list is in."""
-    files, base = task.collection.files, PurePosixPath(PICTURES)
-    if files.folder is not None:
-        relative = os.path.relpath(files.folder.resolve(), task.options.folder.resolve())
-        base = PurePosixPath(Path(relative).as_posix())
+    files = task.collection.files
+    base = base_of(files.folder, task.options.folder)
     return [(base / files.pictures[row].name).as_posix() for row in rows]
+
+
+def base_of(pictures: Path | None, folder: Path) -> PurePosixPath:
+    """The path to the folder `pictures` from the lists in `folder`; None: `folder` has its own."""
+    if pictures is None:
+        return PurePosixPath(PICTURES)
+    return PurePosixPath(Path(os.path.relpath(pictures.resolve(), folder.resolve())).as_posix())
 
 
 def _record(task: Task, fitted: Fitted) -> dict[str, Any]:
@@ -214,11 +222,56 @@ def _record(task: Task, fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def _next_command(options: TrainOptions) -> str:
+def _next_command(task: Task) -> str:
     """The command that exports the trained network, and proves it on the test pictures."""
+    options, design = task.options, task.arch.design
     words = ["edge-squeeze", "export", options.variant]
-    for name, value in options.design.record().items():
+    for name, value in design.record().items():
         words += [f"--{name.replace('_', '-')}", str(value)]
     for option, name in EXPORTED.items():
         words += [f"--{option}", str(options.folder / name)]
-    return shlex.join([*words, "--precision", "float32,int8"])
+    folders = exports(options.variant, f"{classes_suffix(task.arch)}{design.suffix}", options.folder / WEIGHTS)
+    return shlex.join([*words, *precisions_and_out(folders)])
+
+
+def classes_suffix(arch: Architecture) -> str:
+    """What the name of an artifact of `arch` says of its classes."""
+    return "" if arch.classes == arch.row.classes else f"-classes-{arch.classes}"
+
+
+def exports(name: str, suffix: str, weights: Path) -> list[str]:
+    """The folders that the next export writes: in `out`, or in `out-2` and so on where others have these names.
+
+    Args:
+        name: The name of the network.
+        suffix: What follows the precision in the name of an artifact.
+        weights: The file that is exported.
+    """
+    for number in itertools.count(1):
+        out = OUT if number == 1 else f"{OUT}-{number}"
+        folders = [os.path.join(out, f"{name}-tflite-{precision}{suffix}") for precision in PRECISIONS]  # noqa: PTH118
+        if all(_is_free(Path(folder), weights) for folder in folders):
+            break
+    return folders
+
+
+def _is_free(folder: Path, weights: Path) -> bool:
+    """Whether `export` writes what `weights` give to `folder`: it is not there, or was made from them, or earlier ones.
+
+    A folder that holds something else is one that it would refuse to replace.
+    """
+    if not os.path.lexists(folder):
+        return True
+    path = folder / artifacts.MANIFEST
+    try:
+        record = manifests.from_json(reading.read_text(path), str(path)).weights
+    except UsageError:
+        return False
+    same_place = record.path is not None and Path(record.path).resolve() == weights.resolve()
+    return same_place or record.sha256 == reading.sha256(weights)
+
+
+def precisions_and_out(folders: Sequence[str]) -> list[str]:
+    """The options of `export` that make it write `folders`."""
+    out = os.path.dirname(folders[0])  # noqa: PTH120
+    return ["--precision", ",".join(PRECISIONS), *([] if out == OUT else ["--out", out])]

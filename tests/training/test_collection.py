@@ -16,7 +16,7 @@ from edge_squeeze.errors import MissingDependencyError, UsageError
 from edge_squeeze.pictures.loading import REMEDY, open_picture
 from edge_squeeze.pictures.presets import preset
 from edge_squeeze.reporting import Silent
-from edge_squeeze.training import collection
+from edge_squeeze.training import collection, examples
 from edge_squeeze.training.collection import Collection, Split, split
 
 PREPROCESSING = preset("unit", (16, 16))
@@ -24,7 +24,8 @@ PARTS = ("train", "validation", "test")
 
 
 def load(images: Path | None) -> Collection:
-    return collection.load(collection.find(images), PREPROCESSING, Silent())
+    files = examples.digits() if images is None else collection.find(images)
+    return collection.load(files, PREPROCESSING, Silent())
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_pictures_in_folders_of_a_class_are_taken_and_those_beside_the_classes_a
 
 
 def test_the_digits_are_pictures_of_ten_classes() -> None:
-    pictures = collection.load(collection.find(None), preset("unit", (32, 32)), Silent())
+    pictures = collection.load(examples.digits(), preset("unit", (32, 32)), Silent())
     assert pictures.files.labels == tuple("0123456789")
     assert pictures.pixels.shape == (1797, 32, 32, 3)
     assert len(set(pictures.digests)) == 1797
@@ -65,9 +66,9 @@ def test_the_digits_are_pictures_of_ten_classes() -> None:
 
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collection, "is_installed", lambda package: package != "sklearn")
+    monkeypatch.setattr(examples, "is_installed", lambda package: package != "sklearn")
     with pytest.raises(MissingDependencyError, match=r'scikit-learn is not .*pip install "edge-squeeze\[train\]"'):
-        collection.find(None)
+        examples.digits()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -112,11 +113,11 @@ def held(pictures: Collection, parts: Split, name: str) -> set[str]:
 
 
 def test_a_split_by_picture_alone_would_leak(colored: Path) -> None:
-    """The control of the test above: with digests that do not tell equal pictures, they do land in different parts."""
+    """The control of the test above: with groups that do not tell equal pictures, they do land in different parts."""
     for path in sorted((colored / "red").glob("*.png")):
         shutil.copy(path, path.with_name(f"{path.stem}-copy.png"))
     pictures = load(colored)
-    blind = split(dataclasses.replace(pictures, digests=tuple(map(str, range(len(pictures.truth))))), 0)
+    blind = split(dataclasses.replace(pictures, groups=np.arange(len(pictures.truth))), 0)
     assert held(pictures, blind, "train") & held(pictures, blind, "test")
 
 
@@ -174,8 +175,8 @@ def odd_class(folder: Path) -> None:
     ("spoil", "message"),
     [
         (shutil.rmtree, "No such folder: .*Required: a folder that holds one folder of pictures per class"),
-        (one_class, "has 1 of the at least 2 class folders"),
-        (no_classes, "has 0 of the at least 2 class folders"),
+        (one_class, "has only one class folder. Required: .* of at least two classes"),
+        (no_classes, "has no class folder. Required: "),
         (empty_class, "No pictures in .*yellow"),
         (few, "at least 10 different pictures of each class, got 9 of red"),
         (few_different, "at least 10 different pictures of each class, got 9 of red"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small_artifacts
 from colored_pictures import draw
 
 import edge_squeeze
@@ -20,7 +21,8 @@ from edge_squeeze.networks.design import Design
 from edge_squeeze.networks.variants import VARIANTS
 from edge_squeeze.pictures.listing import list_pictures
 from edge_squeeze.pictures.presets import preset
-from edge_squeeze.training import fitting, training
+from edge_squeeze.training import learning, training
+from edge_squeeze.training.learning import Epoch
 from edge_squeeze.training.training import Trained
 
 NARROW = {"base_e": 32, "incr_e": 32}
@@ -51,7 +53,7 @@ def trained(colored: Path) -> Trained:
 
 def export(trained: Trained, out: Path, **options: Any) -> Path:
     folder = trained.folder
-    (one,) = edge_squeeze.export(
+    (exported,) = edge_squeeze.export(
         "squeezenet-lab",
         weights=folder / "weights.npz",
         labels=folder / "labels.txt",
@@ -60,7 +62,7 @@ def export(trained: Trained, out: Path, **options: Any) -> Path:
         out=out,
         **options,
     )
-    return one.folder
+    return exported.folder
 
 
 def accuracy(exported: Path, listed: Path) -> float:
@@ -121,6 +123,7 @@ def test_a_wrong_channel_order_is_seen_by_accuracy_and_by_parity(trained: Traine
     assert proof.verdict == "fail"
 
 
+@pytest.mark.slow
 def test_labels_by_lot_cannot_be_learned(colored: Path, tmp_path: Path) -> None:
     rng, labels = np.random.default_rng(0), ("blue", "green", "red")
     for number, path in enumerate(list_pictures(colored)):
@@ -212,16 +215,18 @@ def test_every_row_can_be_trained_with_every_design(variant: str, tmp_path: Path
 def test_options_that_cannot_be_meant_are_refused_before_any_work(
     options: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    given = {"variant": "squeezenet-lab", "images": tmp_path / "none", "out": tmp_path / "out", **options}
+    arguments = {"variant": "squeezenet-lab", "images": tmp_path / "none", "out": tmp_path / "out", **options}
     with pytest.raises(UsageError, match=message):
-        edge_squeeze.train(**given)
+        edge_squeeze.train(**arguments)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_not_ours_is_not_replaced(colored: Path, tmp_path: Path) -> None:
     (tmp_path / "squeezenet-lab").mkdir()
     (tmp_path / "squeezenet-lab" / "training.json").write_text("{}")
-    with pytest.raises(UsageError, match="is not a folder of `edge-squeeze train`, so it will not be replaced"):
+    with pytest.raises(
+        UsageError, match="is not a folder of `edge-squeeze train` or `finetune`, so it will not be replaced"
+    ):
         edge_squeeze.train("squeezenet-lab", images=colored, out=tmp_path)
     assert (tmp_path / "squeezenet-lab" / "training.json").read_text() == "{}"
 
@@ -236,7 +241,7 @@ def test_pictures_that_would_be_replaced_or_mixed_with_the_result_are_refused(co
 def test_a_training_that_diverges_says_so_and_leaves_nothing(
     colored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "_train_epoch", lambda *_: (float("nan"), 0.1))
+    monkeypatch.setattr(learning, "Epoch", lambda number, *_: Epoch(number, float("nan"), 0.1, 1.0, 0.1))
     with pytest.raises(UsageError, match=r"diverged in epoch \d+. Pass a --learning-rate below"):
         edge_squeeze.train("squeezenet-lab", images=colored, out=tmp_path, **SMALL)
     assert not list(tmp_path.iterdir())
@@ -260,3 +265,27 @@ def test_a_full_disk_leaves_the_older_training_whole(
         edge_squeeze.train("squeezenet-lab", images=colored, out=tmp_path, epochs=1, **SMALL)
     assert {path.name: path.read_bytes() for path in (tmp_path / "squeezenet-lab").iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["squeezenet-lab"]
+
+
+def test_the_next_export_leaves_artifacts_of_other_weights_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights, (first, _) = tmp_path / "weights.npz", training.exports("net", "-classes-3", Path("weights.npz"))
+    weights.write_bytes(b"these")
+    assert (first, training.precisions_and_out([first])) == (
+        "out/net-tflite-float32-classes-3",
+        ["--precision", "float32,int8"],
+    )
+    artifact = small_artifacts.make(tmp_path / "out", "net-tflite-int8-classes-3")
+    for origin, out in (
+        ({"path": "trained/weights.npz", "sha256": "0" * 64}, "out-2"),
+        ({"path": str(weights), "sha256": "0" * 64}, "out"),  # of an earlier training there
+        ({"path": "trained/weights.npz", "sha256": small_artifacts.sha256(b"these")}, "out"),
+    ):
+        small_artifacts.change(artifact, **{f"weights__{name}": value for name, value in origin.items()})
+        folders = training.exports("net", "-classes-3", weights)
+        assert folders == [f"{out}/net-tflite-{precision}-classes-3" for precision in ("float32", "int8")]
+    (tmp_path / "out" / "net-tflite-float32-classes-3").mkdir()
+    folders = training.exports("net", "-classes-3", weights)
+    assert training.precisions_and_out(folders)[-2:] == ["--out", "out-2"], "export would not replace such a folder"
