@@ -58,7 +58,11 @@ def load(path: Path) -> SavedEvaluation:
 
     UsageError if it is not one, or if its figures are not those of its pictures, and so of another file.
     """
-    document = read_json(path, LARGEST)
+    return parse(read_json(path, LARGEST), path)
+
+
+def parse(document: Any, path: Path) -> SavedEvaluation:
+    """The evaluation in the `document` that `path` holds, as `load`."""
     schema = document.get("schema") if isinstance(document, Mapping) else None
     if schema != SCHEMA:
         got = str(schema)[:60]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from edge_squeeze.artifact import folder as artifacts
@@ -27,6 +27,7 @@ class Arms:
     classes: list[str]
     without_original: dict[str, str] = field(default_factory=dict)  # artifact -> reason
     notes: list[str] = field(default_factory=list)
+    artifacts: dict[str, Artifact] = field(default_factory=dict)  # by their distinct names
 
 
 def find(folders: Sequence[Path], options: EvaluateOptions) -> Arms:
@@ -42,8 +43,9 @@ def find(folders: Sequence[Path], options: EvaluateOptions) -> Arms:
         artifact.check_parity()
         if options.board is None:
             catalogue.choose(artifact.manifest.format, options.runtime)
-    names = _names(loaded)
+    names = distinct_names(loaded)
     originals, result = _Originals(len(loaded), options), Arms([], _classes(loaded, names))
+    result.artifacts |= zip(names, loaded, strict=True)
     for artifact, name in zip(loaded, names, strict=True):
         position, sha256 = originals.position(artifact), artifact.manifest.file.sha256
         if isinstance(position, str):
@@ -55,7 +57,7 @@ def find(folders: Sequence[Path], options: EvaluateOptions) -> Arms:
     return result
 
 
-def _names(loaded: Sequence[Artifact]) -> list[str]:
+def distinct_names(loaded: Sequence[Artifact]) -> list[str]:
     """A name for each artifact: its own, or its folder where several have one name."""
     places = Counter(artifact.folder.resolve() for artifact in loaded)
     for artifact in loaded:
@@ -133,7 +135,7 @@ def _identity(artifact: Artifact) -> str:
     parts = (
         manifest.variant,
         asdict(manifest.design),
-        asdict(manifest.weights),
+        asdict(replace(manifest.weights, pretrained=None)),  # which earlier versions did not record
         asdict(manifest.preprocessing),
         manifest.output.content,
         manifest.options.get("softmax"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -18,13 +17,14 @@ from edge_squeeze.files import atomic
 from edge_squeeze.version import __version__
 
 
-def head(evaluation: Evaluation) -> dict[str, Any]:
-    """The document without its rows."""
+def head(evaluation: Evaluation, command: str | None = None) -> dict[str, Any]:
+    """The document without its rows; `command` is what made it."""
     rates = evaluation.rates
     return {
         "schema": SCHEMA,
         "tool": {"name": "edge-squeeze", "version": __version__},
         "created_utc": evaluation.created_utc,
+        "command": command,
         "source": evaluation.source,
         "artifacts": [asdict(figures) for figures in evaluation.artifacts],
         "originals": [asdict(figures) for figures in evaluation.originals],
@@ -32,6 +32,7 @@ def head(evaluation: Evaluation) -> dict[str, Any]:
         "against": evaluation.against and [asdict(comparison) for comparison in evaluation.against],
         "unreadable": [{"picture": name, "error": text} for name, text in evaluation.unreadable.items()],
         "calibrated": evaluation.calibrated,
+        "learned": evaluation.learned,
         "notes": evaluation.notes,
         "executor": {"kind": evaluation.executor, "workers": evaluation.workers, "chunk": SIZE},
         "resumed": evaluation.resumed,
@@ -40,14 +41,15 @@ def head(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def lines(evaluation: Evaluation, *, ascii_only: bool = False) -> Iterator[str]:
+def lines(evaluation: Evaluation, *, ascii_only: bool = False, command: str | None = None) -> Iterator[str]:
     """The text of the document in parts, so that many rows need little memory.
 
     Args:
         evaluation: What it is about.
         ascii_only: Whether other characters are escaped.
+        command: What made it, as typed.
     """
-    text = json.dumps(head(evaluation), indent=2, ensure_ascii=ascii_only, allow_nan=False)
+    text = json.dumps(head(evaluation, command), indent=2, ensure_ascii=ascii_only, allow_nan=False)
     yield text.removesuffix("\n}") + ',\n  "rows": ['
     separator = "\n    "
     for row in evaluation.table.rows():
@@ -76,9 +78,4 @@ def check_csv(path: Path | None) -> None:
         return
     if path.is_dir():
         raise UsageError(f"--csv {path} is a folder. Required: a file, such as {path / 'pictures.csv'}.")
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=parent):
-            pass
-    except OSError as error:
-        raise UsageError(f"--csv {path} cannot be written: {error.strerror} in {parent}. Give another FILE.") from error
+    atomic.check_file(path, "--csv")

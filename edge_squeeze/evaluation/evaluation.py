@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_squeeze.artifact.folder import load
 from edge_squeeze.errors import UnreadablePicturesError, UsageError
-from edge_squeeze.evaluation import against as earlier, arms as subjects, figures
+from edge_squeeze.evaluation import against as earlier, arms as subjects, figures, trained
 from edge_squeeze.evaluation.arms import Arms
 from edge_squeeze.evaluation.chunks import SIZE, Chunk, Picture, Rows
 from edge_squeeze.evaluation.cluster import Dask
@@ -21,11 +21,11 @@ from edge_squeeze.evaluation.executor import Executor, Local
 from edge_squeeze.evaluation.options import EvaluateOptions
 from edge_squeeze.evaluation.result import Evaluation, Rates
 from edge_squeeze.evaluation.table import Table
-from edge_squeeze.files import cache
+from edge_squeeze.files import cache, reading
 from edge_squeeze.files.journal import Journal
 from edge_squeeze.machine import host
 from edge_squeeze.pictures import labeled
-from edge_squeeze.pictures.labeled import LabeledPicture
+from edge_squeeze.pictures.labeled import LabeledPicture, LabeledPictures
 from edge_squeeze.pictures.listing import left_out
 from edge_squeeze.pictures.loading import refuse
 from edge_squeeze.proof import leakage
@@ -64,11 +64,14 @@ def evaluate(
     saved = None if options.against is None else earlier.load(options.against)
     with reporter.step("artifacts and labels"):
         found = subjects.find(folders, options)
-        pictures = labeled.find(options.images, options.labels, found.classes, options.samples)
+        calibrated, learned = _calibrated(found), trained.learned_from(found.artifacts)
+        pictures = labeled.find(options.images, options.labels, found.classes, options.samples, calibrated, learned)
         notes = [*found.notes, *pictures.remarks, *left_out(options.images), *_without_original(found)]
-        for note in notes:
+        remarks = [*trained.others(found.artifacts, options.images), *trained.left_out(pictures)]
+        for note in [*notes, *remarks]:
             reporter.note(note)
-    _check_calibration(found, pictures.pictures)
+    trained.check(pictures)
+    _check_calibration(pictures, calibrated, options)
     work = _Work(Table(pictures.pictures, found.arms), executor or _executor(found, len(pictures.pictures), options))
     path = journal or _path(work.table, options.board)
     with Journal(path, _busy(options), fresh=options.fresh, durable_every_s=DURABLE_EVERY_S) as kept:
@@ -79,8 +82,12 @@ def evaluate(
             run = work.start()
         with reporter.step("evaluate"), run:
             _finish(work, kept, reporter)
-        result = _result(work, found, options, notes)
+        result = _result(work, found, options, notes, remarks)
+        count = pictures.count if options.samples is None else len(pictures.pictures)
+        result = replace(result, count=count, learned=pictures.learned)
         kept.finish()
+    for remark in result.remarks[len(remarks) :]:
+        reporter.note(remark)
     if saved is not None:
         result = replace(result, against=earlier.compare(result.table, result.artifacts, saved))
     _refuse_unreadable(result, skip=options.skip_unreadable)
@@ -175,14 +182,21 @@ def _executor(found: Arms, pictures: int, options: EvaluateOptions) -> Executor:
     return Local(max(1, workers))
 
 
-def _check_calibration(found: Arms, pictures: Sequence[LabeledPicture]) -> None:
-    """Raise UsageError before any work if so many of few pictures were used for calibration that too few remain."""
+def _calibrated(found: Arms) -> frozenset[str]:
+    """The sha256 of the files that int8 was calibrated on."""
     records = [record for arm in found.arms if not arm.is_original for record in leakage.read(load(Path(arm.folder)))]
-    digests = {record.file_sha256 for record in records if record.file_sha256 is not None}
-    if len(pictures) - len(digests) >= FEWEST:
+    return frozenset(record.file_sha256 for record in records if record.file_sha256 is not None)
+
+
+def _check_calibration(found: LabeledPictures, calibrated: frozenset[str], options: EvaluateOptions) -> None:
+    """Raise UsageError before any work if so many of few pictures were used for calibration that too few remain."""
+    pictures, passed_over = found.pictures, found.passed_over
+    if passed_over and options.samples is not None and len(pictures) < options.samples:
+        _refuse_calibrated(passed_over, len(pictures) + passed_over, len(pictures))
+    if len(pictures) - len(calibrated) >= FEWEST:
         return
     with contextlib.suppress(OSError):  # reading it as a picture tells why
-        leaked = sum(sha256(picture.path.read_bytes()).hexdigest() in digests for picture in pictures)
+        leaked = sum(reading.sha256(picture.path) in calibrated for picture in pictures)
         _refuse_calibrated(leaked, len(pictures), len(pictures) - leaked)
 
 
@@ -239,7 +253,9 @@ def _busy(options: EvaluateOptions) -> str:
     )
 
 
-def _result(work: _Work, found: Arms, options: EvaluateOptions, notes: Sequence[str]) -> Evaluation:
+def _result(
+    work: _Work, found: Arms, options: EvaluateOptions, notes: Sequence[str], known: Sequence[str]
+) -> Evaluation:
     """The figures; UsageError if there is nothing that they could be made of."""
     table = work.table
     count, leaked = len(table.pictures), int((table.answered & table.calibrated).sum())
@@ -247,7 +263,10 @@ def _result(work: _Work, found: Arms, options: EvaluateOptions, notes: Sequence[
         first, *more = table.errors.values()
         raise UsageError(f"{first}\nNor can any of the {len(more):,} others be read." if more else first)
     _refuse_calibrated(leaked, count, int(table.counted.sum()))
-    remarks = [f"left out {leaked:,} of the {count:,} pictures: int8 was calibrated on them, which would flatter it"]
+    remarks = [*known]
+    if leaked:
+        of_all = f"{leaked:,} of the {count:,} pictures"
+        remarks.append(f"left out {of_all}: int8 was calibrated on them, which would flatter it")
     every = [
         figures.of_arm(table, at, found.classes, found.without_original.get(arm.name))
         for at, arm in enumerate(table.arms)
@@ -260,7 +279,8 @@ def _result(work: _Work, found: Arms, options: EvaluateOptions, notes: Sequence[
         comparisons=figures.compare(table, artifacts_),
         unreadable={table.pictures[at].name: text for at, text in sorted(table.errors.items())},
         calibrated=leaked,
-        notes=[*notes, *(remarks if leaked else [])],
+        notes=[*notes, *remarks],
+        remarks=remarks,
         executor=work.executor.kind,
         workers=work.executor.workers,
         resumed=work.resumed,

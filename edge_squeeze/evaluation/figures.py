@@ -30,7 +30,8 @@ def of_arm(table: Table, at: int, labels: Sequence[str], without_original: str |
     arm, answers, counted, labeled = table.arms[at], table.answers[at], table.counted, table.labeled
     correct = table.correct(at)
     top1, top1_interval = share(correct[labeled])
-    top5, top5_interval = share(table.correct(at, TOP)[labeled])
+    many = len(labels) > TOP  # of five classes or fewer, all are among the best five
+    top5, top5_interval = share(table.correct(at, TOP)[labeled]) if many else (None, None)
     agrees, original = table.agrees(at), arm.original
     agreement, agreement_interval = (None, None) if agrees is None else share(agrees[counted])
     divergences = answers.kl[counted & ~np.isnan(answers.kl)]

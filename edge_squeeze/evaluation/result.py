@@ -45,7 +45,7 @@ class Figures:
     labeled: int  # those of them that accuracy is measured on
     top1: float | None
     top1_interval: Interval | None
-    top5: float | None
+    top5: float | None  # None for five classes or fewer
     top5_interval: Interval | None
     agreement: float | None  # with the original, on the best class
     agreement_interval: Interval | None
@@ -127,6 +127,9 @@ class Evaluation:
     table: Table = field(repr=False, compare=False)
     created_utc: str = ""
     against: list[Comparison] | None = None  # with an earlier evaluation, if there is one
+    count: int = 0  # of all pictures that are there, before some were left out; of the sample, if one was drawn
+    learned: int = 0  # pictures that were left out since a network has learned from them
+    remarks: list[str] = field(default_factory=list)  # those of the notes that the figures must not be read without
 
     def __repr__(self) -> str:
         best = "; ".join(repr(figures)[1:-1] for figures in self.artifacts)

@@ -62,9 +62,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     return command
 
 
-def without_times(text: str) -> dict[str, object]:
+def without_circumstances(text: str) -> dict[str, object]:
     document = json.loads(text)
-    for key in ("created_utc", "executor", "rates", "notes"):
+    for key in ("command", "created_utc", "executor", "rates", "notes"):
         del document[key]
     for figures in document["artifacts"]:
         del figures["reason"]
@@ -77,7 +77,7 @@ def test_rows_and_figures_are_those_of_the_board(desk: Desk, images: Path, label
     assert here.returncode == 0, here.stderr
     there = desk(*options, "--device", "ssh:board", "--workers", "2")
     assert there.returncode == 0, there.stderr
-    assert without_times(there.stdout) == without_times(here.stdout)
+    assert without_circumstances(there.stdout) == without_circumstances(here.stdout)
     document = json.loads(there.stdout)
     assert document["executor"] == {"kind": "ssh:board", "workers": 2, "chunk": SIZE}
     assert len(document["rows"]) == COUNT + 1
@@ -141,4 +141,4 @@ def test_a_real_ssh_server_is_a_board(board: Board, images: Path, labels: Path) 
     code, stdout, stderr = board.run(*command, "--device", "ssh:board")
     assert code == 0, stderr
     here = run(board.folder, *command, "--no-original", EDGE_SQUEEZE_CACHE=os.fspath(board.folder / "own"))
-    assert without_times(stdout) == without_times(here.stdout)
+    assert without_circumstances(stdout) == without_circumstances(here.stdout)

@@ -14,18 +14,21 @@ import numpy as np
 import pytest
 from color_classifier import NAMES, truth
 from colored_pictures import save_blotches
+from commands import run_here
 from small_artifacts import change, sha256
 
 import edge_squeeze
 from edge_squeeze.artifact import folder as artifacts
 from edge_squeeze.errors import ConversionError, UsageError
-from edge_squeeze.evaluation import chunks, evaluation as evaluations
-from edge_squeeze.evaluation.chunks import SIZE, Arm, Chunk, Picture, Rows
+from edge_squeeze.evaluation import chunks, evaluation as evaluations, figures as computed
+from edge_squeeze.evaluation.chunks import SIZE, Answer, Arm, Chunk, Picture, Row, Rows
 from edge_squeeze.evaluation.executor import Local, Run
 from edge_squeeze.evaluation.options import EvaluateOptions
 from edge_squeeze.evaluation.result import Evaluation
+from edge_squeeze.evaluation.table import Table
 from edge_squeeze.files.cache import cache_folder
 from edge_squeeze.models import source
+from edge_squeeze.pictures.labeled import LabeledPicture
 from edge_squeeze.pictures.loading import open_picture
 from edge_squeeze.reporting import Silent
 
@@ -83,12 +86,12 @@ def test_the_original_is_an_arm_that_files_are_compared_with(folders: list[Path]
 
 
 def test_rows_are_the_same_in_one_process_and_in_two(folders: list[Path], images: Path) -> None:
-    one, two = (evaluate(folders, images, workers=workers) for workers in (1, 2))
-    assert (one.workers, two.workers) == (1, 2)
-    assert json.dumps(list(one.rows())) == json.dumps(list(two.rows()))
-    assert (one.artifacts, one.comparisons) == (two.artifacts, two.comparisons)
-    assert two.rates is not None
-    assert two.rates.per_s > 0
+    serial, parallel = (evaluate(folders, images, workers=workers) for workers in (1, 2))
+    assert (serial.workers, parallel.workers) == (1, 2)
+    assert json.dumps(list(serial.rows())) == json.dumps(list(parallel.rows()))
+    assert (serial.artifacts, serial.comparisons) == (parallel.artifacts, parallel.comparisons)
+    assert parallel.rates is not None
+    assert parallel.rates.per_s > 0
 
 
 def test_a_chunk_gives_the_same_rows_wherever_it_is_computed(folders: list[Path], images: Path) -> None:
@@ -195,10 +198,37 @@ def test_pictures_of_the_calibration_are_left_out(folders: list[Path], tmp_path:
     shutil.copy(calibration / "blotches 00.png", mixed / "copy.png")
     result = evaluate([exported.folder, folders[0]], mixed)
     assert (result.calibrated, result.artifacts[0].pictures, result.artifacts[1].pictures) == (1, 10, 10)
-    assert "left out 1 of the 11 pictures: int8 was calibrated on them, which would flatter it" in result.notes
+    remark = "left out 1 of the 11 pictures: int8 was calibrated on them, which would flatter it"
+    assert remark in result.notes
+    assert (result.remarks, result.count) == ([remark], 11)
+    shown = run_here(tmp_path, "evaluate", exported.folder, "--images", mixed, "--no-original", "--json")
+    assert remark in shown.stderr
     assert [row["picture"] for row in result.rows() if row["calibrated"]] == ["copy.png"]
     with pytest.raises(UsageError, match=r"calibrated on 16 of the 16 pictures, which leaves 0\. Required: at least 8"):
         evaluate([exported.folder], calibration)
+    for number in range(1, 16):
+        shutil.copy(calibration / f"blotches {number:02}.png", mixed / f"copy {number}.png")
+    drawn = evaluate([exported.folder], mixed, samples=8)  # 10 of the 26 qualify
+    assert (drawn.calibrated, drawn.artifacts[0].pictures) == (0, 8)
+    assert not [row["picture"] for row in drawn.rows() if str(row["picture"]).startswith("copy")]
+    assert any(note.startswith("drew 8 of the 26 pictures (seed 0), passing over ") for note in drawn.notes)
+    assert evaluate([exported.folder], mixed, samples=20).artifacts[0].pictures == 10, "as many as there are"
+    for number in range(3):
+        (mixed / f"blotches {number:02}.png").unlink()
+    with pytest.raises(UsageError, match="calibrated on 16 of the 23 pictures, which leaves 7"):
+        evaluate([exported.folder], mixed, samples=8)
+
+
+@pytest.mark.parametrize(("classes", "known"), [(5, False), (6, True)])
+def test_the_best_five_of_five_classes_are_no_figure(classes: int, known: bool) -> None:
+    pictures = [LabeledPicture(Path(f"{at}.png"), f"{at}.png", frozenset({at % classes})) for at in range(SIZE)]
+    table = Table(pictures, [Arm("few", "few", "a" * 64)])
+    answer = Answer(list(range(5)), 0.9, None)
+    table.put(Rows(0, [Row("b" * 64, None, False, [answer]) for _ in pictures], 1.0, 1.0))
+    result = computed.of_arm(table, 0, NAMES[:classes])
+    right = sum(at % classes < 5 for at in range(SIZE)) / SIZE
+    assert (result.top5, result.top5_interval is not None) == (right if known else None, known)
+    assert result.top1 == sum(at % classes == 0 for at in range(SIZE)) / SIZE
 
 
 def test_files_whose_classes_differ_are_refused(folders: list[Path], images: Path, tmp_path: Path) -> None:
