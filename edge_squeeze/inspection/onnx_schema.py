@@ -72,9 +72,14 @@ FIXED: dict[str, Sequence[str]] = {
     "DynamicQuantizeLinear": ("uint8", "float32", "uint8"),
 }
 FROM_INPUT = {
-    "DequantizeLinear": 1, "MatMulIntegerToFloat": 2, "QLinearConcat": 1, "QLinearConv": 7, "QLinearMatMul": 7,
-    "QuantizeLinear": 2, "Where": 1,
-}  # fmt: skip
+    "DequantizeLinear": 1,
+    "MatMulIntegerToFloat": 2,
+    "QLinearConcat": 1,
+    "QLinearConv": 7,
+    "QLinearMatMul": 7,
+    "QuantizeLinear": 2,
+    "Where": 1,
+}
 RULED_DOMAINS = ("", "com.microsoft")
 DTYPE_ATTRIBUTES = (b"to", b"dtype", b"output_dtype")
 

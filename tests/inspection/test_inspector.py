@@ -44,31 +44,31 @@ def files() -> dict[str, bytes]:
 
 
 def real(exported: dict[str, Exported], name: str) -> Inspection:
-    one = exported[name]
-    return inspect((one.folder / one.manifest.file.name).read_bytes(), one.manifest.format)
+    export = exported[name]
+    return inspect((export.folder / export.manifest.file.name).read_bytes(), export.manifest.format)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_file_says_what_it_computes_in(exported_11: dict[str, Exported], name: str) -> None:
-    found = real(exported_11, name)
+    inspection = real(exported_11, name)
     weights, arithmetic, integers = KINDS[name]
-    assert found.weight_types == {weights: 26}
-    assert found.convolutions == {arithmetic: 26}
-    assert found.has_integers is integers
-    assert (found.float_fallbacks, found.float_islands) == ({}, 0)
+    assert inspection.weight_types == {weights: 26}
+    assert inspection.convolutions == {arithmetic: 26}
+    assert inspection.has_integers is integers
+    assert (inspection.float_fallbacks, inspection.float_islands) == ({}, 0)
     zeros = 576 if name == "tflite-int8" else 0  # a column in the first kernels, so that pixels come in pairs
-    assert sum(kernel.elements for kernel in found.kernels) == 1_231_552 + zeros  # without the biases
-    assert not found.custom_operators
-    assert not found.elsewhere
+    assert sum(kernel.elements for kernel in inspection.kernels) == 1_231_552 + zeros  # without the biases
+    assert not inspection.custom_operators
+    assert not inspection.elsewhere
 
 
 @pytest.mark.parametrize("name", ["tflite-int8", "onnx-float32"])
 def test_sizes_and_hash_are_those_of_the_file(exported_11: dict[str, Exported], name: str) -> None:
-    one = exported_11[name]
-    found, data = real(exported_11, name), (one.folder / one.manifest.file.name).read_bytes()
-    assert found.size_bytes == one.manifest.file.size_bytes == len(data)
-    assert found.deflated_bytes == len(zlib.compress(data, 9))
-    assert found.sha256 == one.manifest.file.sha256
+    export = exported_11[name]
+    inspection, data = real(exported_11, name), (export.folder / export.manifest.file.name).read_bytes()
+    assert inspection.size_bytes == export.manifest.file.size_bytes == len(data)
+    assert inspection.deflated_bytes == len(zlib.compress(data, 9))
+    assert inspection.sha256 == export.manifest.file.sha256
 
 
 @pytest.mark.parametrize("name", ["onnx-float32", "onnx-float16"])
@@ -76,9 +76,9 @@ def test_onnx_files_carry_the_shape_of_every_tensor(
     exported_11: dict[str, Exported], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge_squeeze.inspection.onnx_file.is_installed", lambda package: False)
-    found = real(exported_11, name)
-    assert found.macs == 387_747_520
-    assert "unknown" not in found.tensor_types
+    inspection = real(exported_11, name)
+    assert inspection.macs == 387_747_520
+    assert "unknown" not in inspection.tensor_types
 
 
 def test_metadata_is_told(exported_11: dict[str, Exported]) -> None:
@@ -159,11 +159,11 @@ def test_damaged_files_are_read_or_refused(files: dict[str, bytes], name: str) -
     outcomes: Counter[str] = Counter()
     for seed in range(MUTATIONS):
         try:
-            found = inspect(damaged(files[name], seed), name)
+            inspection = inspect(damaged(files[name], seed), name)
         except EdgeSqueezeError as error:
             outcomes[str(error).partition(":")[0]] += 1
         else:
-            json.dumps(dataclasses.asdict(found), allow_nan=False)
+            json.dumps(dataclasses.asdict(inspection), allow_nan=False)
             outcomes["read"] += 1
     assert outcomes.keys() == {"read", f"This is not a readable {name} file"}
     assert min(outcomes.values()) >= MUTATIONS // 20, outcomes

@@ -49,16 +49,20 @@ def macs_by_hand(row: Variant, side: int) -> int:
 @pytest.mark.parametrize("name", ["tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8"])
 def test_both_formats_count_what_the_rows_give(exported_11: dict[str, Exported], name: str) -> None:
     row = VARIANTS["squeezenet1.1"]
-    for one in (found(exported_11, name), found(exported_11, "onnx-float32"), found(exported_11, "onnx-float16")):
-        zeros = one.has_integers * 7_354_944  # a column in the first kernels, so that pixels come in pairs
-        assert one.macs == macs_by_hand(row, 227) + zeros == 387_747_520 + zeros
-        assert one.parameters - one.has_integers * 576 == row.parameters == 1_235_496
-        assert one.macs_unknown is None
+    for inspection in (
+        inspected(exported_11, name),
+        inspected(exported_11, "onnx-float32"),
+        inspected(exported_11, "onnx-float16"),
+    ):
+        zeros = inspection.has_integers * 7_354_944  # a column in the first kernels, so that pixels come in pairs
+        assert inspection.macs == macs_by_hand(row, 227) + zeros == 387_747_520 + zeros
+        assert inspection.parameters - inspection.has_integers * 576 == row.parameters == 1_235_496
+        assert inspection.macs_unknown is None
 
 
-def found(exported: dict[str, Exported], name: str) -> Inspection:
-    one = exported[name]
-    return inspect((one.folder / one.manifest.file.name).read_bytes(), one.manifest.format)
+def inspected(exported: dict[str, Exported], name: str) -> Inspection:
+    export = exported[name]
+    return inspect((export.folder / export.manifest.file.name).read_bytes(), export.manifest.format)
 
 
 @pytest.mark.parametrize(
@@ -143,13 +147,13 @@ def test_parameters_are_what_was_learned(operators: list[Operator], expected: in
 
 
 def test_a_dynamic_batch_is_counted_where_shapes_can_be_inferred(tmp_path: Path) -> None:
-    (one,) = edge_squeeze.export(
+    (export,) = edge_squeeze.export(
         weights="random", classes=2, input_size=32, format="onnx", dynamic_batch=True, out=tmp_path
     )
-    found = inspect((one.folder / one.manifest.file.name).read_bytes(), "onnx")
-    assert found.inputs[0].shape == (None, 3, 32, 32)
+    inspection = inspect((export.folder / export.manifest.file.name).read_bytes(), "onnx")
+    assert inspection.inputs[0].shape == (None, 3, 32, 32)
     row = VARIANTS["squeezenet1.1"]
-    assert found.macs == macs_by_hand(Variant("small", row.stages, 0, classes=2), 32)
+    assert inspection.macs == macs_by_hand(Variant("small", row.stages, 0, classes=2), 32)
 
 
 QUANTIZED = ("int8", "uint8", "int16")
@@ -236,9 +240,9 @@ DYNAMIC = "DynamicQuantizeLinear x > a:uint8 s z:uint8 \n ConvInteger a #w:int8 
     ],
 )
 def test_float_operators_and_islands_are_found(text: str, ends: str, fallbacks: dict[str, int], islands: int) -> None:
-    found = Arithmetic(graph(text, ends))
-    assert found.fallbacks() == fallbacks
-    assert found.islands() == islands
+    arithmetic = Arithmetic(graph(text, ends))
+    assert arithmetic.fallbacks() == fallbacks
+    assert arithmetic.islands() == islands
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def read(proto: Any) -> FileGraph:
 
 
 def tensor(graph: FileGraph, name: str) -> Tensor:
-    return next(one for one in graph.tensors if one.name == name)
+    return next(candidate for candidate in graph.tensors if candidate.name == name)
 
 
 @pytest.fixture
@@ -99,12 +99,12 @@ def test_custom_domains_are_told_and_functions_are_not() -> None:
 
 def test_branches_see_what_is_outside() -> None:
     inner = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["t"])], "then", [], [value("t")])
-    other = helper.make_graph(
+    alternative = helper.make_graph(
         [helper.make_node("Constant", [], ["e"], value=constant("", 1, 4, 6, 6))], "else", [], [value("e")]
     )
     graph = read(
         model(
-            [helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=other)],
+            [helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=alternative)],
             [value("c", [], T.BOOL), value("x", [1, 3, 8, 8])],
             [value("y")],
             [constant("w", 4, 3, 3, 3)],
@@ -139,12 +139,12 @@ def test_other_files_are_named_and_not_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "given"),
+    ("dtype", "values"),
     [("float32", [1.5, 2.5]), ("int64", [1, 2]), ("int8", [1, 2]), ("float64", [1.0, 2.0]), ("uint64", [1, 2])],
 )
-def test_numbers_that_are_not_stored_raw_are_counted(dtype: str, given: list[Any]) -> None:
+def test_numbers_that_are_not_stored_raw_are_counted(dtype: str, values: list[Any]) -> None:
     code = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    stored = helper.make_tensor("w", code, [2], given)
+    stored = helper.make_tensor("w", code, [2], values)
     assert not stored.HasField("raw_data")
     graph = read(model([helper.make_node("Identity", ["w"], ["y"])], [], [value("y")], [stored]))
     assert tensor(graph, "w") == Tensor("w", dtype, (2,), 2)

@@ -31,10 +31,10 @@ def declared(message: Any) -> dict[int, tuple[str, int, bool]]:
 
 
 def theirs(name: str) -> Any:
-    found: Any = onnx
+    attribute: Any = onnx
     for part in NAMES.get(name, f"{name}Proto").split("."):
-        found = getattr(found, part)
-    return found
+        attribute = getattr(attribute, part)
+    return attribute
 
 
 @pytest.mark.parametrize("name", onnx_schema.MESSAGES)

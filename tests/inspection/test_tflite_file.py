@@ -75,11 +75,11 @@ class File:
         return int(tflite.TensorEnd(self.b))
 
     def operator(self, inputs: list[int], outputs: list[int], code: int = 0) -> int:
-        taken, given = self.ints(inputs), self.ints(outputs)
+        taken, returned = self.ints(inputs), self.ints(outputs)
         tflite.OperatorStart(self.b)
         tflite.OperatorAddOpcodeIndex(self.b, code)
         tflite.OperatorAddInputs(self.b, taken)
-        tflite.OperatorAddOutputs(self.b, given)
+        tflite.OperatorAddOutputs(self.b, returned)
         return int(tflite.OperatorEnd(self.b))
 
     def subgraph(self, tensors: list[int], operators: list[int], inputs: list[int], outputs: list[int]) -> int:
