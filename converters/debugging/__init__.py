@@ -1,0 +1,1 @@
+"""Where a file's loss comes from."""
