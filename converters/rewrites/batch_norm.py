@@ -32,7 +32,7 @@ OUTPUTS: Mapping[str, tuple[int, ...]] = {
     "Conv2DTranspose": (1, 1, -1, 1),
     "Dense": (1, -1),
 }
-READERS = ("Conv2D", "DepthwiseConv2D")
+READERS = ("Conv2D", "DepthwiseConv2D", "Dense")
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ def _after(graph: Graph, call: Call) -> list[tuple[Call, _Affine]]:
 
 
 def _before(graph: Graph, call: Call) -> list[tuple[Call, _Affine]]:
-    """The scalings before a convolution, in their order, up to the first that its padding would not go through."""
+    """The scalings before a linear layer, in their order, up to the first that its padding would not go through."""
     chain: list[tuple[Call, _Affine]] = []
     grouped = getattr(call.layer, "groups", 1) != 1
     maker = graph.maker(call.inputs[0]) if call.kind in READERS and not grouped else None
     while maker is not None and graph.only_reader(maker) is not None and (affine := _affine(maker)) is not None:
-        if call.layer.padding != "valid" and affine.offset.any():
+        if getattr(call.layer, "padding", "valid") != "valid" and affine.offset.any():
             break
         chain.insert(0, (maker, affine))
         maker = graph.maker(maker.inputs[0])
@@ -140,7 +140,7 @@ def _weights(call: Call, before: list[_Affine], after: list[_Affine]) -> list[Nu
     depthwise = call.kind == "DepthwiseConv2D"
     for affine in reversed(before):
         shifted = last * affine.offset[:, None]
-        bias = bias + (shifted.sum((0, 1)).reshape(-1) if depthwise else shifted.sum((0, 1, 2)))
+        bias = bias + (shifted.sum((0, 1)).reshape(-1) if depthwise else shifted.sum(tuple(range(shifted.ndim - 1))))
         last = last * affine.scale[:, None]
     for affine in after:
         shape = last.shape[2:] if depthwise else OUTPUTS[call.kind]

@@ -14,13 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze.converters.rewrites import batch_norm, keras_graph
+from edge_squeeze.converters.rewrites import batch_norm, keras_graph, onnx_head
 from edge_squeeze.converters.rewrites.linear_head import average_before_convolution
 from edge_squeeze.converters.rewrites.pixel_conversion import convert_pixels_by_float
 from edge_squeeze.converters.rewrites.pixel_pairs import pair_pixels
+from edge_squeeze.converters.rewrites.pixel_windows import take_windows
 from edge_squeeze.converters.rewrites.pool_order import pool_before_concatenation
+from edge_squeeze.engines.runner import open_runner
 from edge_squeeze.errors import ConversionError, UsageError, unknown
 from edge_squeeze.files.reading import decode, read_json
+from edge_squeeze.pictures.loading import photograph_crops
 from edge_squeeze.scores import Scores
 
 AUTO, NONE = "auto", "none"
@@ -29,6 +32,8 @@ EVERY = "all"  # of them together, in measured.json
 PAYS = 0.99  # of the latency without: a saving of less than a hundredth is not told from noise
 CLOSE = 1e-5  # of the largest score: what sums in another order may differ by
 MEASURED = Path(__file__).with_name("measured.json")
+AVERAGE_FIRST = "average-before-conv"
+LINEAR_HEAD = "a last 1x1 convolution in float without an activation, which a global average alone reads"
 Step = Callable[[Any], tuple[Any, bool]]
 
 
@@ -48,21 +53,25 @@ class Rewrite:
 
 REWRITES = (
     Rewrite(
+        "pixel-windows",
+        take_windows,
+        "a first convolution in int8 of at most four channels, with a stride and a kernel so wide that this saves "
+        "products, on pictures of one size",
+    ),
+    Rewrite(
         "pixel-pairs",
         pair_pixels,
-        "a first convolution in int8 of at most four channels, with a stride of 2, on pictures of one size",
+        "a first convolution in int8 of at most four channels, with a stride of 2, on pictures of one size, that does "
+        "not take windows",
     ),
     Rewrite(PIXELS_BY_FLOAT, convert_pixels_by_float, "uint8 pixels that become int8"),
     Rewrite(
         "pool-before-concat", pool_before_concatenation, "a max pooling that alone reads a concatenation of channels"
     ),
-    Rewrite(
-        "average-before-conv",
-        average_before_convolution,
-        "a last 1x1 convolution in float without an activation, which a global average alone reads",
-    ),
+    Rewrite(AVERAGE_FIRST, average_before_convolution, LINEAR_HEAD),
+    Rewrite(AVERAGE_FIRST, onnx_head.average_before_convolution, LINEAR_HEAD, onnx_head.KIND),
 )
-NAMES = (FOLD_BATCH_NORM, *(rewrite.name for rewrite in REWRITES))
+NAMES = (FOLD_BATCH_NORM, *dict.fromkeys(rewrite.name for rewrite in REWRITES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,11 +141,11 @@ def names(text: str, target: str) -> list[str]:
 
 def refusals(text: str, target: str, done: Sequence[str]) -> dict[str, str]:
     """Why the optional rewrites that are not `done` were not applied to a file of `target`: name -> reason."""
-    asked = names(text, target)
+    asked, fitting = names(text, target), {rewrite.name for rewrite in REWRITES if rewrite.fits(target)}
     reasons = {}
     for rewrite in REWRITES:
         saved = ratio(target, rewrite.name)
-        if rewrite.name in done or parse(text) == (NONE,):
+        if rewrite.name in done or parse(text) == (NONE,) or rewrite.fits(target) != (rewrite.name in fitting):
             continue
         if rewrite.name in parse(text) and not rewrite.fits(target):
             reasons[rewrite.name] = f"is for {rewrite.kind} files"
@@ -156,12 +165,44 @@ def fold_layers(model: Any) -> tuple[Any, list[str]]:
 
 
 def apply(model: Any, rewrites: Sequence[Rewrite]) -> tuple[Any, list[str]]:
-    """The tree of a .tflite file after `rewrites`, and the names of those that changed it."""
+    """What a file is read as after `rewrites`, and the names of those that changed it."""
     done = []
     for rewrite in rewrites:
         model, changed = rewrite.step(model)
         done += [rewrite.name] * changed
     return model, done
+
+
+def faster(
+    data: bytes,
+    rewrites: Sequence[Rewrite],
+    size: tuple[int | None, int | None],
+    unpack: Callable[[bytes], Any],
+    pack: Callable[[Any], bytes],
+) -> tuple[bytes, list[str]]:
+    """The file `data` after `rewrites`, and the names of those that changed it.
+
+    It stays as it is where a side of its pictures is open.
+
+    Args:
+        data: A model file of the rewrites' kind.
+        rewrites: Those to apply, in order.
+        size: Height and width of its pictures.
+        unpack: Reads such a file as the rewrites take it.
+        pack: The reverse.
+
+    Raises:
+        ConversionError: if photographs then have other scores.
+    """
+    if not rewrites or None in size:
+        return data, []
+    rewritten, done = apply(unpack(data), rewrites)
+    if not done:
+        return data, []
+    packed, pixels = pack(rewritten), photograph_crops(1, (size[0] or 0, size[1] or 0), seed=0).pixels
+    before, after = (open_runner(each, rewrites[0].kind).run(pixels) for each in (data, packed))
+    require_same(before, after, done)
+    return packed, done
 
 
 def require_same(before: Scores, after: Scores, done: Sequence[str]) -> None:

@@ -234,7 +234,9 @@ class _Copies:
 def _does_nothing(layer: Any, arguments: Any, options: Mapping[str, Any]) -> bool:
     """Whether the layer gives back what it takes, outside of training."""
     kind = type(layer)
-    if not kind.__module__.startswith("keras.") or options.get("training") or len(arguments) != 1:
+    # Keras notes training=True for layers that change pictures at random, whose default that is.
+    forced = options.get("training") and not kind.__name__.startswith("Random")
+    if not kind.__module__.startswith("keras.") or forced or len(arguments) != 1:
         return False
     if getattr(arguments[0], "dtype", None) != getattr(layer, "compute_dtype", None):  # it converts
         return False

@@ -92,6 +92,14 @@ def reshape(model: Any, source: int, target: int, name: bytes) -> Any:
     return operator(model, "RESHAPE", [source, add_constant(model, name, options.newShape)], target, options)
 
 
+def slice_of(model: Any, source: int, target: int, begin: Any, name: bytes) -> Any:
+    """A new operator that cuts the tensor `target` out of the tensor `source`, from `begin` on."""
+    shape = np.array(model.subgraphs[0].tensors[target].shape, np.int32)
+    places = [(b"/begin", np.array(begin, np.int32)), (b"/size", shape)]
+    constants = [add_constant(model, name + end, content) for end, content in places]
+    return operator(model, "SLICE", [source, *constants], target, schema().SliceOptionsT(), version=2)
+
+
 def maker(graph: Any, index: int) -> Any | None:
     """The operator that computes the tensor `index`; None for constants and the input."""
     return next((operator for operator in graph.operators if index in operator.outputs), None)

@@ -41,6 +41,12 @@ def norm(name: str = "norm", **options: Any) -> Any:
     return layers.BatchNormalization(name=name, **options)
 
 
+def pooled() -> Any:
+    from keras import layers
+
+    return layers.GlobalAveragePooling2D(name="pooled")
+
+
 def scaling(scale: Any = 0.02, offset: Any = -1.5, name: str = "scaling") -> Any:
     from keras import layers
 
@@ -75,6 +81,8 @@ FOLDED: list[tuple[Callable[[], Any], list[str]]] = [
     (lambda: chain(learned(), conv("DepthwiseConv2D", depth_multiplier=2)), ["conv"]),
     (lambda: chain(scaling(), scaling(2.0, 1.0, "again"), conv(), norm()), ["norm"]),
     (lambda: chain(conv(activation="relu"), norm(), conv(name="next")), ["conv", "next"]),
+    (lambda: chain(pooled(), norm(), conv("Dense"), norm("last")), ["pooled", "last"]),
+    (lambda: chain(scaling(), conv("Dense", use_bias=False)), ["conv"]),
     (lambda: chain(conv(), norm(), conv(name="next", padding="same"), norm("last")), ["norm", "last"]),
 ]
 
@@ -105,6 +113,7 @@ REFUSED: list[Callable[[], Any]] = [
     lambda: chain(scaling(0.1, 0), conv(groups=3)),
     lambda: chain(learned(invert=True), conv()),
     lambda: chain(scaling(), norm()),
+    lambda: chain(conv("Dense", activation="relu"), norm()),
     lambda: twice(lambda x: x),
     lambda: twice(norm("other")),
 ]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from int8_files import SIDE, int8_file, kinds, layers
+from int8_files import SIDE, int8_file, kinds, linear_head
 
 from edge_squeeze.converters.formats import tflite_edits, to_tflite
 from edge_squeeze.converters.options import FileOptions, Measured
@@ -16,18 +16,6 @@ from edge_squeeze.pictures.loading import photograph_crops
 PLAIN = FileOptions(rewrites="none"), Measured(output="logits")
 
 
-def model(kernel: int = 1, keepdims: bool = False, **options: Any) -> Any:
-    import keras
-
-    keras.utils.set_random_seed(1)
-    pixels = keras.Input((SIDE, SIDE, 3), name="image")
-    x = layers().Conv2D(8, 3, activation="relu", name="first")(pixels)
-    bias = keras.initializers.RandomNormal(stddev=5.0)
-    x = layers().Conv2D(6, kernel, bias_initializer=bias, name="last", **options)(x)
-    x = layers().GlobalAveragePooling2D(keepdims=keepdims, name="average")(x)
-    return keras.Model(pixels, layers().Flatten()(x) if keepdims else x, name="net")
-
-
 def exchanged(data: bytes) -> tuple[bytes, bool]:
     rewritten, changed = average_before_convolution(tflite_edits.unpack(data))
     return tflite_edits.pack(rewritten), changed
@@ -36,7 +24,7 @@ def exchanged(data: bytes) -> tuple[bytes, bool]:
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("convert", [to_tflite.float32, to_tflite.float16])
 def test_the_average_first_gives_the_same_scores(convert: Any, keepdims: bool) -> None:
-    plain = convert(model(keepdims=keepdims), *PLAIN)
+    plain = convert(linear_head(keepdims=keepdims), *PLAIN)
     data, changed = exchanged(plain)
     assert changed
     assert kinds(data)["MEAN"] == 1
@@ -52,12 +40,12 @@ def test_the_average_first_gives_the_same_scores(convert: Any, keepdims: bool) -
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: to_tflite.float32(model(activation="relu"), *PLAIN),
-        lambda: to_tflite.float32(model(3), *PLAIN),
-        lambda: to_tflite.float32(model(strides=2), *PLAIN),
-        lambda: to_tflite.float32(model(groups=2), *PLAIN),
-        lambda: int8_file(model(), head="int8"),
-        lambda: int8_file(model()),
+        lambda: to_tflite.float32(linear_head(activation="relu"), *PLAIN),
+        lambda: to_tflite.float32(linear_head(3), *PLAIN),
+        lambda: to_tflite.float32(linear_head(strides=2), *PLAIN),
+        lambda: to_tflite.float32(linear_head(groups=2), *PLAIN),
+        lambda: int8_file(linear_head(), head="int8"),
+        lambda: int8_file(linear_head()),
     ],
 )
 def test_what_would_be_other_numbers_is_left_alone(build: Any) -> None:

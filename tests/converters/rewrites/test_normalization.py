@@ -60,8 +60,8 @@ def secretive() -> Any:
 
 
 class Half:
-    def __rmul__(self, other: Any) -> Any:
-        return other / 2
+    def __rmul__(self, pixels: Any) -> Any:
+        return pixels / 2
 
 
 @pytest.mark.parametrize(
