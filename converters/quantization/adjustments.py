@@ -50,10 +50,10 @@ class Adjustments:
 
 def of(network: Network, factors: Factors, weights: Weights) -> Adjustments:
     """What turns the weights of `network`, once smoothed by `factors`, into the rounded `weights`."""
-    smoothed = Network(smoothing.smooth(network, factors)).weighted
+    even = Network(smoothing.smooth(network, factors)).weighted
     layers, made = {}, {}
     for name, (kernel, *bias) in weights.items():
-        step = smoothed[name]
+        step = even[name]
         steps = grid_steps(rows_of(step, kernel))
         moves = np.rint(rows_of(step, kernel) / steps) - _nearest(step, steps)
         made[name] = [_moved(step, steps, moves)]
@@ -67,17 +67,23 @@ def of(network: Network, factors: Factors, weights: Weights) -> Adjustments:
     return Adjustments(layers, _digest(made))
 
 
-def apply(network: Network, adjustments: Adjustments) -> Any:
-    """A copy of the model of `network` with the weights that `adjustments` make; UsageError if they are of others."""
+def smoothed(network: Network, adjustments: Adjustments) -> Network:
+    """`network` smoothed as `adjustments` say, which computes the same; UsageError if they are of another network."""
     layers = adjustments.layers
     if strange := sorted({*layers} - {*network.weighted}):
         raise UsageError(f"The calibration has weights of {strange[0]}, which the network lacks. {REMEDY}")
     counts = {name: network.weighted[name].layer.output.shape[-1] for name in layers}
     factors = {name: _unpack(each.factors, np.dtype("<f4"), (counts[name],)) for name, each in layers.items()}
-    smoothed = Network(smoothing.smooth(network, factors))
+    return Network(smoothing.smooth(network, factors))
+
+
+def apply(network: Network, adjustments: Adjustments) -> Any:
+    """A copy of the model of `network` with the weights that `adjustments` make; UsageError if they are of others."""
+    layers, even = adjustments.layers, smoothed(network, adjustments)
     weights: Weights = {}
     for name, each in layers.items():
-        step, count = smoothed.weighted[name], counts[name]
+        step = even.weighted[name]
+        count = step.layer.output.shape[-1]
         rows = rows_of(step, np.asarray(step.layer.kernel))
         steps = _unpack(each.steps, np.dtype("<f4"), (count,)).astype(np.float64).reshape(*rows.shape[:2], 1)
         moves = rows_of(step, _unpack(each.moves, np.dtype("<i2"), tuple(step.layer.kernel.shape)))
@@ -88,7 +94,7 @@ def apply(network: Network, adjustments: Adjustments) -> Any:
         weights[name] = [kernel, *(np.asarray(step.layer.bias) + added for added in shift)]
     if _digest(weights) != adjustments.sha256:
         raise UsageError(f"The weights that the calibration makes are not those it was written with. {REMEDY}")
-    return with_weights(smoothed.model, weights)
+    return with_weights(even.model, weights)
 
 
 def _nearest(step: Step, steps: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_squeeze.converters.formats.to_tflite import FloatFile
+from edge_squeeze.converters.formats.to_tflite import HEAD_ROOM, FloatFile
 from edge_squeeze.converters.options import STOCK, TUNED, FileOptions, Ranges
 from edge_squeeze.converters.quantization import lint, pixel_arrays, ranges
 from edge_squeeze.converters.quantization.adjustments import Adjustments
@@ -197,13 +197,12 @@ def measure(model: Any, samples: Samples, rule: str, output: str, reporter: Repo
     file = FloatFile(model)
     parts, bounds = _measure(file, samples, reporter)
     halves = [Activations.merged(parts[i::2]).limits for i in (0, 1)]
-    groups, percentiles = file.groups(), ranges.percentiles(rule)
-    early = ranges.share(Activations.merged(parts[:-1]).statistics(bounds, percentiles), groups)
+    early = _statistics(file, parts[:-1], bounds, rule)
     divergences: dict[str, float] = {}
     if rule == AUTO:
         divergences = _divergences(file, early, samples.held_out, output)
         rule = min(divergences, key=lambda name: divergences[name]) if divergences else MINMAX
-    statistics = ranges.share(Activations.merged(parts).statistics(bounds, percentiles), groups)
+    statistics = _statistics(file, parts, bounds, rule)
     return Measurement(file, statistics, early, rule, divergences, lint.halves_differ(*halves))
 
 
@@ -258,6 +257,15 @@ def _measure(file: FloatFile, samples: Samples, reporter: Reporter) -> tuple[lis
     for i, layers in zip(numbers, file.activations(shown), strict=True):
         parts[i].count(layers, bounds)
     return parts, bounds
+
+
+def _statistics(
+    file: FloatFile, parts: Iterable[Activations], bounds: Mapping[str, Range], rule: str
+) -> dict[str, Statistics]:
+    """The statistics of `parts` of the pictures together, as integers need them: shared, and with room for logits."""
+    each = Activations.merged(parts).statistics(bounds, ranges.percentiles(rule))
+    logits, is_sigmoid = file.logits()
+    return ranges.with_room(ranges.share(each, file.groups()), logits, HEAD_ROOM, both=is_sigmoid)
 
 
 def _divergences(

@@ -17,6 +17,20 @@ from edge_squeeze.pictures.preprocessing import Pixels
 
 BATCH = 16  # pictures
 CONVOLUTION, DEPTHWISE, DENSE = "Conv2D", "DepthwiseConv2D", "Dense"
+ACTIVATIONS = ("Activation", "ReLU")  # layers of their own, after which a file may call what computes them as well
+PASSING = (  # kinds of layers whose integer kernels only move or compare numbers
+    "Activation",
+    "AveragePooling2D",
+    "Concatenate",
+    "Cropping2D",
+    "Dropout",
+    "Flatten",
+    "MaxPooling2D",
+    "ReLU",
+    "Reshape",
+    "SpatialDropout2D",
+    "ZeroPadding2D",
+)
 Floats = NDArray[np.float32]
 Weights = dict[str, list[NDArray[np.float32]]]  # layer -> its kernel and, if it has one, its bias
 
@@ -72,6 +86,27 @@ class Network:
         """The layers behind the last one that has a kernel."""
         last = max((i for i, step in enumerate(self.steps) if step.name in self.weighted), default=-1)
         return {step.name for step in self.steps[last + 1 :]}
+
+    def readers(self, name: str) -> list[Step]:
+        """The steps that read what the layer `name` gives, and those in between that pass its numbers on."""
+        reached = {step.output for step in self.steps if step.name == name}
+        steps = []
+        for step in self.steps:
+            if step.name != name and not reached.isdisjoint(step.inputs):
+                steps.append(step)
+                if step.kind in PASSING:
+                    reached.add(step.output)
+        return steps
+
+    def kept(self, name: str) -> list[str]:
+        """The layers that compute in float where what the layer `name` gives is not rounded.
+
+        Besides itself these are the layers that read it, with the activations that a file computes together with them.
+        """
+        readers = [step.name for step in self.readers(name)]
+        layers = [each for each in (name, *readers) if each in self.weighted]
+        behind = [step.name for each in layers for step in self.readers(each)[:1] if step.kind in ACTIVATIONS]
+        return list(dict.fromkeys([name, *readers, *behind]))
 
     @property
     def left(self) -> list[str]:

@@ -191,6 +191,11 @@ def _rounded(model: Any, pixels: Pixels, limits: Ranges, reporter: Reporter) -> 
     return rounding.round_weights(model, pixels[::every], limits, reporter)
 
 
+def _named(layers: Sequence[str]) -> str:
+    more = f" and {len(layers) - MOST_NAMED} more" if len(layers) > MOST_NAMED else ""
+    return ", ".join(layers[:MOST_NAMED]) + more
+
+
 def _summary(network: Network, gains: Sequence[Gain]) -> list[str]:
     """What tuning did to the layers, in words."""
     falls = {gain.layer: 1 - gain.rounded / gain.nearest for gain in gains if gain.nearest}
@@ -202,8 +207,8 @@ def _summary(network: Network, gains: Sequence[Gain]) -> list[str]:
             f"weights of {len(gains)} layers rounded; the squared error of their outputs falls by {median:.0%} in the "
             f"median, by {falls[most]:.0%} in {most} (calibration.json lists all)"
         )
+    if wide := [name for name, step in network.weighted.items() if rounding.is_wide(step)]:
+        lines.append(f"rounded to nearest, having more than {rounding.MOST_INPUTS:,} inputs: {_named(wide)}")
     if network.left:
-        some = ", ".join(network.left[:MOST_NAMED])
-        more = f" and {len(network.left) - MOST_NAMED} more" if len(network.left) > MOST_NAMED else ""
-        lines.append(f"left as they were: {some}{more}")
+        lines.append(f"left as they were: {_named(network.left)}")
     return lines

@@ -135,6 +135,28 @@ def share(
     return shared
 
 
+def with_room(
+    statistics: Mapping[str, Statistics], names: Iterable[str], room: float, *, both: bool
+) -> dict[str, Statistics]:
+    """`statistics` that leave logits room for others than those of calibration, and do not cut them by any rule.
+
+    Args:
+        statistics: Of each layer.
+        names: The layers that hold the logits.
+        room: The share of the range that is added above it.
+        both: Whether the range is to reach as far below zero as above. Those of a sigmoid may all be on one side in
+            calibration; 8 bits would know no other answer.
+    """
+    roomy = dict(statistics)
+    for name in names:
+        each = statistics[name]
+        low, high = each.minmax
+        far = (1 + room) * max(abs(low), abs(high))
+        span = (-far, far) if both else (low, high + room * (high - low))
+        roomy[name] = Statistics(span, dict.fromkeys(each.percentiles, span), span)
+    return roomy
+
+
 def _widest(group: list[Statistics]) -> Statistics:
     percentiles = {name: _hull([s.percentiles[name] for s in group]) for name in group[0].percentiles}
     least = [s.mse for s in group if s.mse is not None]

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze.converters.quantization.network import (
+    CONVOLUTION,
     DENSE,
     DEPTHWISE,
     Floats,
@@ -35,6 +36,7 @@ from edge_squeeze.reporting import Reporter
 LARGEST = 127  # code of the largest weight of a channel
 PLACES = 300  # of each picture at which a layer's inputs are sampled
 DAMPING = 0.01  # of the mean variance of an input, added to each: inputs that hardly vary cannot be solved for
+MOST_INPUTS = 4608  # of an output, 3 x 3 x 512: beyond, the moments of all pairs would fill gigabytes
 SWEEPS = 10  # at most, over all weights, to improve what was rounded
 Matrix = NDArray[np.float64]
 Places = NDArray[np.intp]  # [N,P]
@@ -64,7 +66,7 @@ class Moments:
     products: Matrix  # f by q
 
     @classmethod
-    def of(cls, f: Floats, q: Floats) -> Moments:
+    def of(cls, f: NDArray[Any], q: NDArray[Any]) -> Moments:
         """Of samples [groups,samples,inputs]."""
         turned = f.transpose(0, 2, 1)
         parts = f.sum(1), q.sum(1), turned @ f, q.transpose(0, 2, 1) @ q, turned @ q
@@ -89,6 +91,8 @@ def round_weights(
 ) -> tuple[Weights, list[Gain]]:
     """The rounded weights of each layer with a kernel, and what that gained.
 
+    Layers whose outputs have more than MOST_INPUTS inputs are rounded to nearest.
+
     Args:
         model: A flat Keras model that takes raw pixels.
         pixels: Pictures [N,H,W,3] uint8 to fit the weights to.
@@ -110,13 +114,27 @@ def round_weights(
             f.advance(index, step.call)
             q.advance(index, step.call)
             continue
-        moments = _moments(step, f, q, rng)
-        weights[step.name], gain = _round(step, moments)
-        gains.append(gain)
+        if is_wide(step):
+            weights[step.name] = _nearest_weights(step)
+        else:
+            weights[step.name], gain = _round(step, _moments(step, f, q, rng))
+            gains.append(gain)
         rounded = _with(step, weights[step.name])
         f.advance(index, step.call)
         q.advance(index, rounded)
     return weights, gains
+
+
+def is_wide(step: Step) -> bool:
+    """Whether the layer of `step` has too many inputs to be rounded as a whole."""
+    return step.kind != DEPTHWISE and math.prod(step.layer.kernel.shape[:-1]) > MOST_INPUTS
+
+
+def _nearest_weights(step: Step) -> list[Floats]:
+    kernel, *bias = (np.asarray(weights) for weights in step.layer.get_weights())
+    rows = rows_of(step, kernel)
+    steps = grid_steps(rows)
+    return [kernel_of(step, np.rint(rows / steps) * steps).astype(np.float32), *bias]
 
 
 def _with(step: Step, weights: list[Floats]) -> Any:
@@ -220,49 +238,69 @@ def _error(rows: Matrix, rounded: Matrix, moments: Moments) -> float:
     return float(own - 2 * cross + np.einsum("goi,gij,goj->", rounded, moments.squares_q, rounded, optimize=True))
 
 
-def grid_steps(rows: Matrix) -> Matrix:
+def round_rows(rows: Matrix, samples: Matrix, largest: int, *, has_bias: bool) -> tuple[Matrix, Matrix]:
+    """A kernel [outputs,inputs] on a grid of `largest` steps each way, and what to add to its bias.
+
+    Args:
+        rows: The kernel.
+        samples: Of its inputs, the same in float and integers [samples,inputs].
+        largest: Code of the largest weight of a channel.
+        has_bias: Whether a bias can make up for the means.
+    """
+    moments = Moments.of(samples[None], samples[None])
+    if has_bias:
+        moments = moments.central()
+    squares = moments.squares_q[0]
+    rounded = _round_group(rows.astype(np.float64), squares, squares, moments.count, CONVOLUTION, largest)
+    return rounded, (rows - rounded) @ samples.mean(0)
+
+
+def grid_steps(rows: Matrix, largest: int = LARGEST) -> Matrix:
     """The step of the grid that integer files have for each output of kernels [groups,outputs,inputs]."""
-    largest = np.abs(rows).max(axis=-1, keepdims=True)
-    steps: Matrix = (np.where(largest > 0, largest, 1.0) / LARGEST).astype(np.float32).astype(np.float64)
+    most = np.abs(rows).max(axis=-1, keepdims=True)
+    steps: Matrix = (np.where(most > 0, most, 1.0) / largest).astype(np.float32).astype(np.float64)
     return steps
 
 
-def _round_group(rows: Matrix, squares: Matrix, products: Matrix, count: float, kind: str) -> Matrix:
+def _round_group(
+    rows: Matrix, squares: Matrix, products: Matrix, count: float, kind: str, largest: int = LARGEST
+) -> Matrix:
     """`rows` [outputs,inputs] on their grid, of least squared error of the outputs for inputs of these moments."""
     share = max(DAMPING, len(squares) / count)  # of few samples, covariances are partly chance
     damping = share * float(np.mean(np.diag(squares))) or 1.0  # where inputs never vary, nearest rounding is best
     damped = squares + np.eye(len(squares)) * damping
     inverse = np.linalg.inv(damped)
     fitted = rows + rows @ (products - squares) @ inverse
-    steps = grid_steps(fitted)
-    largest = np.abs(fitted).max(axis=1, keepdims=True)
-    pinned = (np.abs(fitted) == largest) & (largest > 0)
+    steps = grid_steps(fitted, largest)
+    most = np.abs(fitted).max(axis=1, keepdims=True)
+    # The largest of a channel keeps its code, so that the grid stays what it is.
+    pinned = np.where((np.abs(fitted) == most) & (most > 0), np.sign(fitted) * largest, 0)
     # The order in which weights are rounded: inputs of large variance first. Depthwise kernels keep theirs.
     order = np.arange(len(squares)) if kind == DEPTHWISE else np.argsort(-np.diag(squares), kind="stable")
     factor = np.linalg.cholesky(inverse[np.ix_(order, order)]).T
     left, codes = fitted[:, order], np.zeros_like(fitted)
     for place, column in enumerate(order):
-        codes[:, column] = _nearest(left[:, place], steps[:, 0], fitted[:, column], pinned[:, column])
+        codes[:, column] = _nearest(left[:, place] / steps[:, 0], pinned[:, column], largest)
         error = (left[:, place] - codes[:, column] * steps[:, 0]) / factor[place, place]
         left[:, place + 1 :] -= error[:, None] * factor[place, place + 1 :]
     rounded: Matrix = _improve(codes, fitted, steps, pinned, damped) * steps
     return rounded
 
 
-def _nearest(values: Matrix, steps: Matrix, fitted: Matrix, pinned: NDArray[np.bool_]) -> Matrix:
-    """The codes of one input's weights; the largest of a channel is pinned, so that the grid stays what it is."""
-    codes = np.clip(np.rint(values / steps), -LARGEST, LARGEST)
-    return np.where(pinned, np.sign(fitted) * LARGEST, codes)
+def _nearest(values: Matrix, pinned: Matrix, largest: int) -> Matrix:
+    """The codes of one input's weights, given in steps; those of `pinned` where that is not 0."""
+    return np.where(pinned != 0, pinned, np.clip(np.rint(values), -largest, largest))
 
 
-def _improve(codes: Matrix, fitted: Matrix, steps: Matrix, pinned: NDArray[np.bool_], squares: Matrix) -> Matrix:
+def _improve(codes: Matrix, fitted: Matrix, steps: Matrix, pinned: Matrix, squares: Matrix) -> Matrix:
     """`codes` with one input's weights at a time moved to where the error is smallest, the others being as they are."""
     residual = (codes * steps - fitted) @ squares
+    largest = int(np.abs(pinned).max())
     for _ in range(SWEEPS):
         before = codes.copy()
         for column in range(codes.shape[1]):
             best = codes[:, column] - residual[:, column] / squares[column, column] / steps[:, 0]
-            moved = _nearest(best * steps[:, 0], steps[:, 0], fitted[:, column], pinned[:, column]) - codes[:, column]
+            moved = _nearest(best, pinned[:, column], largest) - codes[:, column]
             if moved.any():
                 codes[:, column] += moved
                 residual += (moved * steps[:, 0])[:, None] * squares[column]

@@ -101,10 +101,10 @@ class Simulation:
 
         name, layer = step.name, step.layer
         if not quantized:
-            made = _product(step, values[step.inputs[0]], layer.kernel)
+            made = product(step, values[step.inputs[0]], layer.kernel)
             return made + layer.bias if layer.use_bias else made
         codes = tf.clip_by_value(_rounded(self.codes[name]), -float(LARGEST), float(LARGEST))
-        made = _product(step, values[step.inputs[0]], codes * self._steps[name])
+        made = product(step, values[step.inputs[0]], codes * self._steps[name])
         return made + self.biases[name] if name in self.biases else made
 
     def _integer(self, step: Step, values: Mapping[int, Any]) -> Any:
@@ -155,7 +155,7 @@ def _rounded(values: Any) -> Any:
     return values + tf.stop_gradient(tf.round(values) - values)
 
 
-def _product(step: Step, values: Any, kernel: Any) -> Any:
+def product(step: Step, values: Any, kernel: Any) -> Any:
     """What the layer of `step` makes of `values` with another kernel, before its bias."""
     import keras
 

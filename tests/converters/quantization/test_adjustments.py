@@ -78,7 +78,7 @@ def test_those_of_another_network_or_of_other_weights_are_refused(
     _, kept = made
     with pytest.raises(UsageError, match="which the network lacks"):
         adjustments.apply(Network(flat(small_network())), kept)
-    other = modules()
-    other.get_layer("squeeze").kernel.assign(other.get_layer("squeeze").kernel * 1.01)
+    changed = modules()
+    changed.get_layer("squeeze").kernel.assign(changed.get_layer("squeeze").kernel * 1.01)
     with pytest.raises(UsageError, match="not those it was written with"):
-        adjustments.apply(Network(flat(other)), kept)
+        adjustments.apply(Network(flat(changed)), kept)

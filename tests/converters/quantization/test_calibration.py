@@ -103,12 +103,12 @@ def test_calibration_json_stands_for_the_pictures(exported_11: dict[str, Exporte
     content = json.loads(source.read_text())
     assert content["count"] == len(content["pictures"]) == 200
     (again,) = edge_squeeze.export(precision="int8", calibration=source, out=tmp_path)
-    np.testing.assert_array_equal(*(golden(one) for one in (first, again)))
+    np.testing.assert_array_equal(*(golden(export) for export in (first, again)))
     assert json.loads((again.folder / "calibration.json").read_text()) == content
 
 
-def golden(one: Exported) -> np.ndarray:
-    return np.frombuffer((one.folder / "golden" / "scores-xnnpack.f32").read_bytes(), "<f4")
+def golden(export: Exported) -> np.ndarray:
+    return np.frombuffer((export.folder / "golden" / "scores-xnnpack.f32").read_bytes(), "<f4")
 
 
 @pytest.mark.parametrize(

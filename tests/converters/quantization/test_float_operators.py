@@ -84,17 +84,19 @@ def elu_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_summary_json_and_manifest_count_what_is_in_float(
     command_line: CommandLine, elu_model: Path, tmp_path: Path
 ) -> None:
-    export = ("export", elu_model, "--preprocessing", "raw", "--precision", "int8")
+    export = ("export", elu_model, "--preprocessing", "raw", "--precision", "int8", "--quantizer", "stock")
     done = command_line(*export)
     assert "tflite-int8 has 1 operator in float (ELU 1)" in " ".join(done.stdout.split()), done.stderr
     (artifact,) = json.loads(command_line(*export, "--json").stdout)["artifacts"]
     assert artifact["float_operators"] == {"ELU": 1}
-    manifest = json.loads((tmp_path / "out" / "elu-tflite-int8" / "model.json").read_text())
+    manifest = json.loads((tmp_path / "out" / "elu-tflite-int8-stock" / "model.json").read_text())
     assert manifest["graph"]["float_operators"] == {"ELU": 1}
-    assert "float fallbacks: ELU 1" in " ".join(command_line("inspect", "out/elu-tflite-int8").stdout.split())
+    assert "float fallbacks: ELU 1" in " ".join(command_line("inspect", "out/elu-tflite-int8-stock").stdout.split())
 
 
 def test_strict_int8_refuses_it(elu_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=r"stayed in float.*ELU 1.*leave out --strict-int8"):
-        edge_squeeze.export(elu_model, preprocessing="raw", precision="int8", strict_int8=True, out=tmp_path)
+        edge_squeeze.export(
+            elu_model, preprocessing="raw", precision="int8", quantizer="stock", strict_int8=True, out=tmp_path
+        )
     assert not list(tmp_path.iterdir())

@@ -15,7 +15,7 @@ from edge_squeeze.converters.quantization import lint
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures.loading import PictureSet, load_folder, photograph_crops
 from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
-from edge_squeeze.training import collection
+from edge_squeeze.training import examples
 
 SIDE = 96
 CROPS = photograph_crops(12, (SIDE, SIDE), seed=7).pixels
@@ -103,7 +103,7 @@ def test_pictures_of_every_kind_pass(make: Make) -> None:
 
 @pytest.mark.parametrize("side", [8, 32])
 def test_the_digits_of_train_pass(side: int) -> None:
-    files = [io.BytesIO(picture.content or b"") for picture in collection.find(None).pictures[:200]]
+    files = [io.BytesIO(picture.content or b"") for picture in examples.digits().pictures[:200]]
     digits = [Image.open(file).convert("RGB").resize((side, side)) for file in files]
     pictures = as_set([np.asarray(digit) for digit in digits])
     assert lint.screen(pictures) is pictures
@@ -150,7 +150,10 @@ def test_copies_are_found_and_named(
     screened = lint.screen(pictures)
     assert set(pictures.names[:32]) <= set(screened.names)
     assert len(screened) <= 32 + missed
-    assert screened.description == f"64 pictures of set, without {64 - len(screened)} that cannot be calibrated on"
+    assert (
+        screened.description
+        == f"{len(screened)} of 64 pictures of set, without {64 - len(screened)} that cannot be calibrated on"
+    )
     (remark,) = screened.remarks
     assert "nearly the same as an earlier one: " in remark
     assert "40.png (as 8.png)" in remark

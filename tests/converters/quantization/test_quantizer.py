@@ -62,8 +62,8 @@ def test_a_record_makes_the_same_model_again_and_no_other(subject: Subject) -> N
     baked = modules()
     first = quantize(subject, baked, CROPS, Wanted("tuned"), "probabilities", Silent())
     again = quantize(subject, modules(), first.record, Wanted(), "probabilities", Silent())
-    for one, other in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    for weights, weights_again in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, weights_again)
     assert again.record == first.record
     with pytest.raises(UsageError, match=r"for the tuned quantizer, required stock. Pass --quantizer tuned, or"):
         quantize(subject, baked, first.record, Wanted("stock"), "probabilities", Silent())

@@ -101,6 +101,16 @@ def test_a_rule_chooses_the_range_but_never_cuts_the_scores(rule: str, expected:
     assert chosen == {"layer": expected, "output": (0.0, 6.0)}
 
 
+@pytest.mark.parametrize(("both", "expected"), [(False, (-5.0, 2.2)), (True, (-6.0, 6.0))])
+def test_logits_have_room_and_no_rule_cuts_them(both: bool, expected: tuple[float, float]) -> None:
+    """A fifth above calibration's -5 to 1; and for a sigmoid, which decides at zero, as much on both sides of it."""
+    measured = Statistics((-5.0, 1.0), {"99.99": (-4.0, 0.5)}, (-3.0, 0.4))
+    roomy = ranges.with_room({"logits": measured, "before": measured}, ["logits"], 0.2, both=both)
+    assert roomy["before"] == measured
+    for rule in ("minmax", "mse", "percentile:99.99"):
+        assert ranges.choose(roomy, rule)["logits"] == pytest.approx(expected)
+
+
 def test_a_percentile_that_was_not_measured_is_refused_with_those_that_were() -> None:
     with pytest.raises(UsageError, match=r"no range by percentile:98. It has: minmax, percentile:99.99"):
         ranges.choose({"layer": of(6.0)}, "percentile:98")

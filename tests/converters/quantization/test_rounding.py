@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from small_models import modules
 
-from edge_squeeze.converters.formats import tflite_edits, to_onnx, to_tflite
+from edge_squeeze.converters.formats import onnx_pixels, tflite_edits, to_onnx, to_tflite
 from edge_squeeze.converters.formats.to_tflite import FloatFile
 from edge_squeeze.converters.options import FileOptions, Measured
-from edge_squeeze.converters.quantization import rounding
+from edge_squeeze.converters.quantization import quantizer, rounding
 from edge_squeeze.converters.quantization.network import Grid, Half, Network, Tensors, Weights, flat, with_weights
 from edge_squeeze.converters.quantization.rounding import LARGEST, Gain, grid_steps, rows_of
 from edge_squeeze.pictures.loading import photograph_crops
@@ -56,10 +56,11 @@ def test_weights_are_on_the_grid_that_nearest_rounding_has_for_them(rounded: Rou
     assert moved > 50  # else there would be nothing to see
 
 
-def test_converters_take_the_rounded_weights_as_they_are(rounded: Rounded) -> None:
+def test_converters_take_the_rounded_weights_as_they_are(rounded: Rounded, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever rounds them again: the int8 numbers in both files are those that were chosen."""
     import onnx
 
+    monkeypatch.setattr(onnx_pixels, "round_weights", lambda *_: set())  # to 7 bits, of the convolution of pixels
     model, limits, weights, _ = rounded
     copy = with_weights(model, weights)
     wanted = {name: codes(Network(copy).weighted[name], kernel) for name, (kernel, *_) in weights.items()}
@@ -82,6 +83,27 @@ def codes(step: Any, kernel: np.ndarray) -> np.ndarray:
     return np.sort(np.rint(rows / grid_steps(rows)).astype(int).ravel())
 
 
+def test_layers_of_very_many_inputs_are_rounded_to_nearest() -> None:
+    """The moments of 25,088 inputs, as in VGG's first dense layer, would take 15 GB."""
+    import keras
+
+    pixels = keras.Input((48, 48, 3), name="image")
+    x = keras.layers.ReLU()(keras.layers.Conv2D(4, 3, padding="same", name="first")(pixels))
+    model = keras.Model(pixels, keras.layers.Dense(2, name="scores")(keras.layers.Flatten()(x)))
+    crops = photograph_crops(1, (48, 48), seed=5).pixels
+    weights, gains = rounding.round_weights(model, crops, {"first": (0, 255)}, Silent())
+    assert [gain.layer for gain in gains] == ["first"]
+    own, bias = model.get_layer("scores").get_weights()
+    steps = np.abs(own).max(axis=0) / LARGEST
+    codes = weights["scores"][0] / steps
+    np.testing.assert_allclose(codes, np.rint(codes), atol=1e-4)
+    # Of a weight halfway between two steps, either is nearest: the last bit of a float32 decides.
+    assert np.abs(codes - own / steps).max() <= 0.5 + 1e-4
+    np.testing.assert_array_equal(weights["scores"][1], bias)
+    lines = quantizer._summary(Network(model), gains)
+    assert "rounded to nearest, having more than 4,608 inputs: scores" in lines
+
+
 def test_the_best_of_all_roundings_is_found_where_all_can_be_tried() -> None:
     """Three weights, correlated inputs: of all 27 codes near the nearest, none errs much less."""
     rng = np.random.default_rng(0)
@@ -89,12 +111,12 @@ def test_the_best_of_all_roundings_is_found_where_all_can_be_tried() -> None:
         inputs = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 3)) + rng.normal(size=(200, 1)) * 3
         squares = inputs.T @ inputs / len(inputs)
         rows = rng.normal(size=(1, 3))
-        found = rounding._round_group(rows, squares, squares, 200, "Conv2D")
+        chosen = rounding._round_group(rows, squares, squares, 200, "Conv2D")
         steps = grid_steps(rows)
         near = np.rint(rows / steps)
         moves = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
         tried = [(near + move) * steps for move in moves if np.abs(near + move).max() == LARGEST]
-        errors = [float(((each - rows) @ squares @ (each - rows).T)[0, 0]) for each in (found, near * steps, *tried)]
+        errors = [float(((each - rows) @ squares @ (each - rows).T)[0, 0]) for each in (chosen, near * steps, *tried)]
         assert errors[0] <= errors[1] + 1e-12
         assert errors[0] <= 1.5 * min(errors[2:]) + 1e-12
 
