@@ -4,21 +4,19 @@ Integer operators are written as float ones between dequantized inputs and a qua
 of ONNX Runtime's own operators: other engines read it, too.
 
 Activations are uint8 and weights int8, since ONNX Runtime computes most layers with signed activations in float on x86:
-SqueezeNet 1.1 takes 7.6 times as long. x86 processors without VNNI instructions (AMD before Zen 4, Intel before Ice
-Lake) multiply uint8 by int8 in pairs whose sums saturate at 16 bits, which bright pixels exceed: in the first
-convolutions of both SqueezeNets four outputs of five have such a pair, and 68 and 74 % of pictures keep their best
-class. The weights of the layers that pixels go into are therefore uint8, the same numbers plus 128, which those
-processors multiply exactly.
+SqueezeNet 1.1 takes 7.6 times as long. The layers that pixels go into are a matter of their own (onnx_pixels.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from edge_squeeze.converters.formats import onnx_pixels
+from edge_squeeze.converters.formats.onnx_graph import LAYERS, QUANTIZE, Graph, attributes, moves_input
 from edge_squeeze.converters.formats.tracing import INPUT, layer_of
 from edge_squeeze.converters.options import PIXEL_RANGE, Ranges
 from edge_squeeze.engines.runner import has_channels_first
@@ -26,12 +24,9 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.inspection.layers import CLAMPS, FLOAT_OUTPUT, MOVES, QDQ
 from edge_squeeze.pictures.preprocessing import Pixels
 
-LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 KINDS = sorted({*QDQ, "ConvTranspose"} - {"Gather", "GatherElements"})
 LINEAR = ("Mul", "Div", "Add", "Sub", "BatchNormalization")
 CERTAIN = {"Sigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0)}  # whatever they are given
-UNSIGNED = 128  # what is added to int8 to make it uint8
-QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
 
 @dataclass(frozen=True)
@@ -43,58 +38,7 @@ class Calibration:
     pictures: Iterable[Pixels] | None = None  # for tensors that no range is known of
 
 
-class Graph:
-    """A graph's nodes by the tensors that they make and read."""
-
-    def __init__(self, graph: Any) -> None:
-        self.proto = graph
-        self.made_by = {name: node for node in graph.node for name in node.output}
-        self.constants = {constant.name: constant for constant in graph.initializer}
-        self.read_by: dict[str, list[Any]] = {}
-        for node in graph.node:
-            for name in dict.fromkeys(node.input):
-                self.read_by.setdefault(name, []).append(node)
-        self.outputs = {value.name for value in graph.output}
-        self._ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in graph.value_info}
-
-    def is_layer(self, node: Any) -> bool:
-        """Whether a node is a convolution or dense layer: it has constant weights."""
-        return node.op_type in LAYERS and any(name in self.constants for name in node.input[:2])
-
-    def reader(self, name: str) -> Any | None:
-        """The only node that reads a tensor; None if there are several, or it is an output of the graph."""
-        readers = self.read_by.get(name, [])
-        return readers[0] if len(readers) == 1 and name not in self.outputs else None
-
-    def is_flat(self, name: str) -> bool:
-        """Whether a tensor has a vector for each picture."""
-        return self._ranks.get(name) == 2  # noqa: PLR2004 - pictures, numbers
-
-    def after_layers(self) -> list[Any]:
-        """The head: the nodes that lead to no layer, except for an activation that a layer's kernel does itself."""
-        leads: set[int] = set()
-        for node in reversed(self.proto.node):
-            readers = [reader for name in node.output for reader in self.read_by.get(name, [])]
-            if self.is_layer(node) or any(id(reader) in leads for reader in readers):
-                leads.add(id(node))
-        clamps = {id(node) for node in self.proto.node if self._is_clamp(node)}
-        return [node for node in self.proto.node if id(node) not in leads | clamps]
-
-    def _is_clamp(self, node: Any) -> bool:
-        if node.op_type not in CLAMPS or node.input[0] not in self.made_by:
-            return False
-        return self.is_layer(self.made_by[node.input[0]]) and self.reader(node.input[0]) is not None
-
-    def before_layers(self) -> set[str]:
-        """The tensors that are computed of pixels alone, by no layer."""
-        pixels = {INPUT}
-        for node in self.proto.node:
-            if not self.is_layer(node) and pixels & {*node.input}:
-                pixels |= {*node.output}
-        return pixels
-
-
-def quantize(proto: Any, calibration: Calibration, io: str, *, int8_head: bool) -> Any:
+def quantize(proto: Any, calibration: Calibration, io: str, *, int8_head: bool, floats: Collection[str] = ()) -> Any:
     """`proto`, whose pixels are float32, with every operator in integers that ONNX Runtime computes so.
 
     Args:
@@ -103,6 +47,7 @@ def quantize(proto: Any, calibration: Calibration, io: str, *, int8_head: bool) 
         io: The dtype of the pixels, "uint8" or "float32".
         int8_head: Whether the operators after the last layer are quantized, too. Scores are float32 in any case:
             ONNX has no place for the scale of an output.
+        floats: Layers that stay in float.
     """
     import onnx
 
@@ -112,20 +57,31 @@ def quantize(proto: Any, calibration: Calibration, io: str, *, int8_head: bool) 
     _join_biases(proto.graph)
     _join_pads(proto.graph)
     graph = Graph(proto.graph)
-    kept = [node.name for node in graph.proto.node if _moves_input(graph, node)]
+    kept = [node.name for node in graph.proto.node if moves_input(graph, node)]
     if not int8_head:
         kept += [node.name for node in graph.after_layers()]
+    kept += [node.name for node in graph.proto.node if _layer(graph, node, calibration.layers) in floats]
     ranges = _ranges(graph, proto, _required(graph, _quantizer(proto, kept)), calibration)
-    first = graph.before_layers()
-    unsigned = {node.name for node in graph.proto.node if graph.is_layer(node) and first & {*node.input}}
-    quantizer = _quantizer(proto, kept, ranges)
+    first = onnx_pixels.layers(graph, kept)
+    narrow = onnx_pixels.round_weights(graph, first)
+    quantizer = _quantizer(proto, kept, ranges, narrow)
     quantized = quantizer.quantize_model()
     quantizer.model.topological_sort()
-    _make_unsigned(quantized.graph, unsigned)
+    onnx_pixels.make_unsigned(quantized.graph, {node.name for node in first if node.input[1] not in narrow})
     if not int8_head:
         _free_scores(quantized.graph)
-    _take_pixels(quantized.graph, io)
+    onnx_pixels.take_pixels(quantized.graph, io)
     return quantized
+
+
+def _layer(graph: Graph, node: Any, layers: Mapping[str, str]) -> str:
+    """The layer that a node belongs to; one that is called after none, as after folding, to that of its reader."""
+    while (layer := layer_of(node.output[0].partition(":")[0], layers)[0]) not in layers.values():
+        reader = graph.reader(node.output[0])
+        if reader is None:
+            break
+        node = reader
+    return layer
 
 
 def _name_nodes(graph: Any) -> None:
@@ -161,7 +117,7 @@ def _join_pads(proto: Any) -> None:
         zeros = _zeros_around(graph, pad)
         if layer is None or layer.op_type != "Conv" or zeros is None:
             continue
-        own = _attributes(layer)
+        own = attributes(layer)
         if own.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
             continue
         kept = [item for item in layer.attribute if item.name not in ("pads", "auto_pad")]
@@ -177,7 +133,7 @@ def _zeros_around(graph: Graph, pad: Any) -> Any | None:
     import onnx
 
     constants = [graph.constants.get(name) for name in pad.input[1:] if name]
-    if not constants or None in constants or _attributes(pad).get("mode", b"constant") != b"constant":
+    if not constants or None in constants or attributes(pad).get("mode", b"constant") != b"constant":
         return None
     widths, *values = map(onnx.numpy_helper.to_array, constants)
     before, after = np.split(widths, 2)
@@ -187,23 +143,10 @@ def _zeros_around(graph: Graph, pad: Any) -> Any | None:
     return np.concatenate([before[2:], after[2:]])
 
 
-def _attributes(node: Any) -> dict[str, Any]:
-    import onnx
-
-    return {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
-
-
-def _moves_input(graph: Graph, node: Any) -> bool:
-    """Whether a node only moves the pixels."""
-    while node is not None and node.op_type in MOVES:
-        if node.input[0] == INPUT:
-            return True
-        node = graph.made_by.get(node.input[0])
-    return False
-
-
-def _quantizer(proto: Any, kept: Iterable[str], ranges: Ranges | None = None) -> Any:
+def _quantizer(proto: Any, kept: Iterable[str], ranges: Ranges | None = None, narrow: Collection[str] = ()) -> Any:
     """ONNX Runtime's quantizer for a copy of `proto`, which leaves the nodes `kept` in float.
+
+    The weights `narrow` get 7 bits, from -64 to 64.
 
     Tensors without a range get any: the quantizer asks for those of the tensors that activations clamp, too, but does
     not use them.
@@ -217,7 +160,9 @@ def _quantizer(proto: Any, kept: Iterable[str], ranges: Ranges | None = None) ->
     data = {
         name: TensorData(lowest=np.float32(min(low, 0)), highest=np.float32(max(high, 0)))
         for name, (low, high) in whole.items()
+        if name not in narrow
     }
+    seven_bits = {"axis": 0, "quant_type": QuantType.QInt8, "symmetric": True, "reduce_range": True}
     copy = type(proto).FromString(proto.SerializeToString())
     return QDQQuantizer(
         copy,
@@ -229,7 +174,7 @@ def _quantizer(proto: Any, kept: Iterable[str], ranges: Ranges | None = None) ->
         nodes_to_quantize=[],
         nodes_to_exclude=[*kept],
         op_types_to_quantize=KINDS,
-        extra_options={"WeightSymmetric": True},
+        extra_options={"WeightSymmetric": True, "TensorQuantOverrides": {name: [seven_bits] for name in narrow}},
     )
 
 
@@ -265,7 +210,7 @@ class _Known:
     def range(self, name: str) -> tuple[float, float] | None:
         """The range of a tensor; None if nothing is known of it."""
         graph, maker = self._graph, self._graph.made_by.get(name)
-        if maker is None or _moves_input(graph, maker):
+        if maker is None or moves_input(graph, maker):
             return PIXEL_RANGE
         reader = graph.reader(name)
         leaves = name if reader is None or reader.op_type not in MOVES else reader.output[0]
@@ -326,18 +271,6 @@ def _measure(proto: Any, names: Iterable[str], pictures: Iterable[Pixels]) -> Ra
     return ranges
 
 
-def _make_unsigned(proto: Any, names: Iterable[str]) -> None:
-    """Store the weights of the layers `names` as uint8, the same numbers plus 128."""
-    import onnx
-
-    graph = Graph(proto)
-    for node in (node for node in proto.node if node.name in names):
-        dequantize = graph.made_by[node.input[1]]
-        for constant in (graph.constants[dequantize.input[0]], graph.constants[dequantize.input[2]]):
-            moved = onnx.numpy_helper.to_array(constant).astype(np.int16) + UNSIGNED
-            constant.CopyFrom(onnx.numpy_helper.from_array(moved.astype(np.uint8), constant.name))
-
-
 def _free_scores(proto: Any) -> None:
     """Let a last dense layer give floats, which its integer kernel can: no rounding of what the head reads."""
     graph = Graph(proto)
@@ -349,21 +282,3 @@ def _free_scores(proto: Any) -> None:
     last.output[0] = dequantize.output[0]
     proto.node.remove(quantize)
     proto.node.remove(dequantize)
-
-
-def _take_pixels(proto: Any, io: str) -> None:
-    """Let the graph take uint8 pixels as they are, where `io` asks for them."""
-    import onnx
-
-    if io == "float32":
-        return
-    graph = Graph(proto)
-    pixels = next(value for value in proto.input if value.name == INPUT)
-    pixels.type.tensor_type.elem_type = onnx.TensorProto.UINT8
-    moved = [INPUT, *(node.output[0] for node in proto.node if _moves_input(graph, node))]
-    for name in moved:
-        for reader in graph.read_by.get(name, []):
-            if reader.op_type == QUANTIZE:
-                for dequantize in graph.read_by[reader.output[0]]:
-                    dequantize.input[0] = name
-                proto.node.remove(reader)

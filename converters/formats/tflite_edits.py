@@ -17,6 +17,7 @@ from edge_squeeze.inspection.layers import LAYERS, MOVES, Arithmetic, factors
 
 IDENTIFIER = b"TFL3"
 SIGNATURE = b"serving_default"
+SIGMOID, SOFTMAX = "LOGISTIC", "SOFTMAX"
 # Operators whose integer kernels need one scale for inputs and outputs (TensorFlow Lite 8-bit quantization spec).
 COPIES = {
     "AVERAGE_POOL_2D", "CONCATENATION", "EXPAND_DIMS", "GATHER", "MAX_POOL_2D", "PACK", "PAD", "PADV2", "RESHAPE",
@@ -95,6 +96,31 @@ def float_tensors(data: bytes, layers: Mapping[str, str]) -> dict[str, int]:
     tensors = model.subgraphs[0].tensors
     indices = _layer_indices(model, layers).items()
     return {name: index for name, index in indices if tensors[index].type == schema.TensorType.FLOAT32}
+
+
+def logits(data: bytes, layers: Mapping[str, str]) -> tuple[str | None, list[str]]:
+    """The operator that makes probabilities of the logits of a convolution or dense layer, and what holds these.
+
+    Returns:
+        SIGMOID or SOFTMAX, with the names, as of `layer_tensors`, of the tensors that hold its logits; None if the file
+        ends otherwise.
+    """
+    graph = tflite_file.read(data)
+    made_by = {output: operator for operator in graph.operators for output in operator.outputs}
+    names = {index: name for name, index in _layer_indices(unpack(data), layers).items()}
+
+    def trace(index: int) -> tuple[Operator | None, list[str]]:
+        passed, operator = [names[index]], made_by.get(index)
+        while operator is not None and operator.kind in MOVES:
+            passed.append(names[operator.inputs[0]])
+            operator = made_by.get(operator.inputs[0])
+        return operator, passed
+
+    last, _ = trace(graph.outputs[0])
+    if last is None or last.kind not in (SIGMOID, SOFTMAX):
+        return None, []
+    computing, holding = trace(last.inputs[0])
+    return (last.kind, holding) if computing is not None and factors(graph, computing) is not None else (None, [])
 
 
 def groups(data: bytes, names: Mapping[int, str]) -> list[tuple[list[str], list[str]]]:
@@ -179,6 +205,12 @@ def made_by(data: bytes, kinds: Collection[str]) -> list[str]:
     """The tensors that operators of these kinds compute."""
     graph = tflite_file.read(data)
     return _computed(graph, (operator for operator in graph.operators if operator.kind in kinds))
+
+
+def made_in(data: bytes, floats: Collection[str], layers: Mapping[str, str]) -> list[str]:
+    """The tensors that the operators of the layers `floats` compute."""
+    graph = tflite_file.read(data)
+    return [name for name in _computed(graph, graph.operators) if layer_of(name, layers)[0] in floats]
 
 
 def _computed(graph: FileGraph, operators: Iterable[Operator]) -> list[str]:

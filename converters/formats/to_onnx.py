@@ -10,7 +10,7 @@ from edge_squeeze.converters.formats.onnx_int8 import Calibration, quantize
 from edge_squeeze.converters.formats.to_tflite import with_head_room
 from edge_squeeze.converters.formats.tracing import INPUT, scope_names, signature, traceable
 from edge_squeeze.converters.options import INT8_HEAD, FileOptions, Measured
-from edge_squeeze.converters.rewrites import onnx_folding, onnx_operators, onnx_order
+from edge_squeeze.converters.rewrites import catalogue, onnx_folding, onnx_operators, onnx_order
 from edge_squeeze.converters.targets import Target
 from edge_squeeze.errors import ConversionError, MissingDependencyError
 from edge_squeeze.inspection import model_card
@@ -25,7 +25,7 @@ OPEN_SIDES = ("batch", "height", "width")  # what open dimensions are called, ch
 
 def float32(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """The file with float32 weights; `model` takes raw pixels [N,H,W,3]."""
-    return _finished(_convert(model, options, measured.output), measured.card)
+    return _finished(_faster(model, options, measured, "float32"), measured.card)
 
 
 def float16(model: Any, options: FileOptions, measured: Measured) -> bytes:
@@ -33,7 +33,7 @@ def float16(model: Any, options: FileOptions, measured: Measured) -> bytes:
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    proto = _convert(model, options, measured.output)
+    proto = _faster(model, options, measured, "float16")
     with converting(f"ONNX Runtime could not make {model.name} float16"):
         kept = [*DEFAULT_OP_BLOCK_LIST, *onnx_operators.float32_only(proto)]
         # The casts are put in out of order, which onnx.checker refuses: sort.
@@ -52,11 +52,12 @@ def int8(model: Any, options: FileOptions, measured: Measured) -> bytes:
     if measured.ranges is None:
         raise ConversionError("int8 needs calibration ranges.")
     proto = _convert(model, replace(options, io="float32"), measured.output)
-    own = {layer.name for layer in all_layers(model)}
-    layers = {scope: name for scope, name in scope_names(model).items() if name in own}
+    layers = scope_names(model).of_layers(layer.name for layer in all_layers(model))
     known = Calibration(with_head_room(measured.ranges, measured.output), layers, measured.pictures)
     with converting(f"ONNX Runtime could not quantize {model.name}"):
-        quantized = quantize(proto, known, options.io or "uint8", int8_head=options.head == INT8_HEAD)
+        quantized = quantize(
+            proto, known, options.io or "uint8", int8_head=options.head == INT8_HEAD, floats=measured.floats
+        )
     onnx_order.canonicalize(quantized.graph)
     return _finished(quantized, measured.card)
 
@@ -109,10 +110,28 @@ def _convert(model: Any, options: FileOptions, output: str) -> Any:
         )
         onnx_operators.check(proto, all_layers(model), scope_names(model))
     _rename(proto.graph, {pixels.name: INPUT, scores.name: output})
-    _keep_zero_pads(proto.graph)
-    folded = onnx_folding.fold_into_convolutions(proto)[0]
+    padded = onnx_folding.fold_pads(proto)[0]
+    _keep_zero_pads(padded.graph)
+    folded = onnx_folding.fold_into_convolutions(padded)[0]
     onnx_order.canonicalize(folded.graph)
     return folded
+
+
+def _faster(model: Any, options: FileOptions, measured: Measured, precision: str) -> Any:
+    """What `_convert` gives, after the rewrites of its operators that files of `precision` get."""
+    proto = _convert(model, options, measured.output)
+    import onnx
+
+    chosen = catalogue.chosen(options.rewrites, f"{TARGETS[0].format} {precision}")
+    data, done = catalogue.faster(
+        proto.SerializeToString(),
+        chosen,
+        model.input_shape[1:3],
+        onnx.load_model_from_string,
+        lambda rewritten: bytes(rewritten.SerializeToString()),
+    )
+    measured.done.extend(done)
+    return onnx.load_model_from_string(data) if done else proto
 
 
 def _rename(graph: Any, names: Mapping[str, str]) -> None:

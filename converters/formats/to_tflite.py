@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set as AbstractSet
+from collections.abc import Collection, Iterable, Iterator, Set as AbstractSet
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_squeeze.converters.formats import tflite_edits, tflite_metadata
-from edge_squeeze.converters.formats.tracing import INPUT, UNROLL, scope_names, signature, traceable
+from edge_squeeze.converters.formats.tracing import INPUT, UNROLL, Scopes, scope_names, signature, traceable
 from edge_squeeze.converters.options import INT8_HEAD, PIXEL_RANGE, FileOptions, Measured, Ranges
 from edge_squeeze.converters.rewrites import catalogue, tflite_operators
-from edge_squeeze.converters.rewrites.catalogue import Rewrite
 from edge_squeeze.converters.targets import Target
-from edge_squeeze.engines.runner import open_runner
 from edge_squeeze.errors import ConversionError
 from edge_squeeze.models.original import all_layers
-from edge_squeeze.pictures.loading import photograph_crops
 from edge_squeeze.pictures.preprocessing import Pixels
 from edge_squeeze.process.output import converting
 from edge_squeeze.scores import LOGITS
@@ -65,7 +62,7 @@ def int8(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """
     if measured.ranges is None:
         raise ConversionError("int8 needs calibration ranges.")
-    data = FloatFile(model).quantize(measured.ranges, options, measured.output)
+    data = FloatFile(model).quantize(measured.ranges, options, measured.output, measured.floats)
     return _named(model, "int8", options, measured, data)
 
 
@@ -76,7 +73,7 @@ def int16x8(model: Any, options: FileOptions, measured: Measured) -> bytes:
     """
     if measured.ranges is None:
         raise ConversionError("int16x8 needs calibration ranges.")
-    quantized = FloatFile(model).quantize_to_16_bits(measured.ranges, options)
+    quantized = FloatFile(model).quantize_to_16_bits(measured.ranges, options, measured.floats)
     rewritten, _ = tflite_operators.shorten_biases(tflite_edits.unpack(quantized))
     if options.io != "float32":
         rewritten = tflite_operators.take_pixels(rewritten)
@@ -163,19 +160,28 @@ class FloatFile:
         names = {index: name for name, index in self.tensors().items() if name != "input"}
         return tflite_edits.groups(self.data, names)
 
-    def quantize(self, ranges: Ranges, options: FileOptions, output: str) -> bytes:
-        """The integer file with these ranges, whose scores are `output`; UsageError names the layers without range."""
+    def logits(self) -> tuple[list[str], bool]:
+        """The layers that hold the logits which a softmax or sigmoid reads, and whether it is a sigmoid."""
+        kind, names = tflite_edits.logits(self.data, self._layers)
+        return names, kind == tflite_edits.SIGMOID
+
+    def quantize(self, ranges: Ranges, options: FileOptions, output: str, floats: Collection[str] = ()) -> bytes:
+        """The integer file with these ranges, whose scores are `output`; UsageError names the layers without range.
+
+        The layers `floats` stay in float.
+        """
         roomy = {**with_head_room(ranges, output), "input": PIXEL_RANGE}
         calibrated = tflite_edits.write_ranges(self.data, roomy, self._layers)
         io = options.io or "uint8"
         ends = io, io if options.head == INT8_HEAD else "float32"
         kept = [] if options.head == INT8_HEAD else tflite_edits.head(calibrated)
+        kept += tflite_edits.made_in(calibrated, floats, self._layers)
         quantized = _quantize(calibrated, ends, kept)
         if partly := {*tflite_edits.float_layers(calibrated, quantized, self._layers)} - {*kept}:
             quantized = _quantize(calibrated, ends, [*kept, *partly])
         return quantized
 
-    def quantize_to_16_bits(self, ranges: Ranges, options: FileOptions) -> bytes:
+    def quantize_to_16_bits(self, ranges: Ranges, options: FileOptions, floats: Collection[str] = ()) -> bytes:
         """The file with 16-bit activations, whose pixels and scores are float32; errors as of `quantize`."""
         wide = {
             name: (max(ROOM_OF_16_BITS * low, -LARGEST), min(ROOM_OF_16_BITS * high, LARGEST))
@@ -183,6 +189,7 @@ class FloatFile:
         }
         calibrated = tflite_edits.write_ranges(self.data, {**wide, "input": PIXEL_RANGE}, self._layers)
         kept = {*tflite_edits.made_by(calibrated, NO_16_BITS)}
+        kept |= {*tflite_edits.made_in(calibrated, floats, self._layers)}
         if options.head != INT8_HEAD:
             kept |= {*tflite_edits.head(calibrated)}
         quantized = _quantize_to_16_bits(calibrated, kept)
@@ -195,29 +202,15 @@ def _named(model: Any, precision: str, options: FileOptions, measured: Measured,
     """`data` after the rewrites of its operators, with names and the model's card."""
     rewritten, changed = tflite_operators.rewrite(tflite_edits.unpack(data))
     plain = tflite_edits.pack(rewritten) if changed else data
-    faster = _faster(model, plain, catalogue.chosen(options.rewrites, f"{TARGETS[0].format} {precision}"), measured)
+    chosen = catalogue.chosen(options.rewrites, f"{TARGETS[0].format} {precision}")
+    faster, done = catalogue.faster(plain, chosen, model.input_shape[1:3], tflite_edits.unpack, tflite_edits.pack)
+    measured.done.extend(done)
     named = tflite_edits.name_tensors(faster, INPUT, measured.output, _layers(model))
     return named if measured.card is None else tflite_metadata.write(named, measured.card)
 
 
-def _faster(model: Any, data: bytes, rewrites: Sequence[Rewrite], measured: Measured) -> bytes:
-    """`data` after `rewrites`; ConversionError if it then gives other scores for photographs."""
-    size = model.input_shape[1:3]
-    if not rewrites or None in size:
-        return data
-    rewritten, done = catalogue.apply(tflite_edits.unpack(data), rewrites)
-    if not done:
-        return data
-    faster, pixels = tflite_edits.pack(rewritten), photograph_crops(1, size, seed=0).pixels
-    before, after = (open_runner(each, TARGETS[0].format).run(pixels) for each in (data, faster))
-    catalogue.require_same(before, after, done)
-    measured.done.extend(done)
-    return faster
-
-
-def _layers(model: Any) -> dict[str, str]:
-    layers = {layer.name for layer in all_layers(model)}
-    return {scope: name for scope, name in scope_names(model).items() if name in layers}
+def _layers(model: Any) -> Scopes:
+    return scope_names(model).of_layers(layer.name for layer in all_layers(model))
 
 
 def _convert(model: Any, io: str | None = None, optimizations: Iterable[str] = (), types: Iterable[Any] = ()) -> bytes:

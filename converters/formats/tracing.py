@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,15 +26,29 @@ def traceable(model: Any, output: str) -> Any:
     return tf.function(classify, autograph=False)
 
 
-def scope_names(model: Any) -> dict[str, str]:
+class Scopes(dict[str, str]):
+    """What parts of a model are called in its trace -> their own names; `whole` is what the model itself is called."""
+
+    whole: str = ""
+
+    def of_layers(self, layers: Iterable[str]) -> Scopes:
+        """Those of the parts that `layers` names."""
+        names = {*layers}
+        kept = Scopes({scope: name for scope, name in self.items() if name in names})
+        kept.whole = self.whole
+        return kept
+
+
+def scope_names(model: Any) -> Scopes:
     """What each layer is called in the trace -> its own name, which TensorFlow may refuse: accents, spaces, colons."""
     own = list(dict.fromkeys(part.name for part in _parts(model)))
     taken = {name for name in own if SCOPE.fullmatch(name)}
-    names = {}
+    names = Scopes()
     for name in own:
         plain = name if name in taken else next(choice for choice in _plain(name) if choice not in taken)
         taken.add(plain)
         names[plain] = name
+    names.whole = next(iter(names))
     return names
 
 
@@ -74,12 +88,16 @@ def signature(model: Any, io: str, batch: int | None) -> Any:
 def layer_of(name: str, known: Mapping[str, str]) -> tuple[str, str]:
     """The layer and the operation that a tensor is called after: model/layer/operation;what/else/was/fused into it.
 
-    Models may lie inside models, and TensorFlow may append _1 to each part. A layer that is not `known` (what
-    `scope_names` gives), as in a SavedModel, is what stands before the operation.
+    Models may lie inside models, and TensorFlow appends _1 to each part where it traces a model again: whether it did
+    shows in the part that comes first, so that dense_1 is not taken for another layer of that name. A layer that is not
+    `known` (what `scope_names` gives), as in a SavedModel, is what stands before the operation.
     """
     *scopes, operation = name.partition(";")[0].split("/")
+    whole = known.whole if isinstance(known, Scopes) else ""
+    again = bool(scopes) and scopes[0] != whole == NUMBERED.sub("", scopes[0])
     for scope in reversed(scopes):
-        for candidate in (scope, NUMBERED.sub("", scope)):
+        names = (scope, NUMBERED.sub("", scope))
+        for candidate in reversed(names) if again else names:
             if candidate in known:
                 return known[candidate], operation
     return (scopes[-1] if scopes else operation), operation

@@ -99,8 +99,8 @@ def test_names_and_provenance_are_zipped_behind_the_model(model: Any) -> None:
 
 def test_the_inspection_reads_what_was_written(model: Any) -> None:
     assert inspect(written(model), "tflite").card == CARD
-    one = dataclasses.replace(CARD, labels=("cat",), license=None)
-    assert inspect(written(model, one), "tflite").card == one
+    card = dataclasses.replace(CARD, labels=("cat",), license=None)
+    assert inspect(written(model, card), "tflite").card == card
     assert inspect(written(model, None), "tflite").card == ModelCard()
 
 

@@ -48,6 +48,20 @@ def test_a_dense_layer_of_a_dynamic_file_has_a_kernel_in_the_oldest_runtime() ->
     assert np.abs(open_runner(data, "tflite").run(pixels) - expected).max() < 0.03 * np.ptp(expected)
 
 
+@pytest.mark.parametrize(
+    ("activation", "expected"),
+    [("sigmoid", (["logits"], True)), ("softmax", (["flatten", "logits"], False)), ("tanh", ([], False))],
+)
+def test_logits_are_what_a_softmax_or_sigmoid_reads(activation: str, expected: tuple[list[str], bool]) -> None:
+    import keras
+
+    convolution = layers().Conv2D(2, 4, name="logits")
+    ends = [layers().Flatten(name="flatten"), layers().Activation(activation, name="end")]
+    assert to_tflite.FloatFile(keras.Sequential([keras.Input((4, 4, 3)), convolution, *ends])).logits() == expected
+    averaged = [layers().GlobalAveragePooling2D(), ends[-1]]
+    assert to_tflite.FloatFile(keras.Sequential([keras.Input((4, 4, 3)), convolution, *averaged])).logits()[0] == []
+
+
 def test_an_export_says_which_runtime_does_not_load_a_file(tmp_path: Path) -> None:
     for name in ("mish", "relu6"):  # LOG in int8 is of TensorFlow Lite 2.15
         network(middle("Activation", name)).save(tmp_path / f"{name}.keras")
