@@ -4,9 +4,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
   $$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
+RIVALS := .venv-rivals
 TYPES := .venv/types/edge_squeeze
 
-.PHONY: demo test test-slow clients apk android-test ranges rewrites lint format bench clean
+.PHONY: demo test test-slow clients rivals apk android-test ranges rewrites lint format bench clean
 
 # The last lines name the next commands for all three; each would name its own.
 demo: export EDGE_SQUEEZE_NO_NEXT := 1
@@ -31,6 +32,11 @@ test-slow: $(READY)
 # Downloads a dozen runtimes, once, into the cache; Chromium and Node.js only for those of the browser.
 clients: $(READY)
 	@$(BIN)/python tests/clients/run_clients.py $(ARGS)
+
+# Our files beside those of other converters and quantizers: make rivals WEIGHTS=FILE IMAGES=DIR, the weights being those
+# of SqueezeNet 1.0. Neither has to be given.
+rivals: $(RIVALS)/.ready
+	@$(RIVALS)/bin/python tests/rivals.py $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(IMAGES),--images "$(IMAGES)") $(ARGS)
 
 # These two need a JDK 17, Maven and a few Debian packages; they name what is missing.
 apk: $(READY)
@@ -73,7 +79,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv out trained build *.egg-info
+	rm -rf .venv $(RIVALS) out trained build *.egg-info
 	@# not the key: a phone refuses an update that is signed with another
 	test ! -d android_demo/build || find android_demo/build -mindepth 1 -not -name debug.keystore -delete
 
@@ -94,4 +100,12 @@ $(READY): pyproject.toml constraints.txt
 	@PATH="$$PATH:$(BIN)"; if command -v uv >/dev/null; \
 	  then uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[export-cpu,train,dev]"; \
 	  else $(BIN)/python -m pip install -c constraints.txt -e ".[export-cpu,train,dev]"; fi
+	@touch $@
+
+$(RIVALS)/.ready: $(READY) tests/rivals.txt
+	@echo "Setting up $(RIVALS), once: another 240 MB of downloads, 2.1 GB on disk."
+	@rm -rf $(RIVALS) && $(BIN)/python -m venv $(RIVALS)
+	@PATH="$$PATH:$(BIN)"; install="$(RIVALS)/bin/python -m pip install"; \
+	  ! command -v uv >/dev/null || install="uv pip install --python $(RIVALS)/bin/python"; \
+	  $$install -c constraints.txt -e ".[export-cpu]" && $$install -c constraints.txt --no-deps -r tests/rivals.txt
 	@touch $@

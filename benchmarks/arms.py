@@ -212,12 +212,26 @@ def _shapes(options: BenchmarkOptions, model: ModelFile) -> list[list[int]]:
     manifest = model.manifest
     if options.input_shape:
         declared = _declared(model)
-        return [
+        shapes = [
             _turned(shape, declared[at] if at < len(declared) else None) for at, shape in enumerate(options.input_shape)
         ]
+        for sides, shape in zip(declared, shapes, strict=False):
+            _check_shape(model, sides, shape)
+        return shapes
     if manifest is None or not manifest.any_size:
         return []
     return [_turned((1, *manifest.input_size, CHANNELS), manifest.input.shape)]
+
+
+def _check_shape(model: ModelFile, declared: Sequence[int | None] | None, shape: Sequence[int]) -> None:
+    """Raise UsageError, before anything is measured, if `shape` changes a side that the file has fixed."""
+    sides = [side if side and side > 0 else None for side in declared or ()]
+    if sides and not fits(sides, shape):
+        required, actual = (",".join("?" if side is None else str(side) for side in each) for each in (sides, shape))
+        raise UsageError(
+            f"{model.shown} takes inputs of the shape {required}. Required: an --input-shape that keeps these sides "
+            f"(any number for ?). Got: {actual}. Leave --input-shape out, or export with --input-size any."
+        )
 
 
 def _declared(model: ModelFile) -> list[Sequence[int | None] | None]:

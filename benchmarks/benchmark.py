@@ -108,7 +108,10 @@ def _arms(models: Sequence[ModelFile], options: BenchmarkOptions, device: Measur
 
 
 def _measure(session: Session, device: Measurer, journal: Journal, reporter: Reporter) -> None:
-    """Leave all launches of `session` in `journal`; ConversionError if no arm can be launched."""
+    """Leave all launches of `session` in `journal`.
+
+    If no arm can be launched, UsageError where every file is damaged, and ConversionError otherwise.
+    """
     if journal.launches:
         number = len(journal.launches)
         reporter.note(f"Resuming with {number} launches of an interrupted session (--fresh starts over).")
@@ -123,8 +126,13 @@ def _measure(session: Session, device: Measurer, journal: Journal, reporter: Rep
             reporter.note(f"{finished} kept. The same command resumes from there.")
         raise
     journal.finish()
+    failed = [arm for arm in session.arms if arm.id in session.failures]
+    damaged = {arm.id: arm.model for arm in failed if arm.model is not None and arm.model.damaged}
+    for arm, model in damaged.items():
+        session.failures[arm] = model.refusal(session.failures[arm])
     if not launches:
-        raise ConversionError("\n".join(session.failures.values()))
+        reasons = "\n".join(dict.fromkeys(session.failures.values()))
+        raise UsageError(reasons) if len(damaged) == len(failed) else ConversionError(reasons)
 
 
 def _arm_results(

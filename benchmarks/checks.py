@@ -99,7 +99,7 @@ def _contention(case: Case) -> Check:
         pressure = telemetry.pressure(case.readings)
         own = case.arm.threads > case.arm.usable_cores
         cause = "Its own threads wait for each other: use fewer." if own else "Other programs use the cores. End them."
-        hint = f"Some thread waited for a core {percent(pressure)} of the time. {cause}"
+        hint = f"Some task of this machine waited for a core {percent(pressure)} of the time. {cause}"
         return graded("contention", pressure, 0.05, 0.25, hint)
     idle = 1 - sum(launch.cpu_ns for launch in case.runs) / sum(launch.wall_ns for launch in case.runs)
     hint = f"The thread ran only {percent(1 - idle)} of the time. {_why_idle(case, idle)}"
@@ -115,7 +115,7 @@ def _why_idle(case: Case, idle: float) -> str:
 
 
 def _waiting(case: Case) -> Check:
-    hint = "The thread waited for a core. End other programs, or give it cores of its own (--cores)."
+    hint = "The main thread waited for a core. End other programs, or give it cores of its own (--cores)."
     return graded("waiting", telemetry.waiting(case.readings), 0.03, 0.10, hint)
 
 

@@ -134,7 +134,7 @@ def _comparison(pair: Pair, gate: str, judgment: Judgment | None, delta: float, 
     if (reason := _obstacle(pair, gate)) is not None:
         return Comparison(*names, INCOMPARABLE, None, None, allowed, paired, None, None, validity, reason, differing)
     if judgment is None:
-        return _sizes(pair, names, validity, paired=paired)
+        return _sizes(pair, names, paired=paired)
     return Comparison(
         *names,
         judgment.verdict,
@@ -149,12 +149,12 @@ def _comparison(pair: Pair, gate: str, judgment: Judgment | None, delta: float, 
     )
 
 
-def _sizes(pair: Pair, names: tuple[str, str, str], validity: str, *, paired: bool) -> Comparison:
-    """Bytes are known exactly, so any difference counts."""
+def _sizes(pair: Pair, names: tuple[str, str, str], *, paired: bool) -> Comparison:
+    """Bytes are known exactly, so any difference counts, and nothing about the measurement casts doubt on them."""
     base, cand = pair.base.arm.size_bytes, pair.cand.arm.size_bytes
     verdict = EQUIVALENT if base == cand else REGRESSION if cand > base else IMPROVEMENT
     ratio = cand / base
-    return Comparison(*names, verdict, ratio, [ratio, ratio], 0.0, paired, None, None, validity)
+    return Comparison(*names, verdict, ratio, [ratio, ratio], 0.0, paired, None, None, VALID)
 
 
 def _worse(a: str, b: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from edge_squeeze import formats
 from edge_squeeze.artifact.folder import find_model
 from edge_squeeze.artifact.manifest import Manifest
-from edge_squeeze.errors import EdgeSqueezeError, UsageError
+from edge_squeeze.errors import ConversionError, EdgeSqueezeError, UsageError
 from edge_squeeze.files import reading
 from edge_squeeze.inspection.inspector import FileTensor, Inspection, inspect
 
@@ -41,6 +41,24 @@ class ModelFile:
     def inspection(self) -> Inspection:
         """What the file holds, looked up once; EdgeSqueezeError or OSError where that cannot be done here."""
         return inspect(self.path.read_bytes(), self.format)
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the file cannot be read as what its name says; False where that cannot be found out here."""
+        try:
+            _ = self.inspection
+        except ConversionError:
+            return True
+        except (EdgeSqueezeError, OSError):
+            return False
+        return False
+
+    def refusal(self, failure: str) -> str:
+        """What to say of a damaged file of which an engine said `failure`."""
+        return (
+            f"{self.path} is truncated, damaged or not what its name says. Required: {formats.a_file(self.format)} "
+            f"that an engine loads. Export or copy it again. {failure}"
+        )
 
     def try_inspection(self) -> Inspection | None:
         """What the file holds; None where protobuf is missing, or an engine reads what we do not."""

@@ -376,6 +376,7 @@ def check_names(paths: Sequence[Path]) -> None:
             raise UsageError(f"--out must end in {', '.join(WRITERS)}, got {path}.")
         if path.is_dir():
             raise UsageError(f"--out {path} is a folder. Required: a file that ends in {', '.join(WRITERS)}.")
+        atomic.check_file(path, "--out")
 
 
 def write(result: Result, paths: Sequence[Path], *, raw: bool) -> None:

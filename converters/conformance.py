@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from edge_squeeze.converters.formats.tracing import INPUT
 from edge_squeeze.converters.options import FLOAT_HEAD, INT8_HEAD
@@ -15,9 +16,11 @@ from edge_squeeze.errors import ConversionError
 from edge_squeeze.inspection.inspector import Inspection
 from edge_squeeze.inspection.layers import Kernel
 from edge_squeeze.inspection.model_card import ModelCard
+from edge_squeeze.inspection.operator_times import NUMBERED
 from edge_squeeze.scores import PROBABILITIES
 
 FLOATS = ("float32", "float16")
+GENERATED = re.compile(r"^[A-Za-z]+__\d+(:0)?$")
 Size = tuple[int | None, int | None]  # height and width; None: open
 SMALLEST_QUANTIZED = 1024  # numbers: TensorFlow's dynamic range leaves smaller kernels as they are
 
@@ -31,13 +34,15 @@ def check(
     *,
     card: ModelCard | None = None,
     strict: bool = False,
+    floats: Collection[str] = (),
 ) -> None:
     """Raise ConversionError listing everything in `file` that is not what `order` asked for.
 
     It must take pictures of `size`, give one score for each of `classes` under the name `output`, and say of itself
-    what `card` does. If `strict`, a quantized file must have no operators in float.
+    what `card` does. If `strict`, a quantized file must have no operators in float. Its layers `floats` must be so.
     """
-    problems = [*_ends(file, order, size, (classes, output)), *_content(file, order, strict=strict)]
+    kept = [kernel for kernel in file.kernels if _is_of(kernel, floats)]
+    problems = [*_ends(file, order, size, (classes, output)), *_content(file, order, kept, strict=strict)]
     if card is not None:
         problems += _says(file.card, card, classes, is_open=None in size)
     if problems:
@@ -63,14 +68,27 @@ def _ends(file: Inspection, order: Order, size: Size, output: tuple[int, str]) -
     return problems
 
 
-def _content(file: Inspection, order: Order, *, strict: bool) -> list[str]:
+def _is_of(kernel: Kernel, layers: Collection[str]) -> bool:
+    """Whether a kernel belongs to one of `layers`: it is called after it, or after a path with it.
+
+    Where tf2onnx made up the name of one, nothing tells: it may, if it computes in float.
+    """
+    if layers and GENERATED.search(kernel.name):
+        return kernel.arithmetic in FLOATS
+    parts = re.split("[/;:]", kernel.name)
+    return any(name in layers for part in parts for name in (part, NUMBERED.sub("", part)))
+
+
+def _content(file: Inspection, order: Order, kept: Sequence[Kernel], *, strict: bool) -> list[str]:
     target, problems = order.target, []
     if file.custom_operators:
         problems.append(f"operators that a plain runtime lacks: {', '.join(file.custom_operators)}")
-    if not file.kernels or _wrong_kernels(file, target):
+    if wrong := [kernel.name for kernel in kept if kernel.arithmetic not in FLOATS]:
+        problems.append(f"layers that are kept in float must compute in float, not so: {', '.join(wrong)}")
+    if not file.kernels or _wrong_kernels(file, target, kept):
         problems.append(f"every kernel must be {target.weights}, got {file.weight_types}")
     if target.quantizer:
-        problems += _floats(file, order, strict=strict)
+        problems += _floats(file, order, kept, strict=strict)
     return problems
 
 
@@ -88,14 +106,15 @@ def _says(card: ModelCard, required: ModelCard, scores: int, *, is_open: bool) -
         yield f"its metadata must have one label for each of {scores:,} scores, got {len(card.labels):,}"
 
 
-def _floats(file: Inspection, order: Order, *, strict: bool) -> Iterator[str]:
+def _floats(file: Inspection, order: Order, kept: Sequence[Kernel], *, strict: bool) -> Iterator[str]:
     """What a quantized file has in float that it should not."""
     activations = order.target.activations
-    integer = sum(kernel.arithmetic == activations for kernel in file.kernels)
-    if integer < len(file.kernels):
-        others = ", ".join(k.name for k in file.kernels if k.arithmetic != activations)
+    kernels = [kernel for kernel in file.kernels if kernel not in kept]
+    integer = sum(kernel.arithmetic == activations for kernel in kernels)
+    if integer < len(kernels):
+        others = ", ".join(k.name for k in kernels if k.arithmetic != activations)
         yield (
-            f"{integer} of {len(file.kernels)} convolutions and dense layers compute in {activations}, all are "
+            f"{integer} of {len(kernels)} convolutions and dense layers compute in {activations}, all are "
             f"required; not: {others}"
         )
     head = {} if order.options.head == FLOAT_HEAD else file.float_head
@@ -117,12 +136,13 @@ def _floats(file: Inspection, order: Order, *, strict: bool) -> Iterator[str]:
         yield f"a full integer file has no float tensors beside its ends, got {tensors - ends}"
 
 
-def _wrong_kernels(file: Inspection, target: Target) -> list[Kernel]:
+def _wrong_kernels(file: Inspection, target: Target, kept: Sequence[Kernel]) -> list[Kernel]:
     """The kernels stored as something else than the target's name says."""
     is_dynamic = target.weights == "int8" and target.quantizer is None
     return [
         kernel
         for kernel in file.kernels
-        if kernel.dtype.removeprefix("u" if target.quantizer else "") != target.weights
+        if kernel not in kept
+        and kernel.dtype.removeprefix("u" if target.quantizer else "") != target.weights
         and not (is_dynamic and kernel.dtype == "float32" and kernel.elements < SMALLEST_QUANTIZED)
     ]

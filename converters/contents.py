@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from edge_squeeze import packages
-from edge_squeeze.artifact.folder import CALIBRATION, LABELS, MANIFEST, PARITY
+from edge_squeeze.artifact.folder import CALIBRATION, FRONTIER, FRONTIER_PAGE, LABELS, MANIFEST, PARITY
 from edge_squeeze.artifact.manifest import (
     ONE_SCORE_VERSION,
     SCHEMA_VERSION,
@@ -23,12 +24,14 @@ from edge_squeeze.artifact.manifest import (
 )
 from edge_squeeze.converters.quantization import calibration
 from edge_squeeze.converters.quantization.calibration import CalibrationRecord
+from edge_squeeze.converters.quantization.mixed import Point
 from edge_squeeze.converters.request import Prepared, Request
 from edge_squeeze.converters.targets import Order
 from edge_squeeze.inspection.inspector import FileTensor, Inspection
 from edge_squeeze.inspection.model_card import PREPROCESSING, RGB, ModelCard
 from edge_squeeze.proof import gates
 from edge_squeeze.proof.verification import Proof
+from edge_squeeze.reports import page, plots
 from edge_squeeze.scores import PROBABILITY, THRESHOLD
 from edge_squeeze.version import __version__
 
@@ -36,7 +39,12 @@ TOOLS = ("edge-squeeze", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime"
 
 
 def files(
-    request: Request, described: Manifest, model: bytes, proof: Proof, record: CalibrationRecord | None
+    request: Request,
+    described: Manifest,
+    model: bytes,
+    proof: Proof,
+    record: CalibrationRecord | None,
+    frontier: Sequence[Point] = (),
 ) -> dict[str, bytes]:
     """The files of an artifact, its golden ones apart: name -> bytes."""
     texts = {
@@ -46,6 +54,11 @@ def files(
     }
     if record is not None:
         texts[CALIBRATION] = calibration.to_json(record)
+    if frontier:
+        document = {"schema_version": 1, "points": list(map(asdict, frontier))}
+        texts[FRONTIER] = json.dumps(document, indent=1) + "\n"
+        if page.can_be_made():
+            texts[FRONTIER_PAGE] = plots.frontier(described.name, described.file.sha256, document)
     return {described.file.name: model, **{name: text.encode() for name, text in texts.items()}}
 
 
@@ -88,6 +101,7 @@ def manifest(
         command=request.options.command,
         design=subject.design,
         threshold=THRESHOLD if one_score else None,
+        reject=None if one_score else request.reject,
     )
 
 
@@ -95,7 +109,8 @@ def _options(order: Order, prepared: Prepared) -> dict[str, Any]:
     """How the file was written; of the quantizer, what was chosen."""
     options, record = asdict(order.options), prepared.record(order)
     chosen = (None, None) if record is None else (record.quantizer, record.effort)
-    return {**options, **dict(zip(("quantizer", "effort"), chosen, strict=True))}
+    kept = prepared.kept.layers if prepared.kept is not None and record is not None else []
+    return {**options, **dict(zip(("quantizer", "effort"), chosen, strict=True)), "kept_float": kept}
 
 
 def _quantizer(order: Order, prepared: Prepared) -> str | None:

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from edge_squeeze import packages
 from edge_squeeze.artifact import folder as artifacts, labels
-from edge_squeeze.artifact.folder import EXPORTED
+from edge_squeeze.artifact.folder import EXPORTED, FRONTIER_PAGE
 from edge_squeeze.artifact.manifest import Manifest, WeightsRecord
 from edge_squeeze.converters import conformance, contents
 from edge_squeeze.converters.options import STOCK, ExportOptions
-from edge_squeeze.converters.quantization import calibration, quantizer
-from edge_squeeze.converters.quantization.calibration import CalibrationRecord
+from edge_squeeze.converters.quantization import calibration, mixed, quantizer
+from edge_squeeze.converters.quantization.calibration import CalibrationRecord, Samples
+from edge_squeeze.converters.quantization.mixed import Kept
 from edge_squeeze.converters.request import Prepared, Request, resolve
 from edge_squeeze.converters.rewrites import catalogue
 from edge_squeeze.converters.rewrites.normalization import bake
@@ -30,9 +32,11 @@ from edge_squeeze.models.source import Subject
 from edge_squeeze.pictures.loading import PictureSet, photograph_crops
 from edge_squeeze.proof import gates as gate_table, golden
 from edge_squeeze.proof.leakage import CalibrationPicture
-from edge_squeeze.proof.parity import FIGURES
+from edge_squeeze.proof.parity import FAIL, FIGURES, PASS
 from edge_squeeze.proof.verification import CONSTANT, Proof, load_pictures, prove_all, refer
 from edge_squeeze.reporting import Reporter, html_table, megabytes
+from edge_squeeze.reports import page
+from edge_squeeze.scores import comparable
 
 OLDEST_RUNTIME = (2, 14)  # of the versions that an extra of this package brings
 RUNTIME = f"tflite-runtime {'.'.join(map(str, OLDEST_RUNTIME))}"
@@ -91,6 +95,9 @@ def export(options: ExportOptions, reporter: Reporter) -> Exports:
                 reporter.note(f"warning: {finding}")
             shown = pictures if isinstance(pictures, PictureSet) else None
             prepared = replace(prepared, quantized=quantized, calibrated_on=shown)
+        if request.options.file.keep_float is not None:
+            with reporter.step("layers to keep in float"):
+                prepared = replace(prepared, kept=_keep(request, prepared, reporter))
     return _export_each(request, prepared, reporter)
 
 
@@ -108,6 +115,28 @@ def _export_each(request: Request, prepared: Prepared, reporter: Reporter) -> Ex
     if failures:
         raise failures[0]
     return exported
+
+
+def _keep(request: Request, prepared: Prepared, reporter: Reporter) -> Kept:
+    """What integer files keep in float: chosen on the calibration pictures, or else on the built-in photographs."""
+    quantized, output, text = prepared.quantized, prepared.reference.content, request.options.file.keep_float
+    assert quantized is not None
+    assert text is not None
+    pictures = prepared.calibrated_on
+    if pictures is None:
+        pictures = photograph_crops(calibration.CROPS_PER_PHOTOGRAPH, request.subject.preprocessing.size, seed=1)
+        reporter.note("files are compared on crops of the built-in photographs: the calibration has no pictures")
+    pixels = Samples.of(pictures, mixed.VIEWS).pixels
+    with reporter.part("original"):
+        expected = comparable(prepared.reference.original.run(pixels), output)
+    mixture = mixed.Mixture(quantized.model, quantized.record.ranges, output)
+    kept = mixed.keep(text, mixture, expected, pixels, output, reporter)
+    for note in kept.notes():
+        reporter.note(note)
+    if not page.can_be_made():
+        install = packages.install("report")
+        reporter.note(f"{FRONTIER_PAGE}, which would draw them, is left out: jinja2 is not installed. Run: {install}")
+    return kept
 
 
 def _manifest(folder: Path) -> Manifest | None:
@@ -257,7 +286,7 @@ def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Re
             inspection = inspect(model, target.format)
             subject, strict = request.subject, request.options.strict_int8
             ends = subject.file_size, prepared.outputs, measured.output
-            conformance.check(inspection, order, *ends, card=measured.card, strict=strict)
+            conformance.check(inspection, order, *ends, card=measured.card, strict=strict, floats=measured.floats)
         if (version := _newer(inspection)) is not None:
             reporter.note(f"warning: {RUNTIME} does not load this file: it needs TensorFlow Lite {version} or newer")
         with reporter.part("prove"):
@@ -269,8 +298,14 @@ def _export_one(request: Request, order: Order, prepared: Prepared, reporter: Re
         manifest = contents.manifest(request, order, prepared, inspection, gold, proof)
         with reporter.part("write"):
             record = prepared.record(order)
-            files |= contents.files(request, manifest, model, proof, record)
+            frontier = prepared.kept.frontier if prepared.kept is not None and record is not None else ()
+            files |= contents.files(request, manifest, model, proof, record, frontier)
+            older = _manifest(request.folder(order))
             atomic.write(request.folder(order), files, EXPORTED)
         reporter.note(f"{len(model):,} bytes, {proof.verdict}")
+        if proof.verdict == FAIL and older is not None and older.parity.verdict == PASS:
+            reporter.note(
+                "warning: this replaces a file that had passed; export again with the former options to have it back"
+            )
     lint = record.lint if record else []
     return Exported(request.folder(order), manifest, proof, request.subject.warnings, tuple(lint))

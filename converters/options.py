@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +25,8 @@ OPSETS = range(13, 19)
 FLOAT_HEAD, INT8_HEAD = HEADS = ("float", "int8")
 AUTO, TUNED, STOCK = QUANTIZERS = ("auto", "tuned", "stock")
 QUICK, FULL = EFFORTS = ("quick", "full")
+MOST_KEPT = 100  # layers that --keep-float chooses
+LONGEST_SHOWN = 40  # characters of an artifact's name for the layers that are kept in float
 PIXEL_RANGE = (0.0, 255.0)  # whatever the pictures held: scale 1 and zero point 0 take pixels as they are
 Ranges = Mapping[str, tuple[float, float]]  # layer -> smallest and largest value it gave
 
@@ -43,6 +47,7 @@ class FileOptions:
     head: str = FLOAT_HEAD
     rewrites: str = catalogue.AUTO  # auto, none, or names of optional rewrites with commas between them
     quantizer: str = AUTO
+    keep_float: str | None = None  # names of layers with commas between them, or auto:K
 
     def check(self) -> None:
         """Raise UsageError for a value that no target knows."""
@@ -56,6 +61,8 @@ class FileOptions:
             raise UsageError(f"opset must be a number from {OPSETS.start} to {OPSETS.stop - 1}, got {self.opset!r}.")
 
         catalogue.parse(self.rewrites)
+        if self.keep_float is not None:
+            kept_layers(self.keep_float)
 
     def without(self, fields: Iterable[str]) -> tuple[FileOptions, list[str]]:
         """These options with `fields` at their defaults, and those of them that were not."""
@@ -74,8 +81,31 @@ class FileOptions:
             self.head != default.head and f"-head-{self.head}",
             self.rewrites != default.rewrites and f"-rewrites-{'-'.join(catalogue.parse(self.rewrites))}",
             self.quantizer == STOCK and f"-{STOCK}",
+            self.keep_float is not None and f"-float-{_shown(self.keep_float)}",
         ]
         return "".join(part for part in parts if part)
+
+
+def kept_layers(text: str) -> tuple[str, ...] | int:
+    """The layers that `--keep-float` names, or how many are to be chosen; UsageError if it says neither."""
+    kind, colon, number = text.partition(":")
+    if kind == AUTO:
+        if not colon or not number.isdecimal() or not 1 <= int(number) <= MOST_KEPT:
+            raise UsageError(f"--keep-float auto:K must have a K from 1 to {MOST_KEPT}, got {text!r}.")
+        return int(number)
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not names:
+        raise UsageError(f"--keep-float must be names of layers with commas between them, or auto:K, got {text!r}.")
+    return names
+
+
+def _shown(text: str) -> str:
+    """What an artifact's name says of the layers that `text` keeps in float."""
+    wanted = kept_layers(text)
+    if isinstance(wanted, int):
+        return f"{AUTO}{wanted}"
+    plain = "-".join(re.sub(r"[^A-Za-z0-9_.]", "_", name) for name in wanted)
+    return plain if len(plain) <= LONGEST_SHOWN else f"{len(wanted)}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -86,6 +116,7 @@ class Measured:
     ranges: Ranges | None = None  # for quantized targets
     pictures: Iterable[Any] | None = None  # pixels [H,W,3] that the ranges were measured on, if they are at hand
     card: ModelCard | None = None  # what to write into the file about itself
+    floats: tuple[str, ...] = ()  # layers that a quantized file keeps in float
     done: list[str] = field(default_factory=list)  # the converter adds the optional rewrites that changed the file
 
 

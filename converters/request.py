@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from edge_squeeze.artifact import labels
+from edge_squeeze.artifact.manifest import Rejection
 from edge_squeeze.converters import targets
 from edge_squeeze.converters.options import EFFORTS, QUICK, ExportOptions, Measured
 from edge_squeeze.converters.quantization import calibration, ranges
 from edge_squeeze.converters.quantization.calibration import CalibrationRecord
+from edge_squeeze.converters.quantization.mixed import Kept
 from edge_squeeze.converters.quantization.quantizer import Quantized, Wanted
 from edge_squeeze.converters.targets import Order
 from edge_squeeze.errors import UsageError
@@ -35,6 +37,7 @@ class Request:
     subject: Subject
     orders: list[Order]
     labels: list[str]
+    reject: Rejection | None = None  # what `finetune --reject` left beside the labels
 
     @property
     def wanted(self) -> Wanted:
@@ -74,12 +77,18 @@ def resolve(options: ExportOptions, reporter: Reporter) -> Request:
     ranges.check(options.calibration_range)
     if options.effort not in (None, *EFFORTS):
         raise UsageError(f"effort must be {' or '.join(EFFORTS)}, got {options.effort!r}.")
+    if options.strict_int8 and options.file.keep_float is not None:
+        raise UsageError("--strict-int8 refuses what --keep-float asks for. Leave one of them out.")
     orders, notes = targets.plan(options.format, options.precision, options.file)
     for note in notes:
         reporter.note(note)
     _check_files(options, reporter)
     subject = source.find(options.source, reporter)
-    return Request(options, subject, orders, labels.load(options.labels, subject.classes))
+    names = labels.load(options.labels, subject.classes)
+    reject = None if options.labels is None else labels.rejection(options.labels)
+    if reject is not None:
+        reporter.note(f'"none of these" below a confidence of {reject.threshold:.1%}, as {labels.REJECTION} says')
+    return Request(options, subject, orders, names, reject)
 
 
 def _check_files(options: ExportOptions, reporter: Reporter) -> None:
@@ -104,6 +113,7 @@ class Prepared:
     rewrites: list[str]
     quantized: Quantized | None = None  # the model and ranges of integer files
     calibrated_on: PictureSet | None = None  # None: on a record of another export
+    kept: Kept | None = None  # what integer files keep in float
 
     @property
     def reference(self) -> Reference:
@@ -120,7 +130,8 @@ class Prepared:
         """What the converter of `order` needs to know."""
         record = self.record(order)
         pictures = None if self.calibrated_on is None else self.calibrated_on.pixels
-        return Measured(self.reference.content, record.ranges if record else None, pictures)
+        floats = self.kept.floats if self.kept is not None and record is not None else ()
+        return Measured(self.reference.content, record.ranges if record else None, pictures, floats=floats)
 
     def model(self, order: Order) -> Any:
         """The Keras model that the file of `order` is made from."""

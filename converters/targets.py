@@ -13,7 +13,7 @@ from edge_squeeze.formats import FORMATS, precisions
 # (Keras model that takes raw pixels, options: FileOptions, measured: Measured) -> the file
 Converter = Callable[..., bytes]
 ALL = "all"
-OF_QUANTIZED = ("head", "quantizer")  # options of FileOptions that other files have no use for
+OF_QUANTIZED = ("head", "quantizer", "keep_float")  # options of FileOptions that other files have no use for
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def plan(asked: Sequence[str], precision: Sequence[str], options: FileOptions) -
     for name in OF_QUANTIZED:
         if getattr(options, name) != getattr(FileOptions, name) and not any(order.target.quantizer for order in orders):
             raise UsageError(
-                f"--{name} does not apply: nothing here is quantized. Ask for --precision int8, or leave it out."
+                f"--{name.replace('_', '-')} does not apply: nothing here is quantized. Ask for --precision int8, or "
+                "leave it out."
             )
     return orders, list(dict.fromkeys(notes))
 

@@ -16,7 +16,20 @@ from typing import TYPE_CHECKING, Any
 from edge_squeeze.version import __version__
 
 if TYPE_CHECKING:
-    from edge_squeeze.api import benchmark, build, bundle, compare, evaluate, export, load, replay, train, verify
+    from edge_squeeze.api import (
+        benchmark,
+        build,
+        bundle,
+        compare,
+        evaluate,
+        export,
+        finetune,
+        load,
+        replay,
+        report,
+        train,
+        verify,
+    )
 
 __all__ = [
     "__version__",
@@ -26,8 +39,10 @@ __all__ = [
     "compare",
     "evaluate",
     "export",
+    "finetune",
     "load",
     "replay",
+    "report",
     "train",
     "verify",
 ]

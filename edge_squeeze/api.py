@@ -11,7 +11,8 @@ from edge_squeeze.evaluation.api import evaluate as evaluate  # noqa: PLC0414 - 
 from edge_squeeze.models import keras_settings
 from edge_squeeze.networks import design as designs
 from edge_squeeze.networks.variants import DEFAULT_VARIANT
-from edge_squeeze.training.options import TrainOptions
+from edge_squeeze.reports.api import report as report  # noqa: PLC0414 - likewise
+from edge_squeeze.training.api import finetune as finetune, train as train  # noqa: PLC0414 - likewise
 
 if TYPE_CHECKING:
     from edge_squeeze.benchmarks.result import Comparison, Result
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from edge_squeeze.prediction import Classifier
     from edge_squeeze.proof.verification import Verification
     from edge_squeeze.reporting import Reporter
-    from edge_squeeze.training.training import Trained
 
 
 @keras_settings.preserved()
@@ -56,9 +56,8 @@ def build(
         dropout: Share of the features dropped in training, 0 to 1; by default the variant's.
         bypass: Additions around fire modules: "none", "simple" or "complex" (section 6 of the paper).
         base_e: Filters that the first fire module expands to (section 5), as the following; by default the variant's.
-        incr_e: How many more after each `freq` fire modules.
+        incr_e, freq: How many more after each `freq` fire modules, which expand alike.
         pct_3x3: Share of those filters that is 3x3, 0 to 1.
-        freq: Number of fire modules that expand alike.
         squeeze_ratio: Squeeze filters for each filter that is expanded to, above 0.
         seed: Seed of random weights.
         design: Deprecated: a `Design` with `bypass` to `squeeze_ratio` in one value.
@@ -114,6 +113,7 @@ def export(
     head: str = "float",
     rewrites: str = "auto",
     quantizer: str = "auto",
+    keep_float: str | None = None,
     effort: str | None = None,
     strict_int8: bool = False,
     reporter: Reporter | None = None,
@@ -157,6 +157,7 @@ def export(
         head: What int8 and int16x8 files compute in after the last layer with weights: "float", or "int8" for integers.
         rewrites: "auto", "none", or names with commas between them (docs/rewrites.md).
         quantizer: Of int8 weights: "tuned", "stock" (the converter's own), or "auto": the better on held-out pictures.
+        keep_float: Layers that int8 files keep in float, with commas between them, or "auto:K": the K that pay best.
         effort: "quick" or "full", which also trains tuned weights to the original's scores; by default quick.
         strict_int8: Whether to refuse quantized files with operators in float before the head (docs/models.md).
         reporter: Hears of the progress; by default nobody does.
@@ -176,63 +177,6 @@ def export(
 
 
 @keras_settings.preserved()
-def train(
-    variant: str,
-    *,
-    images: str | Path | None = None,
-    skip_unreadable: bool = False,
-    out: str | Path = TrainOptions.out,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    seed: int = TrainOptions.seed,
-    input_size: Size | None = None,
-    bypass: str = "none",
-    base_e: int | None = None,
-    incr_e: int | None = None,
-    pct_3x3: float | None = None,
-    freq: int | None = None,
-    squeeze_ratio: float | None = None,
-    preprocessing: str | Preprocessing | None = None,
-    resize: str | None = None,
-    filter: str | None = None,  # noqa: A002 - the command line's word
-    reporter: Reporter | None = None,
-    design: Design | None = None,
-) -> Trained:
-    """The variant, trained from scratch on pictures of your classes, or on scikit-learn's digits.
-
-    `.folder` of the result holds weights.npz, for `export` and `build`, and lists of the pictures; `.accuracy` is the
-    share of the test pictures, which had no part in the training, that are classified correctly; `.interval` is its
-    95 % interval.
-
-    Args:
-        variant: As in `build`.
-        images: Folder that holds one folder of pictures per class; by default scikit-learn's digits.
-        skip_unreadable: As in `export`.
-        out: Folder that receives a folder named like the variant.
-        epochs: Passes over the training pictures; by default 15.
-        batch_size: Pictures per step; by default 32.
-        learning_rate: Peak learning rate of Adam; by default 0.001.
-        seed: Seed of the split, of the initial weights and of the order of the pictures.
-        input_size: Side in pixels, or (height, width); by default the variant's.
-        bypass, base_e, incr_e, pct_3x3, freq, squeeze_ratio: As in `build`.
-        preprocessing: How pixels are preprocessed: a preset, a JSON file, or the value itself; by default "unit".
-        resize, filter: How pictures are resized, as in `export`.
-        reporter: Hears of the progress; by default nobody does.
-        design: Deprecated, as in `build`.
-
-    Raises:
-        UsageError: An argument is invalid, or the pictures cannot be learned from.
-        MissingDependencyError: TensorFlow, or scikit-learn for the digits, is not installed.
-    """
-    keywords = {**locals(), "design": designs.of_keywords(locals())}
-    from edge_squeeze.reporting import Silent
-    from edge_squeeze.training import training
-
-    return training.train(TrainOptions.of(keywords), reporter or Silent())
-
-
-@keras_settings.preserved()
 def verify(
     artifact: str | Path,
     *,
@@ -243,6 +187,7 @@ def verify(
     trust_file: bool = False,
     runtime: str | None = None,
     threads: int = 1,
+    against: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Verification:
     """What checking an artifact again gave: its golden files, and its parity where the original can be had.
@@ -251,13 +196,13 @@ def verify(
 
     Args:
         artifact: Folder that `export` left.
-        images: Pictures, or a .txt list of them, to prove parity on; by default crops of built-in photographs.
-        skip_unreadable: As in `export`.
+        images, skip_unreadable: As in `export`.
         original: Weights file or Keras model to use in place of the one that model.json records.
         custom_objects: Python module, or .py file, that defines layers of your model. It is run.
         trust_file: Whether Python code in Lambda layers of the model's file is run. Only for files of your own.
         runtime: "litert", "tflite-runtime", "tf.lite" or "onnxruntime"; by default the first that is installed.
         threads: Threads of the engine.
+        against: Folder of another artifact of the same original, compared on the same pictures: `.against`.
         reporter: Hears of the progress; by default nobody does.
 
     Raises:
@@ -265,13 +210,11 @@ def verify(
         ConversionError: The engine refuses the file.
         MissingDependencyError: No engine for the format is installed.
     """
-    from edge_squeeze.proof import verification
-    from edge_squeeze.proof.verification import VerifyOptions
+    keywords = locals()
+    from edge_squeeze.proof import options, verification
     from edge_squeeze.reporting import Silent
 
-    pictures, source = (None if path is None else Path(path) for path in (images, original))
-    options = VerifyOptions(pictures, source, custom_objects, runtime, threads, skip_unreadable, trust_file)
-    return verification.verify(Path(artifact), options, reporter or Silent())
+    return verification.verify(Path(artifact), options.VerifyOptions.of(keywords), reporter or Silent())
 
 
 def load(artifact: str | Path, *, runtime: str | None = None, threads: int = 1) -> Classifier:

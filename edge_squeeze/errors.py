@@ -10,6 +10,7 @@ EdgeSqueezeError              1  a defect of this package
 |   `-- PartlyExportedError       the same, while other files of the export were written
 |-- MissingDependencyError    5  a package is not installed; the message names the extra that brings it
 |-- DeviceError               6  a board could not be reached or set up, or failed during the command
+|-- InterruptedTrainingError 130  a training was interrupted whose state is kept; the message says how to go on
 `-- FailedThereError         2-7  a command failed on a board with this code; the message holds its own error
 """
 
@@ -101,6 +102,12 @@ class DeviceError(EdgeSqueezeError):
     """A board could not be reached or set up, or failed during the command."""
 
     exit_code = ExitCode.FAILED_DEVICE
+
+
+class InterruptedTrainingError(EdgeSqueezeError):
+    """A training was interrupted with Ctrl-C, and can go on."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class FailedThereError(EdgeSqueezeError):

@@ -29,6 +29,8 @@ class Format:
     arithmetic: Mapping[str, str]  # precision -> what is computed, by which gates are chosen (proof/gates.py)
     layouts: tuple[str, ...]  # layouts of pictures that its files can take, the default first
     options: tuple[str, ...] = field(default=())  # fields of FileOptions that apply to it alone
+    integers: str = ""  # module with `read(data, layers) -> Integers by layer`, of its integer files
+    profiler: str = ""  # module with `times(data, runtime, threads) -> list[OperatorTime]`
     aligned: bool = False  # whether its weights begin at multiples of their size
 
     def fits(self, head: bytes, name: str) -> bool:
@@ -57,6 +59,8 @@ FORMATS = {
             "int16x8": "int16 with int8 weights",
         },
         layouts=("nhwc",),
+        integers="edge_squeeze.converters.formats.tflite_integers",
+        profiler="edge_squeeze.inspection.tflite_times",
         aligned=True,
     ),
     "onnx": Format(
@@ -71,6 +75,8 @@ FORMATS = {
         arithmetic={"float32": "float32", "float16": "float16", "int8": "int8"},
         layouts=("nchw", "nhwc"),
         options=("opset", "dynamic_batch"),
+        integers="edge_squeeze.converters.formats.onnx_integers",
+        profiler="edge_squeeze.inspection.onnx_times",
     ),
 }
 

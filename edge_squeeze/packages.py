@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.machinery
 import importlib.metadata
 import importlib.util
@@ -35,8 +36,14 @@ def version_of(package: str) -> str | None:
         module = package.replace("-", "_")
     if importlib.machinery.PathFinder.find_spec(module) is None:
         return None
-    owners = importlib.metadata.packages_distributions().get(module, [])  # slow: it reads the files of every package
+    owners = _owners(tuple(sys.path)).get(module, [])
     return importlib.metadata.version(owners[0]) if owners else None
+
+
+@functools.cache
+def _owners(path: tuple[str, ...]) -> Mapping[str, list[str]]:  # noqa: ARG001 - tells one search from another
+    """The packages that brought each module found on `path`: once a process, since it reads every package's files."""
+    return importlib.metadata.packages_distributions()
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:

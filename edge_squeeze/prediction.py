@@ -18,7 +18,7 @@ from edge_squeeze.pictures.listing import list_pictures
 from edge_squeeze.pictures.loading import as_rgb, open_picture
 from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 from edge_squeeze.reporting import html_table
-from edge_squeeze.scores import comparable, top_k
+from edge_squeeze.scores import comparable, confidence, top_k
 
 SHOWN = 3  # classes in a line
 Picture = str | Path | Image.Image | Pixels
@@ -40,9 +40,15 @@ class Classification:
     predictions: list[Prediction]
     preprocess_ms: float  # decoding included, where the picture was a file
     inference_ms: float
+    rejected: bool = False  # whether the confidence is too low: none of these, according to `reject` of model.json
+    confidence: float | None = None  # the best score at the temperature of `reject`; None if model.json has none
+    threshold: float | None = None  # what `confidence` must reach
 
     def __repr__(self) -> str:
         best = ", ".join(f"{p.label} {p.score:.1%}" for p in self.predictions[:SHOWN])
+        best = f"none of these ({best})" if self.rejected else best
+        if self.confidence is not None:
+            best = f"{best}; confidence {self.confidence:.1%}, threshold {self.threshold:.1%}"
         return f"<Classification: {best}; {self.inference_ms:.1f} ms>"
 
     def _repr_html_(self) -> str:
@@ -83,7 +89,12 @@ class Classifier:
         scores = comparable(self.runner.run(pixels)[0], self.artifact.manifest.output.content)
         done = time.perf_counter()
         best = [Prediction(self.labels[i], int(i), float(scores[i])) for i in top_k(scores, top)]
-        return Classification(best, (ready - start) * 1e3, (done - ready) * 1e3)
+        reject = self.artifact.manifest.reject
+        times = (ready - start) * 1e3, (done - ready) * 1e3
+        if reject is None:
+            return Classification(best, *times)
+        compared = confidence(scores, reject.temperature)
+        return Classification(best, *times, compared < reject.threshold, compared, reject.threshold)
 
     def warm_up(self, picture: Picture | None = None, *, input_size: Size | None = None) -> None:
         """Run once untimed, on `picture` or a white one: a first inference also allocates and packs."""

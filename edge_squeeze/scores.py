@@ -35,6 +35,14 @@ def comparable(scores: Scores, kind: str) -> Scores:
     return probabilities
 
 
+def confidence(probabilities: Scores, temperature: float) -> float:
+    """The highest of `probabilities` [classes] after they are raised to the power of 1 / `temperature`."""
+    powers = (probabilities.astype(np.float64) / max(float(probabilities.max()), np.finfo(float).tiny)) ** (
+        1 / temperature
+    )
+    return float(1 / powers.sum())
+
+
 def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     """Indices of the `k` highest of `scores` [classes], best first; equal scores keep their order.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import random
 from pathlib import Path
 
 import commands
@@ -19,6 +20,12 @@ from edge_squeeze.models import original, source
 ROOT = Path(__file__).resolve().parent.parent
 # More weights and labeled pictures than a plain install brings: tests that want them skip without.
 TEST_DATA = Path(os.environ.get("EDGE_SQUEEZE_TEST_DATA", ROOT.parent / "shared"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Gives Keras' layers the same first weights at each run: their seeds are drawn from `random`."""
+    random.seed(0)
 
 
 def data_file(name: str) -> Path:

@@ -43,9 +43,9 @@ def test_documented_modules_that_moved_still_import() -> None:
 
 
 def test_a_design_in_one_value_is_still_taken_and_says_what_to_give_instead() -> None:
-    with pytest.warns(DeprecationWarning, match="design= is deprecated: give bypass, base_e") as told:
+    with pytest.warns(DeprecationWarning, match="design= is deprecated: give bypass, base_e") as warned:
         old = edge_squeeze.build("squeezenet-lab", weights="random", design=Design("complex", base_e=16))
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
     new = edge_squeeze.build("squeezenet-lab", weights="random", bypass="complex", base_e=16)
     assert old.count_params() == new.count_params()
     with pytest.raises(UsageError, match=r"design= and base_e say the same thing\. Leave design out"):

@@ -84,8 +84,8 @@ def test_no_other_file_names_two_formats() -> None:
         for path in sorted((ROOT / folder).rglob("*.py")):
             tree = ast.parse(path.read_text())
             constants = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-            found = {name.lstrip(".") for name in constants & names}
-            assert len(found) < 2 or path.name == "formats.py", f"{path} names {found}"
+            spelled = {name.lstrip(".") for name in constants & names}
+            assert len(spelled) < 2 or path.name == "formats.py", f"{path} names {spelled}"
 
 
 @pytest.mark.parametrize(

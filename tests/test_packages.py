@@ -19,7 +19,7 @@ LITERT = "ai-edge-litert" + MISSING
 
 
 @pytest.mark.parametrize(
-    ("machine", "format_name", "told"),
+    ("machine", "format_name", "expected"),
     [
         (PC, "tflite", LITERT + 'this. Run: pip install "edge-squeeze[litert]"'),
         (PI_32, "tflite", f'tflite-runtime{MISSING}this. Run: pip install "edge-squeeze[tflite-runtime]"'),
@@ -29,21 +29,21 @@ LITERT = "ai-edge-litert" + MISSING
     ],
 )
 def test_without_an_engine_one_is_named_that_can_be_had_or_it_is_said_that_none_can(
-    machine: Machine, format_name: str, told: str
+    machine: Machine, format_name: str, expected: str
 ) -> None:
     error = packages.missing_engine(format_name, "this", machine)
-    assert told in str(error)
-    assert ("Run: " in str(error)) == ("Run: " in told)
+    assert expected in str(error)
+    assert ("Run: " in str(error)) == ("Run: " in expected)
     assert error.exit_code == 5
 
 
 def test_an_engine_that_was_asked_for_and_cannot_be_had_is_told_as_that() -> None:
-    told = str(packages.missing("ai-edge-litert", "litert", "--runtime litert", PI_32))
-    assert told == f"{LITERT}--runtime litert. ai-edge-litert has no wheels for armv7l, only for x86_64 and aarch64."
+    message = str(packages.missing("ai-edge-litert", "litert", "--runtime litert", PI_32))
+    assert message == f"{LITERT}--runtime litert. ai-edge-litert has no wheels for armv7l, only for x86_64 and aarch64."
 
 
 @pytest.mark.parametrize(
-    ("module", "machine", "told"),
+    ("module", "machine", "expected"),
     [
         ("numpy", PC, f"numpy{MISSING}every command. Run: pip install edge-squeeze"),
         ("PIL.Image", PC, f"pillow{MISSING}every command. Run: pip install edge-squeeze"),
@@ -56,10 +56,10 @@ def test_an_engine_that_was_asked_for_and_cannot_be_had_is_told_as_that() -> Non
     ],
 )
 def test_a_package_that_everything_needs_is_told_with_the_way_to_it(
-    module: str | None, machine: Machine, told: str | None
+    module: str | None, machine: Machine, expected: str | None
 ) -> None:
-    found = packages.missing_of_base(module, machine)
-    assert found is None if told is None else told in str(found)
+    reason = packages.missing_of_base(module, machine)
+    assert reason is None if expected is None else expected in str(reason)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_missing_package_is_no_defect_of_ours(
 
 
 @pytest.mark.parametrize(
-    ("package", "machine", "told"),
+    ("package", "machine", "expected"),
     [
         ("tensorflow", PC, None),
         ("tensorflow", replace(PC, python="3.14.0rc1"), "Python 3.14: use Python 3.13 or older"),
@@ -112,9 +112,9 @@ def test_a_missing_package_is_no_defect_of_ours(
         ("tensorflow", replace(PC, system="FreeBSD", machine="amd64"), None),  # nothing is claimed about others
     ],
 )
-def test_no_wheels_are_told_with_where_there_are_some(package: str, machine: Machine, told: str | None) -> None:
-    found = packages.no_wheels(package, machine)
-    assert found is None if told is None else told in str(found)
+def test_no_wheels_are_told_with_where_there_are_some(package: str, machine: Machine, expected: str | None) -> None:
+    reason = packages.no_wheels(package, machine)
+    assert reason is None if expected is None else expected in str(reason)
 
 
 @pytest.mark.parametrize(
@@ -137,17 +137,17 @@ def test_requirements_are_read_from_metadata(line: str, expected: Requirement) -
 
 def test_an_extra_has_the_packages_of_the_extras_that_it_includes() -> None:
     lines = ['edge-squeeze[common]; extra == "one"', 'a>=2; extra == "common"', 'b; extra == "one"', "c"]
-    found = packages.read_requirements(lines)
-    assert [(row.package, row.specifiers) for row in found if row.extra == "one"] == [("b", ""), ("a", ">=2")]
-    assert [row.package for row in found if row.extra is None] == ["c"]
+    requirements = packages.read_requirements(lines)
+    assert [(row.package, row.specifiers) for row in requirements if row.extra == "one"] == [("b", ""), ("a", ">=2")]
+    assert [row.package for row in requirements if row.extra is None] == ["c"]
 
 
 def test_the_own_requirements_are_those_of_the_package() -> None:
-    found = {(one.package, one.extra): one.specifiers for one in packages.own_requirements()}
-    assert ("numpy", None) in found
-    assert found["numpy", "tflite-runtime"] == "<2"
-    assert ">=" in found["tensorflow", "export"]
-    assert ">=" in found["tf2onnx", "export"]
+    specifiers = {(row.package, row.extra): row.specifiers for row in packages.own_requirements()}
+    assert ("numpy", None) in specifiers
+    assert specifiers["numpy", "tflite-runtime"] == "<2"
+    assert ">=" in specifiers["tensorflow", "export"]
+    assert ">=" in specifiers["tf2onnx", "export"]
 
 
 def test_versions_and_folders_are_found_without_importing() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import CommandLine
 from PIL import Image
 
 import edge_squeeze
@@ -37,6 +40,47 @@ def test_files_arrays_and_pictures_give_the_same(exported_11: dict[str, Exported
     assert a == b == c
     assert len(a) == 3
     assert a[0].score > a[1].score > a[2].score
+
+
+def test_an_answer_that_is_not_sure_enough_is_none_of_these(
+    exported_11: dict[str, Exported], tmp_path: Path, command_line: CommandLine
+) -> None:
+    folder = shutil.copytree(exported_11["tflite-float32"].folder, tmp_path / "doubtful")
+    photograph("chelsea").save(tmp_path / "cat.png")
+    content = json.loads((folder / "model.json").read_text())
+    assert content["reject"] is None
+    for threshold, rejected in ((0.2, False), (0.9, True)):
+        content["reject"] = {"temperature": 1.0, "threshold": threshold}
+        (folder / "model.json").write_text(json.dumps(content))
+        assert edge_squeeze.load(folder).classify(tmp_path / "cat.png").rejected == rejected
+        (answer,) = json.loads(command_line("predict", "doubtful", "cat.png", "--json").stdout)
+        assert answer["rejected"] == rejected
+        assert answer["predictions"][0]["label"] in CATS
+        assert ("None of these" in command_line("predict", "doubtful", "cat.png").stdout) == rejected
+
+
+def test_the_confidence_that_was_compared_is_shown_beside_the_scores(
+    exported_11: dict[str, Exported], tmp_path: Path, command_line: CommandLine
+) -> None:
+    folder = shutil.copytree(exported_11["tflite-float32"].folder, tmp_path / "tempered")
+    photograph("chelsea").save(tmp_path / "cat.png")
+    bare = edge_squeeze.load(folder).classify(tmp_path / "cat.png", top=1000)
+    assert (bare.confidence, bare.threshold) == (None, None)
+    scores = np.array([p.score for p in bare.predictions])
+    content = json.loads((folder / "model.json").read_text())
+    for temperature, verdict in ((0.5, "reaches"), (2.0, "is below")):
+        content["reject"] = {"temperature": temperature, "threshold": float(scores[0])}
+        (folder / "model.json").write_text(json.dumps(content))
+        done = command_line("predict", "tempered", "cat.png", "--json")
+        (answer,) = json.loads(done.stdout)
+        assert (done.stderr, answer["parity"]) == ("", "pass"), "nothing to warn of"
+        tempered = scores[0] ** (1 / temperature) / (scores ** (1 / temperature)).sum()
+        assert answer["confidence"] == pytest.approx(tempered, rel=1e-4)
+        assert answer["threshold"] == content["reject"]["threshold"]
+        assert answer["predictions"][0]["score"] == pytest.approx(scores[0]), "the raw score stays"
+        assert answer["rejected"] == (answer["confidence"] < answer["threshold"])
+        shown = command_line("predict", "tempered", "cat.png").stdout
+        assert f"onfidence {answer['confidence']:.1%} {verdict} the threshold of {scores[0]:.1%}" in shown
 
 
 def test_pictures_in_memory_are_read_as_files_are(exported_11: dict[str, Exported], tmp_path: Path) -> None:

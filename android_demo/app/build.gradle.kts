@@ -14,8 +14,8 @@ android {
         applicationId = "edgesqueeze.demo"
         minSdk = 26
         targetSdk = 34
-        versionCode = 8
-        versionName = "0.8.0"
+        versionCode = 14
+        versionName = "0.14.0"
         // Most phones, and the emulator; each more costs 15 to 25 MB, ONNX Runtime above all.
         ndk { abiFilters += listOf("arm64-v8a", "x86_64") }
     }

@@ -14,6 +14,7 @@ from edge_squeeze.files.reading import read_json, read_text
 from edge_squeeze.formats import suffixes
 
 MANIFEST, LABELS, PARITY, CALIBRATION = "model.json", "labels.txt", "parity.json", "calibration.json"
+FRONTIER, FRONTIER_PAGE = "frontier.json", "frontier.html"  # of layers that were kept in float
 
 
 # Other tools have a model.json, too.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge_squeeze.artifact.manifest import Rejection
 from edge_squeeze.errors import UsageError
-from edge_squeeze.files.reading import read_text
+from edge_squeeze.files.reading import decode, read_json, read_text
 from edge_squeeze.pictures import imagenet
 
 LARGEST_FILE = 16 << 20
@@ -17,6 +19,29 @@ FIRST = re.compile(r"(?P<number>[0-9]{1,9})(?P<mark>\s*[,;:|=\t)]\s*|\s*\.\s+|[\
 QUOTED = re.compile(r'(?:^|(?<=[,;|\t]))\s*"((?:[^"]|"")+)"\s*(?=$|[,;|\t])')  # a cell of CSV
 LAST = re.compile(r"(?P<name>.*?\S)(?P<mark>\s*[,;:|=\t]\s*|[\s_-]+)(?P<number>[0-9]{1,9})")
 REQUIRED = "Required: the names in the order of the outputs, or each after its output's number, as in `0,cat`"
+
+
+REJECTION = "reject.json"  # beside a file of labels, where `finetune --reject` wrote both
+
+
+def rejection(path: Path) -> Rejection | None:
+    """When to answer "none of these", if that is said beside the labels at `path`; UsageError for a damaged file."""
+    file = path.with_name(REJECTION)
+    if not file.is_file():
+        return None
+    content = read_json(file)
+    known = {field.name for field in dataclasses.fields(Rejection)}
+    if not isinstance(content, dict) or not known <= content.keys():
+        raise UsageError(
+            f"{file} must have {', '.join(sorted(known))}. Write it with `finetune --reject`, or remove it."
+        )
+    rejection: Rejection = decode(Rejection, {name: content[name] for name in known}, str(file))
+    if not (rejection.temperature > 0 and 0 <= rejection.threshold <= 1):
+        raise UsageError(
+            f"{file}: required a temperature above 0 and a threshold from 0 to 1, got {rejection.temperature} and "
+            f"{rejection.threshold}. Write it with `finetune --reject`, or remove it."
+        )
+    return rejection
 
 
 def default(classes: int) -> list[str]:
@@ -40,8 +65,9 @@ def load(path: Path | None, classes: int) -> list[str]:
     while lines and not lines[-1]:
         lines.pop()
     if len(lines) != classes:
+        empty = f", line {lines.index('') + 1} being empty" if "" in lines else ""
         raise UsageError(
-            f"{path}: required {classes} names, one per line in the order of the outputs, got {len(lines)}."
+            f"{path}: required {classes} names, one per line in the order of the outputs, got {len(lines)}{empty}."
         )
     names = _ordered(lines, path)
     for number, name in enumerate(names, start=1):

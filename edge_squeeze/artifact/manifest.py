@@ -37,6 +37,15 @@ class LabelsFile:
 
 
 @dataclass(frozen=True)
+class Pretrained:
+    """The weights that others were fine-tuned from."""
+
+    source: str
+    licence: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class WeightsRecord:
     """Where the weights came from: enough to find them again and to detect a change."""
 
@@ -47,6 +56,7 @@ class WeightsRecord:
     sha256: str | None = None
     seed: int | None = None
     licence: str | None = None
+    pretrained: Pretrained | None = None  # where `finetune` began; None: somewhere else, or not known
 
     @property
     def in_memory(self) -> bool:
@@ -106,6 +116,14 @@ class Graph:
     float_head: dict[str, int] = field(default_factory=dict)  # that it has after its last convolution or dense layer
 
 
+@dataclass(frozen=True)
+class Rejection:
+    """When an app should answer "none of these": if the confidence, at this temperature, is below the threshold."""
+
+    temperature: float  # probabilities are raised to the power of 1 / temperature, then sum to one again
+    threshold: float  # of the highest of them
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The content of `model.json`; docs/artifact.md explains each key."""
@@ -135,6 +153,8 @@ class Manifest:
     command: str
     design: Design = AS_IS  # what differs from the variant's row
     threshold: float | None = None  # of a file with one score for two classes: above it, the second is the best
+
+    reject: Rejection | None = None  # None: the best class is always the answer
 
     @property
     def outputs(self) -> int:

@@ -11,13 +11,16 @@ from edge_squeeze.cli import (
     arguments as arg,
     benchmark,
     bundle,
+    debug,
     doctor,
     evaluate,
     exits,
     export,
+    finetune,
     inspect,
     models,
     predict,
+    report,
     train,
     verify,
 )
@@ -59,6 +62,10 @@ app.command(
     ),
 )(verify.verify)
 app.command(
+    short_help="Find out where a file loses accuracy.",
+    epilog=arg.examples("debug out/squeezenet1.1-tflite-int8 --images DIR"),
+)(debug.debug)
+app.command(
     short_help="Measure accuracy on labeled pictures.",
     epilog=arg.examples(
         "evaluate out/squeezenet1.1-tflite-int8 --images DIR",
@@ -83,9 +90,21 @@ app.command(
     ),
 )(benchmark.benchmark)
 app.command(
+    short_help="Write one page about artifacts.",
+    epilog=arg.examples(
+        "report out/*/ --benchmark A.json --evaluation B.json",
+        "report out/squeezenet1.1-onnx-int8 --images DIR --out A.html",
+        "report out/*/ --benchmark A.json --out DIR/A.html --history DIR",
+    ),
+)(report.report)
+app.command(
     short_help="Compare two saved benchmarks.",
     epilog=arg.examples("compare OLD.json NEW.json --gate p50,size"),
 )(benchmark.compare)
+app.command(
+    short_help="Have a pretrained network learn your classes.",
+    epilog=arg.examples("finetune --images DIR", "finetune MODEL.keras --images LABELS.csv --preprocessing tf"),
+)(finetune.finetune)
 app.command(
     short_help="Train a network from scratch.",
     epilog=arg.examples("train squeezenet-lab", "train squeezenet-lab --images DIR --epochs 50"),

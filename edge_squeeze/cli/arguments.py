@@ -13,6 +13,7 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.formats import FORMATS, layouts, precisions, suffixes
 from edge_squeeze.networks.architecture import ANY, Size
 from edge_squeeze.networks.variants import VARIANTS
+from edge_squeeze.training.options import AUGMENTATIONS, EXAMPLES
 
 SEVERAL = "separate several with commas, or repeat the option"
 
@@ -88,6 +89,13 @@ Quantizer = Annotated[
         "tuned where that is better on held-out pictures."
     ),
 ]
+KeepFloat = Annotated[
+    str | None,
+    typer.Option(
+        help="Layers that int8 files keep in float, with commas between them, or auto:K for the K that pay best.",
+        metavar="LAYER,...|auto:K",
+    ),
+]
 Effort = Annotated[
     str | None,
     typer.Option(help="quick (about a minute) or full (minutes more of training) for tuned weights; default: quick."),
@@ -117,6 +125,12 @@ Images = Annotated[
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Go on without pictures that cannot be read; they are counted.")
 ]
+DebugSamples = Annotated[int, typer.Option("--samples", help="Most pictures to use, spread over all.")]
+Bisect = Annotated[
+    bool | None, typer.Option(help="Find the layer that loses most in few passes; default: where all would take long.")
+]
+Plot = Annotated[Path | None, typer.Option(help="Page that shows legs and layers as charts.", metavar="FILE.html")]
+Answer = Annotated[Path | None, typer.Option(hidden=True, help="Answer the question of a desk, as a board does.")]
 Pictures = Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")]
 
 # artifacts and engines
@@ -124,6 +138,14 @@ Artifact = Annotated[Path, typer.Argument(help="Folder written by `export`.")]
 FileOrArtifact = Annotated[Path, typer.Argument(help=f"A {suffixes()} file, or a folder written by `export`.")]
 Original = Annotated[
     Path | None, typer.Option(help="Path of the original model, if it is no longer where model.json records it.")
+]
+AgainstArtifact = Annotated[
+    Path | None,
+    typer.Option(
+        "--against",
+        help="Other artifact of the same original to compare with on the same pictures; exit 8 if worse, 9 if unclear, "
+        "10 if not comparable.",
+    ),
 ]
 NoOriginal = Annotated[
     bool, typer.Option("--no-original", help="Do not run the original; without it there is no verdict.")
@@ -151,8 +173,7 @@ Profile = Annotated[
     ),
 ]
 ThreadCounts = Annotated[
-    list[str] | None,
-    typer.Option("--threads", help=f"Threads of the engine; {SEVERAL}; default: up to 4 cores."),
+    list[str] | None, typer.Option("--threads", help=f"Threads of the engine; {SEVERAL}; default: up to 4 cores.")
 ]
 Runtimes = Annotated[
     list[str] | None,
@@ -173,10 +194,7 @@ InputSeed = Annotated[int, typer.Option("--seed", help="Seed of the inputs and o
 Launches = Annotated[int | None, typer.Option(help="Fresh processes per arm; default: the profile's.")]
 Duration = Annotated[float | None, typer.Option(help="Seconds per process (sustained, paced).")]
 Rate = Annotated[float | None, typer.Option(help="Frames per second (paced); default: 30.")]
-Gate = Annotated[
-    list[str],
-    typer.Option(help=f"Metrics to compare: p50, p90, first, load, memory, size; {SEVERAL}."),
-]
+Gate = Annotated[list[str], typer.Option(help=f"Metrics to compare: p50, p90, first, load, memory, size; {SEVERAL}.")]
 AcrossNetworks = Annotated[
     bool,
     typer.Option("--across-networks", help="Compare all files with the first, even those of another network."),
@@ -194,6 +212,9 @@ AaFloor = Annotated[
     ),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming an interrupted session.")]
+ProfileOps = Annotated[
+    bool, typer.Option("--profile-ops", help="Show how long each layer takes instead, by its operators.")
+]
 Replay = Annotated[Path | None, typer.Option(help="Recompute the figures of a saved result without measuring.")]
 Results = Annotated[
     list[Path] | None, typer.Option("--out", help="File that receives the result: .json, .csv or .md; repeatable.")
@@ -252,6 +273,31 @@ Against = Annotated[
 ]
 Csv = Annotated[Path | None, typer.Option(help="File that receives one row per picture.")]
 
+# report
+SavedBenchmarks = Annotated[
+    list[Path] | None,
+    typer.Option("--benchmark", metavar="FILE", help="Result of `benchmark --out FILE.json` to show; repeatable."),
+]
+SavedEvaluations = Annotated[
+    list[Path] | None,
+    typer.Option("--evaluation", metavar="FILE", help="Output of `evaluate --json` to show; repeatable."),
+]
+DebugResults = Annotated[
+    list[Path] | None,
+    typer.Option("--debug-result", metavar="FILE", help="Output of `debug --json` to show; repeatable."),
+]
+ReportImages = Annotated[
+    Path | None,
+    typer.Option("--images", help="Pictures to compute parity on again; default: show the proof that `export` left."),
+]
+ReportOut = Annotated[
+    Path, typer.Option("--out", help="The page (.html); its data are saved beside it under the same name (.json).")
+]
+History = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder with data of earlier reports (.json), to show how each file changed."),
+]
+
 # bundle
 AndroidPaths = Annotated[
     list[Path] | None,
@@ -277,7 +323,7 @@ Variant = Annotated[str, typer.Argument(help=f"{', '.join(VARIANTS)}.")]
 TrainImages = Annotated[
     Path | None, typer.Option("--images", help="Folder with a folder per class; default: scikit-learn's digits.")
 ]
-TrainOut = Annotated[Path, typer.Option("--out", help="Output folder; each variant gets a folder in it.")]
+TrainOut = Annotated[Path, typer.Option("--out", help="Output folder; each network gets a folder in it.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training pictures.")]
 BatchSize = Annotated[int, typer.Option(help="Pictures per step.")]
 LearningRate = Annotated[float, typer.Option(help="Peak learning rate of Adam.")]
@@ -290,6 +336,40 @@ TrainPreprocessing = Annotated[
         "--preprocessing", help="How pixels are preprocessed: unit (the default), raw, tf, torch, caffe or a JSON file."
     ),
 ]
+
+# finetune
+FinetuneImages = Annotated[
+    Path | None,
+    typer.Option("--images", help="Folder with a folder per class, or a CSV file; default: an example's pictures."),
+]
+Example = Annotated[
+    str | None,
+    typer.Option(help=f"Pictures that packages bring: {' or '.join(EXAMPLES)}; default: {next(iter(EXAMPLES))}."),
+]
+FinetuneEpochs = Annotated[int, typer.Option("--epochs", help="Most passes over the training pictures, per stage.")]
+Unfreeze = Annotated[
+    str,
+    typer.Option(help="How many of the last fire modules to train after the head, 0 to 4; auto: as long as it pays."),
+]
+HeadLearningRate = Annotated[
+    float, typer.Option("--learning-rate", help="Peak learning rate of Adam for the head; fire modules get a tenth.")
+]
+Views = Annotated[int, typer.Option(help="Views of each training picture: itself, and changed ones.")]
+Augment = Annotated[
+    str | None,
+    typer.Option(
+        help=f"How views are changed: {', '.join(AUGMENTATIONS)} or none; separate several with commas; default: all."
+    ),
+]
+LabelSmoothing = Annotated[float, typer.Option(help="Share of each label that is spread over all classes.")]
+CompareFinetuned = Annotated[
+    bool,
+    typer.Option("--compare", help="Also train a linear head on raw pixels, and the network from random weights."),
+]
+Reject = Annotated[
+    bool, typer.Option("--reject", help='Also find the confidence below which files answer "none of these".')
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")]
 
 # every command
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]

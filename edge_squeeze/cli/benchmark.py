@@ -32,6 +32,7 @@ def benchmark(
     strict: arg.Strict = False,
     aa_floor: arg.AaFloor = BenchmarkOptions.aa_floor,
     fresh: arg.Fresh = BenchmarkOptions.fresh,
+    profile_ops: arg.ProfileOps = False,
     device: arg.Devices = None,
     setup: arg.Setup = False,
     replay: arg.Replay = None,
@@ -47,6 +48,13 @@ def benchmark(
     values = {**locals(), "spin": not no_spin}
     several = ("threads", "runtime", "input_shape", "gate")
     options = BenchmarkOptions.of(values | {name: values[name] or None for name in several})
+    if profile_ops:
+        from edge_squeeze.cli import operator_report
+
+        flags = {"--device": device, "--replay": replay, "--out": out, "--inputs": inputs, "--aa-floor": aa_floor}
+        refused = [flag for flag, value in flags.items() if value]
+        operator_report.run(files or [], options, refused, as_json=json_, verbose=verbose)
+        return
     output = benchmark_report.Output(json_, not no_raw, tuple(out or ()), strict, fail_on_regression, verbose)
     boards = address.elsewhere(device, setup=setup)
     raise typer.Exit(benchmark_report.run(files or [], options, replay, boards, output, setup=setup))

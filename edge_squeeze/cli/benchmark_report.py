@@ -28,6 +28,7 @@ from edge_squeeze.errors import ExitCode, UsageError
 from edge_squeeze.reporting import Column
 
 SCHEMA = "edge_squeeze.compare/1"
+NO_RAW = "--no-raw"  # which keeps no samples
 NOTHING_TO_COMPARE = "--fail-on-regression compares arms with the first one. Required: at least two. Got: one."
 DIFFERENT_NETWORKS = (
     "--fail-on-regression compares files of one network, and each of these is of another. Required: at least two files "
@@ -121,7 +122,7 @@ def show(result: Result, output: Output, *, replayed: bool = False) -> None:
     print_prose("", *report.notes(result, every=output.verbose), later="  ")
     print_text(*(f"Saved: {path}" for path in output.files))
     if not output.files and not replayed:
-        again = f"edge-squeeze {shlex.join(result.argv)} --out FILE.json"
+        again = shlex.join(["edge-squeeze", *(word for word in result.argv if word != NO_RAW)]) + " --out FILE.json"
         print_next(
             again, "edge-squeeze compare OLD.json NEW.json", advice=["keep every sample, and compare two results:"]
         )

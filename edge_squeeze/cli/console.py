@@ -119,6 +119,7 @@ class ConsoleReporter:
         except BaseException:
             if alone:
                 self._console.print()
+            self._flush()  # a note may say how to go on
             raise
         finally:
             self._depth -= 1
@@ -141,12 +142,12 @@ class ConsoleReporter:
 
     def track(self, items: Iterable[T], title: str) -> Iterator[T]:
         """`items`, with a bar that disappears at the end."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         if os.environ.get(PROGRESS) == LINES:
             yield from self._as_lines(list(items), title)
             return
-        columns = TextColumn(f"    {title}"), BarColumn(), MofNCompleteColumn()
+        columns = TextColumn(f"    {title}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True)
         hidden, moving = not self._moving, self._animated
         with Progress(*columns, console=self._console, transient=True, disable=hidden, auto_refresh=moving) as bar:
             yield from bar.track(items, total=len(items) if isinstance(items, Sized) else None)

@@ -85,7 +85,7 @@ def _print_document(result: Evaluation) -> None:
     from edge_squeeze.evaluation import document
 
     escaped = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
-    for text in document.lines(result, ascii_only=escaped):
+    for text in document.lines(result, ascii_only=escaped, command=arg.command_line()):
         sys.stdout.write(text)
 
 
@@ -115,10 +115,11 @@ def _show(result: Evaluation, *, verbose: bool) -> None:
     kept = len(columns) if result.originals else WITHOUT_ORIGINAL
     rows = [_cells(figures)[:kept] for figures in (*result.artifacts, *result.originals)]
     first = result.artifacts[0]
-    print_prose("", f"{first.labeled:,} labeled pictures of {first.pictures:,} in {result.source}")
+    readable = result.count - len(result.unreadable)
+    print_prose("", f"{first.labeled:,} labeled pictures of {readable:,} in {result.source}")
     print_table(columns[:kept], rows, every=verbose)
-    for note in result.notes[len(result.notes) - bool(result.calibrated) :]:
-        print_prose(f"{note[0].upper()}{note[1:]}.")
+    for remark in result.remarks:
+        print_prose(f"{remark[0].upper()}{remark[1:]}.")
     for figures in result.artifacts:
         if figures.verdict is not None and (verbose or figures.verdict == FAIL or len(result.artifacts) == 1):
             print_prose(f"{figures.name}: {figures.verdict.upper()}, {figures.reason}.")

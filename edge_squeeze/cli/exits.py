@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import NoReturn, TextIO
 
 from edge_squeeze.cli.console import message
-from edge_squeeze.errors import ConversionError, EdgeSqueezeError, ExitCode
+from edge_squeeze.errors import ConversionError, EdgeSqueezeError, ExitCode, InterruptedTrainingError
 
 TOGETHER_S = 0.5  # a terminal sends Ctrl-C to us and to our parent, which passes it on
 LOG_LINES = 15
@@ -38,6 +38,9 @@ def run(work: Callable[[], object]) -> NoReturn:
         work()
         sys.exit()
     except (Exception, SystemExit) as error:
+        if isinstance(error, InterruptedTrainingError):
+            tell(f"\n{error}")
+            sys.exit(error.exit_code)
         if interrupts.seen:
             sys.stderr.write("\nInterrupted. No incomplete files were left behind.\n")
             sys.exit(ExitCode.INTERRUPTED)

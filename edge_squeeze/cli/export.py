@@ -57,6 +57,7 @@ def export(
     head: arg.Head = "float",
     rewrites: arg.Rewrites = "auto",
     quantizer: arg.Quantizer = "auto",
+    keep_float: arg.KeepFloat = None,
     effort: arg.Effort = None,
     strict_int8: arg.StrictInt8 = False,
     json_: arg.Json = False,
@@ -66,7 +67,7 @@ def export(
     options = {**locals(), "input_size": arg.size(input_size), "command": arg.command_line()}
     output.visible(verbose)
     exported = _export(options, as_json=json_, verbose=verbose)
-    _show(exported, as_json=json_, verbose=verbose)
+    _show(exported, options, as_json=json_, verbose=verbose)
     if any(e.proof.verdict == "fail" for e in exported):
         raise typer.Exit(ExitCode.FAILED_PROOF)
 
@@ -80,12 +81,12 @@ def _export(options: Mapping[str, Any], *, as_json: bool, verbose: bool) -> Expo
     try:
         return exporter.export(ExportOptions.of(options), ConsoleReporter(verbose=verbose))
     except PartlyExportedError as error:
-        _show(error.exported, as_json=as_json, verbose=verbose)
+        _show(error.exported, options, as_json=as_json, verbose=verbose)
         raise
 
 
-def _show(exported: Sequence[Exported], *, as_json: bool, verbose: bool) -> None:
-    """Print what was made, every figure if `verbose`."""
+def _show(exported: Sequence[Exported], options: Mapping[str, Any], *, as_json: bool, verbose: bool) -> None:
+    """Print what was made with the `options` of the command line, every figure if `verbose`."""
     from edge_squeeze.cli.console import print_json, print_prose, print_text, whole
     from edge_squeeze.cli.parity_table import PARITY_COLUMNS, proof_as_json
     from edge_squeeze.cli.tables import print_table
@@ -118,7 +119,7 @@ def _show(exported: Sequence[Exported], *, as_json: bool, verbose: bool) -> None
     failed = [e for e in exported if e.proof.verdict == FAIL]
     for e in failed:
         print_prose("", *(f"FAIL {whole(str(e.folder))}: {failure}" for failure in e.proof.failures), later="  ")
-    _print_next(next((e for e in exported if e not in failed), None), failed)
+    _print_next(next((e for e in exported if e not in failed), None), failed, options)
 
 
 def _remarks(exported: Exported) -> list[str]:
@@ -149,10 +150,20 @@ def _remarks(exported: Exported) -> list[str]:
 
 def _of_file(exported: Exported, *, verbose: bool) -> list[str]:
     """What a user should know of one of the files."""
+    from edge_squeeze.artifact.folder import FRONTIER, FRONTIER_PAGE
+
     remarks = _rewrites(exported, verbose=verbose)
     floats = exported.manifest.graph.float_operators
     if not floats:
         return remarks
+    kept = exported.manifest.options.get("kept_float") or []
+    if kept:
+        drawn = f", {FRONTIER_PAGE} draws them" if (exported.folder / FRONTIER_PAGE).is_file() else ""
+        remark = (
+            f"{_target(exported)} keeps {', '.join(kept)} and the layers that read what they give in float, "
+            f"{sum(floats.values())} operators. {FRONTIER} has the files on the way there{drawn}."
+        )
+        return [*remarks, remark]
     number, kinds = sum(floats.values()), ", ".join(f"{kind} {count}" for kind, count in floats.items())
     remark = (
         f"{_target(exported)} has {number} operator{'' if number == 1 else 's'} in float ({kinds}), in layers that "
@@ -176,7 +187,7 @@ def _rewrites(exported: Exported, *, verbose: bool) -> list[str]:
     return [*remarks, *([f"{_target(exported)} is not rewritten further: {'; '.join(shown)}."] if shown else [])]
 
 
-def _print_next(good: Exported | None, failed: Sequence[Exported]) -> None:
+def _print_next(good: Exported | None, failed: Sequence[Exported], options: Mapping[str, Any]) -> None:
     from edge_squeeze.artifact.folder import PARITY
     from edge_squeeze.cli.console import print_next, whole
 
@@ -190,7 +201,10 @@ def _print_next(good: Exported | None, failed: Sequence[Exported]) -> None:
         )
     if good is not None:
         folder = shlex.quote(str(good.folder))
-        commands = [f"edge-squeeze predict {folder} PICTURE", f"edge-squeeze verify {folder} --images DIR"]
+        loading = [] if options["custom_objects"] is None else ["--custom-objects", options["custom_objects"]]
+        loading += ["--trust-file"] if options["trust_file"] else []
+        verify = " ".join([f"edge-squeeze verify {folder} --images DIR", *map(shlex.quote, loading)])
+        commands = [f"edge-squeeze predict {folder} PICTURE", verify]
     print_next(*commands, advice=advice)
 
 

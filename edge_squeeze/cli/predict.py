@@ -13,6 +13,7 @@ from edge_squeeze.cli import arguments as arg
 from edge_squeeze.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_squeeze.artifact.manifest import ParityRecord
     from edge_squeeze.prediction import Classification, Classifier
 
 
@@ -49,18 +50,23 @@ def _show(
     """
     from edge_squeeze.cli.console import print_json
     from edge_squeeze.machine import host
+    from edge_squeeze.proof.parity import PASS
 
-    emulated, count, unreadable = host.emulated(), 0, 0
+    parity = classifier.artifact.manifest.parity
+    facts = {"emulated": host.emulated(), "parity": parity.verdict}
+    count, unreadable = 0, 0
     entries: list[dict[str, Any]] = []
     for count, (file, outcome) in enumerate(classifications, start=1):
         if count == 1 and not as_json:
-            _print_classifier(classifier, emulated=emulated)
+            _print_classifier(classifier, emulated=facts["emulated"] is True)
+        elif count == 1 and parity.verdict != PASS:
+            sys.stderr.write(f"{_distrust(parity)}\n")
         if isinstance(outcome, UsageError):
             unreadable += 1
             sys.stderr.write(f"Skipped: {outcome}\n")
-            entries.append({"picture": str(file), "error": str(outcome), "emulated": emulated})
+            entries.append({"picture": str(file), "error": str(outcome), **facts})
         elif as_json:
-            entries.append({"picture": str(file), **dataclasses.asdict(outcome), "emulated": emulated})
+            entries.append({"picture": str(file), **dataclasses.asdict(outcome), **facts})
         else:
             _print_classes(file, outcome)
     if as_json:
@@ -72,7 +78,11 @@ def _show(
         sys.stderr.write(f"{result}\n")
 
 
-def _print_classifier(classifier: Classifier, *, emulated: bool | None) -> None:
+def _distrust(parity: ParityRecord) -> str:
+    return f"Do not trust these results: parity {parity.verdict}: {parity.reason}."
+
+
+def _print_classifier(classifier: Classifier, *, emulated: bool) -> None:
     from edge_squeeze.cli.console import print_prose
     from edge_squeeze.proof.parity import PASS
 
@@ -81,7 +91,7 @@ def _print_classifier(classifier: Classifier, *, emulated: bool | None) -> None:
     if emulated:
         print_prose("This processor is emulated: its times say nothing about a real one.")
     if manifest.parity.verdict != PASS:
-        print_prose(f"Do not trust these results: parity {manifest.parity.verdict}: {manifest.parity.reason}.")
+        print_prose(_distrust(manifest.parity))
 
 
 def _print_classes(file: Path, classification: Classification) -> None:
@@ -91,4 +101,10 @@ def _print_classes(file: Path, classification: Classification) -> None:
     print_prose("", f"{whole(str(file))}  {whole(times)}", later="  ")
     best = classification.predictions
     shown = [p for p in best if p.score > 0] or best[:1]  # int8 scores are mostly 0
+    if classification.confidence is not None:  # what is compared is no score of the table: a temperature scales it
+        answer = f"None of these: confidence {classification.confidence:.1%} is below"
+        if not classification.rejected:
+            answer = f"Confidence {classification.confidence:.1%} reaches"
+        likely = "; the most likely:" if classification.rejected else ":"
+        print_prose(f"{answer} the threshold of {classification.threshold:.1%}{likely}", start="  ")
     print_text(*(f"  {p.score:6.1%}  {p.label} ({p.index})" for p in shown))

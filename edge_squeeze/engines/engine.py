@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edge_squeeze.errors import ConversionError, EdgeSqueezeError
 
 XNNPACK, BUILTIN, ONNXRUNTIME = "xnnpack", "builtin", "onnxruntime"
+REFERENCE = "reference"  # kernels that are slow and plain: nothing is fused, reordered or vectorized
 LONGEST_MESSAGE = 500  # some engines print the whole model
 OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]+>")  # how Python writes a function or an object that has no text
 Array = NDArray[Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_squeeze.engines.engine import ONNXRUNTIME, Array, Arrays, EngineOptions, Model, Tensor, must_fit
+from edge_squeeze.engines.engine import ONNXRUNTIME, REFERENCE, Array, Arrays, EngineOptions, Model, Tensor, must_fit
 
 CPU = "CPUExecutionProvider"
 # ONNX Runtime's names of element types (onnx.proto's TensorProto.DataType) that are not NumPy's.
@@ -14,20 +14,27 @@ DTYPES = {"float": "float32", "double": "float64"}
 class OnnxEngine:
     """A loaded .onnx file."""
 
-    kernels = ONNXRUNTIME
+    kernels: str
     operators: int | None = None
     delegated: int | None = None
 
-    def __init__(self, model: Model, options: EngineOptions) -> None:
-        """Load `model`; ONNX Runtime raises errors of any kind if it cannot."""
+    def __init__(self, model: Model, options: EngineOptions, profile: str | None = None) -> None:
+        """Load `model`; ONNX Runtime raises errors of any kind if it cannot.
+
+        With `profile`, the beginning of a file's path, the time of every operator is written until `end_profile`.
+        """
         import onnxruntime
 
-        self.version = onnxruntime.__version__
+        self.version, self.kernels = onnxruntime.__version__, options.kernels or ONNXRUNTIME
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads, settings.inter_op_num_threads = options.threads, 1
         settings.log_severity_level = 3
+        if options.kernels == REFERENCE:
+            settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         if not options.spin:
             settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if profile is not None:
+            settings.enable_profiling, settings.profile_file_prefix = True, profile
         source = model if isinstance(model, bytes) else str(model)
         self._session = onnxruntime.InferenceSession(source, settings, providers=[CPU])
         self.inputs = list(map(_tensor, self._session.get_inputs()))
@@ -36,6 +43,10 @@ class OnnxEngine:
             must_fit(tensor, shape)
         self._value = onnxruntime.OrtValue.ortvalue_from_numpy
         self._binding: Any = None
+
+    def end_profile(self) -> str:
+        """Where the times of operators have been written."""
+        return str(self._session.end_profiling())
 
     def run(self, arrays: Arrays) -> list[Array]:
         """The outputs for `arrays`."""

@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from edge_squeeze.engines.engine import BUILTIN, XNNPACK, Array, Arrays, EngineOptions, Model, Tensor, must_fit
+from edge_squeeze.engines.engine import (
+    BUILTIN,
+    REFERENCE,
+    XNNPACK,
+    Array,
+    Arrays,
+    EngineOptions,
+    Model,
+    Tensor,
+    must_fit,
+)
 from edge_squeeze.packages import version_of
 from edge_squeeze.process import keras_environment
 from edge_squeeze.process.output import captured
@@ -28,7 +38,8 @@ class TFLiteEngine:
         with captured(), keras_environment.neutral():  # LiteRT announces its delegate on every load
             engine = importlib.import_module(module)
             resolver = engine.OpResolverType
-            chosen = resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES if options.kernels == BUILTIN else resolver.AUTO
+            own = {BUILTIN: resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES, REFERENCE: resolver.BUILTIN_REF}
+            chosen = own.get(options.kernels or "", resolver.AUTO)
             self._interpreter = engine.Interpreter(
                 **source, num_threads=options.threads, experimental_op_resolver_type=chosen
             )

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,18 @@ def check_target(folder: Path, kind: Kind) -> None:
     except OSError as error:
         message = f"{folder} cannot be written: {parent} is not a folder you may write to. Pass --out DIR."
         raise UsageError(message) from error
+
+
+def check_file(path: Path, option: str) -> None:
+    """Raise UsageError now, before any work, if the file `path`, the value of `option`, could not be written."""
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{option} {path} cannot be written: {error.strerror} in {parent}. Give another FILE."
+        ) from error
 
 
 def _is(folder: Path, kind: Kind) -> bool:

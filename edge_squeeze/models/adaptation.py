@@ -45,7 +45,7 @@ def in_float32(model: Any) -> tuple[Any, str | None]:
         return rebuilt, f"{len(half)} of its layers computed in half precision ({some}); here they compute in float32"
     if not _is_same(model, rebuilt):
         raise UsageError(
-            f"{model.name} cannot be exported: it takes {taken.dtype}, with which its layers cannot compute, or give "
+            f"{model.name} cannot be used: it takes {taken.dtype}, with which its layers cannot compute, or give "
             "other scores than with the same numbers in float32. Build it with a float32 input, and set_weights of "
             "this one."
         )

@@ -56,7 +56,7 @@ def check(config: Any, path: Path) -> None:
             called.append(ascii(f"tf.{function}")[:60])
         if called:
             raise UsageError(
-                f"{path} cannot be exported: its layer {str(keys.get('name'))[:60]} calls {called[0]}, which may do "
+                f"{path} cannot be used: its layer {str(keys.get('name'))[:60]} calls {called[0]}, which may do "
                 "more than compute. Required: layers of Keras, and TensorFlow's functions that compute."
             )
 

@@ -75,7 +75,7 @@ def _require_float32(model: Any, path: Path) -> None:
     half = sorted({layer.name for layer in computing(model) if layer.compute_dtype in HALVES})
     if half:
         raise UsageError(
-            f"{path} cannot be exported: {len(half)} of its layers do not compute in float32 ({', '.join(half[:3])}). "
+            f"{path} cannot be used: {len(half)} of its layers do not compute in float32 ({', '.join(half[:3])}). "
             "Build it with that policy, and set_weights of this one."
         )
 

@@ -16,7 +16,7 @@ from typing import Any
 from edge_squeeze.artifact.manifest import KERAS_MODEL, SAVED_MODEL, WeightsRecord
 from edge_squeeze.errors import EdgeSqueezeError, UsageError
 from edge_squeeze.files import reading
-from edge_squeeze.models import adaptation, keras2
+from edge_squeeze.models import adaptation, keras2, weights as weight_store
 from edge_squeeze.models.original import load_tensorflow, require_tensorflow
 from edge_squeeze.process.output import captured
 from edge_squeeze.process.supervision import memory_limited
@@ -63,7 +63,9 @@ def load(
     if path.is_file():
         keras_config.check(keras_config.read(path), path, size)
     kind, source = (SAVED_MODEL, "SavedModel") if path.is_dir() else (KERAS_MODEL, "Keras model")
-    record = WeightsRecord(kind, f"{source} {path.name}", trained=True, path=str(path), sha256=digest(path))
+    sha256 = digest(path)
+    began = weight_store.pretrained(path, sha256)
+    record = WeightsRecord(kind, f"{source} {path.name}", trained=True, path=str(path), sha256=sha256, pretrained=began)
     if path.is_file() and keras_config.keras_2(path):
         with keras2.converted(path, size, custom_objects, trust_file=trust_file) as folder:
             return _loaded(path, size, lambda: _saved_model(folder, path), input_size, record)
@@ -216,7 +218,7 @@ def objects_of(module: str) -> dict[str, Any]:
 def _refused(path: Path, reason: str) -> UsageError:
     """A UsageError for a model that is not an image classifier."""
     return UsageError(
-        f"{path} cannot be exported: {reason}. Required: an image classifier, pictures [N,H,W,3 or 1] float32 -> "
+        f"{path} cannot be used: {reason}. Required: an image classifier, pictures [N,H,W,3 or 1] float32 -> "
         "scores [N,classes]."
     )
 

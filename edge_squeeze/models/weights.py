@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_squeeze.artifact.manifest import WeightsRecord
+from edge_squeeze.artifact.manifest import Pretrained, WeightsRecord
 from edge_squeeze.errors import MissingDependencyError, UsageError
-from edge_squeeze.files import cache
+from edge_squeeze.files import cache, reading
 from edge_squeeze.networks.design import AS_IS, Architecture
 from edge_squeeze.networks.variants import GLOROT_UNIFORM, HE_NORMAL
+from edge_squeeze.pictures.labeled import TRAINED
 from edge_squeeze.weight_files import reader
 from edge_squeeze.weight_files.keras_config import graph_of
 from edge_squeeze.weight_files.layers import LARGEST_UNPACKED, Layers
@@ -151,10 +152,32 @@ def _from_file(arch: Architecture, path: Path) -> Weights:
         )
     published = next((row for row in PUBLISHED.values() if row.sha256 == digest), None)
     source, licence = (published.source, published.licence) if published else (file.kind, None)
-    record = WeightsRecord("file", source, trained=True, path=str(path), sha256=digest, licence=licence)
+    origin = None if published else pretrained(path, digest)
+    record = WeightsRecord(
+        "file", source, trained=True, path=str(path), sha256=digest, licence=licence, pretrained=origin
+    )
     head, convention = file.layers.get(arch.head), file.convention or arch.row.convention
     classes = head[-1].shape[0] if head and head[-1].ndim else None
     return Weights(file.layers, record, convention, classes, description=file.description)
+
+
+def pretrained(path: Path, digest: str) -> Pretrained | None:
+    """What the file `path` of this sha256 was fine-tuned from, as training.json beside it says; None if it does not.
+
+    Of several fine-tunings in a row, it is what the first began with.
+    """
+    beside = path.with_name(TRAINED)
+    try:
+        training = reading.read_json(beside) if beside.is_file() else None
+        if not isinstance(training, dict) or training.get("weights_sha256", digest) != digest:
+            return None
+        where = f"{beside}: pretrained"
+        began = reading.decode(WeightsRecord | None, training.get("pretrained"), where)
+    except UsageError:  # a note beside the file must not keep it from being used
+        return None
+    if began is None or not began.trained:
+        return None
+    return began.pretrained or Pretrained(began.source, began.licence, began.sha256)
 
 
 def assign(model: Any, weights: Weights) -> None:
@@ -175,9 +198,11 @@ def assign(model: Any, weights: Weights) -> None:
     if weights.description.graph is not None and (graph := graph_of(json.loads(model.to_json()))) is not None:
         problems += graph.differences(weights.description.graph)
     if problems:
-        raise UsageError(
-            f"The weights ({weights.record.source}) do not fit {model.name}:\n  " + "\n  ".join(sorted(problems))
-        )
+        source = f"The weights ({weights.record.source}) do not fit {model.name}"
+        if trainable.keys().isdisjoint(layers):
+            theirs, ours = (f"{', '.join(sorted(names)[:3])}, ..." for names in (layers, trainable))
+            raise UsageError(f"{source}: they are another network's, of layers {theirs}. Required: those of {ours}.")
+        raise UsageError(f"{source}:\n  " + "\n  ".join(sorted(problems)))
     for name, layer in trainable.items():
         layer.set_weights(list(layers[name]))
 

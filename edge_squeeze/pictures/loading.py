@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import io
+import re
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +24,7 @@ from edge_squeeze.pictures.preprocessing import Pixels, Preprocessing
 
 MOST_NAMED = 20  # more refused pictures: with them, the message fills a screen
 REMEDY = "Repair or remove them, or pass --skip-unreadable to go on without them."
+SUBSET = re.compile(r"^[\d,]+ of (?=\d)")  # how the description of a part begins
 QUICK = (64, 64)  # JPEG is decoded several times faster if a picture of an eighth of the size will do
 MOST_PIXELS = 128_000_000  # phones take 108 million; the worst kind of picture takes 13 bytes of memory for each
 Part = Callable[[int], Sequence[int]]  # number of pictures -> indices of those to use
@@ -78,7 +81,7 @@ class PictureSet:
             pixels=self.pixels[list(rows)],
             file_digests=self.file_digests and tuple(self.file_digests[row] for row in rows),
             files=self.files and tuple(self.files[row] for row in rows),
-            description=f"{self.description}, without {without}",
+            description=f"{len(rows):,} of {SUBSET.sub('', self.description)}, without {without}",
             remarks=(*self.remarks, *remarks),
         )
 
@@ -330,7 +333,13 @@ def photograph(name: str) -> Image.Image:
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependencyError("scikit-image", "export", "the built-in photographs")
-    return open_picture(Path(spec.submodule_search_locations[0]) / "data" / PHOTOGRAPHS[name])
+    return _photograph(Path(spec.submodule_search_locations[0]) / "data" / PHOTOGRAPHS[name]).copy()
+
+
+@functools.cache
+def _photograph(file: Path) -> Image.Image:
+    """Decoded once, since a command takes its crops of the same few photographs several times."""
+    return open_picture(file)
 
 
 def photograph_crops(

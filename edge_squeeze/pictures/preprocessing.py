@@ -78,8 +78,10 @@ class Preprocessing:
         if self.filter not in FILTERS:
             raise unknown("filter", self.filter, FILTERS)
         if not 1 <= min(self.crop) <= max(self.crop) <= self.short_side <= LARGEST_SIDE:
+            height, width = self.crop
             raise UsageError(
-                f"required: 1 <= crop <= short_side <= {LARGEST_SIDE}, got {self.crop}, {self.short_side}."
+                f"short_side (--resize) must be from the crop's longer side, at least 1, to {LARGEST_SIDE} pixels, got "
+                f"{self.short_side} with a crop of {height} x {width}."
             )
         if not all(0 <= side <= LARGEST_SIDE for side in self.pad):
             raise UsageError(f"pad must be 0 to {LARGEST_SIDE} on each side, got {self.pad}.")

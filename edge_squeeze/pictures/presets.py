@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_squeeze.errors import UsageError, unknown
+from edge_squeeze.files.documentation import page
 from edge_squeeze.files.reading import decode, read_json
 from edge_squeeze.pictures.filters import BILINEAR
 from edge_squeeze.pictures.preprocessing import CROP, RESIZES, STRETCH, Normalization, Preprocessing
@@ -181,7 +182,9 @@ def _check_keys(content: Any, kind: type, required: Iterable[str], where: str) -
         if key not in _keys(kind):
             raise UsageError(f"{where}: {unknown('key', key, _keys(kind))}")
     if missing := [key for key in required if key not in content]:
-        raise UsageError(f"{where} lacks {', '.join(missing)}.")
+        raise UsageError(
+            f"{where} lacks {', '.join(missing)}. It may have: {', '.join(_keys(kind))} ({page('models')})."
+        )
 
 
 def describe(preprocessing: Preprocessing) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -50,6 +51,21 @@ def captured() -> Iterator[Chatter]:
                 os.close(descriptor)
             file.seek(0)
             chatter.text = file.read().decode("utf-8", "replace")
+
+
+@contextmanager
+def retracing_expected() -> Iterator[None]:
+    """Keep TensorFlow from warning, while the block runs, that it compiles one small model after the other."""
+    logger = logging.getLogger("tensorflow")
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return _visible or "retracing" not in record.getMessage()
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 def _flush() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from edge_squeeze.artifact.folder import CALIBRATION, MANIFEST, Artifact
 from edge_squeeze.errors import UsageError
@@ -30,14 +31,28 @@ def records(pictures: PictureSet) -> list[CalibrationPicture]:
 
 def read(artifact: Artifact) -> list[CalibrationPicture]:
     """The pictures that `artifact` was calibrated on; UsageError if its calibration.json cannot be read."""
+    pictures: list[CalibrationPicture] = _read(artifact, "pictures", list[CalibrationPicture], [])
+    return pictures
+
+
+def held_out(artifact: Artifact) -> dict[str, float]:
+    """How far files by each quantizer diverged, in nats, on held-out calibration pictures, if `export` compared them.
+
+    UsageError if calibration.json cannot be read.
+    """
+    quantizers: dict[str, float] = _read(artifact, "quantizers", dict[str, float], {})
+    return quantizers
+
+
+def _read(artifact: Artifact, key: str, kind: Any, default: Any) -> Any:
+    """What calibration.json has under `key`, or else `default`."""
     path = artifact.folder / CALIBRATION
     if not path.exists():  # not quantized, or bundled without it
-        return []
+        return default
     content = read_json(path)
     if not isinstance(content, dict):
         raise UsageError(f"{path} must be an object. Export it again: {artifact.folder / MANIFEST} says how.")
-    pictures: list[CalibrationPicture] = decode(list[CalibrationPicture], content.get("pictures", []), str(path))
-    return pictures
+    return decode(kind, content.get(key, default), str(path))
 
 
 def leave_out(pictures: PictureSet, calibrated: Iterable[CalibrationPicture]) -> PictureSet:

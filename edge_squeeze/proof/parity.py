@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,19 @@ class Parity:
         low, high = (100 * bound for bound in self.top1_interval)
         agreement = f"{self.top1_agreement:.1%} ({low:.0f}-{high:.0f})"
         return f"{self.max_abs:.1e}", f"{self.psnr_db:.0f} dB", f"{self.cosine:.5f}", agreement
+
+
+@dataclass(frozen=True)
+class Tops:
+    """The best class of each picture and its score, by the original and by the artifact [N]."""
+
+    original: list[tuple[int, float]]
+    artifact: list[tuple[int, float]]
+
+    @classmethod
+    def of(cls, original: Scores, artifact: Scores) -> Self:
+        """Those of two sets of scores [N,classes]."""
+        return cls(*([(int(row.argmax()), float(row.max())) for row in scores] for scores in (original, artifact)))
 
 
 def compare(original: Scores, artifact: Scores) -> Parity:

@@ -19,11 +19,13 @@ from edge_squeeze.models.source import Sides, Subject
 from edge_squeeze.packages import is_installed
 from edge_squeeze.pictures.loading import PictureSet, check as check_pictures, load_folder, photograph_crops
 from edge_squeeze.pictures.preprocessing import Preprocessing
-from edge_squeeze.proof import gates as gate_table, golden, leakage, parity
+from edge_squeeze.proof import comparison, gates as gate_table, golden, leakage, parity
+from edge_squeeze.proof.comparison import Comparison
 from edge_squeeze.proof.gates import Gate, Gates, Judgment, gates_of_part, judge
 from edge_squeeze.proof.golden import GoldenCheck
 from edge_squeeze.proof.leakage import CalibrationPicture
-from edge_squeeze.proof.parity import ENOUGH_PICTURES, FAIL, PASS, UNPROVEN, Parity
+from edge_squeeze.proof.options import VerifyOptions
+from edge_squeeze.proof.parity import ENOUGH_PICTURES, FAIL, PASS, UNPROVEN, Parity, Tops
 from edge_squeeze.reporting import Reporter, html_table
 from edge_squeeze.scores import PROBABILITY, Scores, comparable, content
 
@@ -35,6 +37,7 @@ CHUNK = 4  # pictures between updates of the progress bar
 UNTRAINED = "untrained weights"
 ALL_PASSED = "all gates passed"
 SMOKE_TEST = "all gates passed, but this is only a smoke test: give --images DIR with 100 of your own pictures"
+FEW_PICTURES = "all gates passed, but {} pictures are only a smoke test: give more, at least 100, with --images DIR"
 ONE_PICTURE = "one picture proves nothing: give several, of different classes"
 CONSTANT = "the original gives the same scores for every picture, so there is nothing to compare"
 ALIKE = (
@@ -80,6 +83,7 @@ class Proof:
     runtime: str
     answers: Answers
     others: tuple[Proof, ...] = ()  # at other sizes, of a file that takes any; the verdict is the worst of all
+    tops: Tops | None = None  # what both answered
 
     def __repr__(self) -> str:
         return f"<Proof {self.verdict.upper()}: {self.parity!r}>"
@@ -135,6 +139,12 @@ class Verification:
     golden: GoldenCheck
     proof: Proof | None
     without_proof: str | None  # why there is no proof
+    against: Comparison | None = None  # with another artifact, if one was named
+
+    @property
+    def quantizers(self) -> dict[str, float]:
+        """How far files by each quantizer diverged on held-out calibration pictures, if `export` compared them."""
+        return leakage.held_out(self.artifact)
 
     @property
     def passed(self) -> bool:
@@ -187,8 +197,19 @@ def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter:
 
     Raises ConversionError if they have another shape.
     """
+    scores = _scores(reference, runner, reporter, "prove")
+    figures, tops = parity.compare(reference.scores, scores), Tops.of(reference.scores, scores)
+    judgments = judge(figures, gates, reference.pictures.names)
+    verdict, reason = _verdict(reference, judgments, gates)
+    answers = Answers(len(set(reference.scores.argmax(axis=1).tolist())), float(reference.scores.max(axis=1).mean()))
+    engine = f"{runner.runtime} {runner.version}"
+    return Proof(reference.pictures, figures, judgments, verdict, reason, engine, answers, tops=tops)
+
+
+def _scores(reference: Reference, runner: Runner, reporter: Reporter, title: str) -> Scores:
+    """The artifact's scores on the pictures of `reference`; ConversionError if they have another shape."""
     pixels = reference.pictures.pixels
-    chunks = reporter.track(range(0, len(pixels), CHUNK), "prove")
+    chunks = reporter.track(range(0, len(pixels), CHUNK), title)
     raw = np.concatenate([runner.run(pixels[i : i + CHUNK]) for i in chunks])
     scores = comparable(raw, reference.content)
     if scores.shape != reference.scores.shape:
@@ -196,12 +217,7 @@ def prove(reference: Reference, runner: Runner, gates: Sequence[Gate], reporter:
             f"The file's scores have the shape {list(scores.shape)}, those of its original "
             f"{list(reference.scores.shape)}."
         )
-    figures = parity.compare(reference.scores, scores)
-    judgments = judge(figures, gates, reference.pictures.names)
-    verdict, reason = _verdict(reference, judgments, gates)
-    answers = Answers(len(set(reference.scores.argmax(axis=1).tolist())), float(reference.scores.max(axis=1).mean()))
-    engine = f"{runner.runtime} {runner.version}"
-    return Proof(reference.pictures, figures, judgments, verdict, reason, engine, answers)
+    return scores
 
 
 def load_pictures(
@@ -268,8 +284,9 @@ def _verdict(reference: Reference, judgments: Sequence[Judgment], gates: Sequenc
         return FAIL, "; ".join(failures)
     if _would_pass_shuffled(reference, gates):
         return UNPROVEN, ALIKE
-    few = reference.pictures.photographs or len(reference.pictures) < ENOUGH_PICTURES
-    return PASS, SMOKE_TEST if few else ALL_PASSED
+    count = len(reference.pictures)
+    few = FEW_PICTURES.format(count) if count < ENOUGH_PICTURES else ALL_PASSED
+    return PASS, SMOKE_TEST if reference.pictures.photographs else few
 
 
 def _would_pass_shuffled(reference: Reference, gates: Sequence[Gate]) -> bool:
@@ -283,58 +300,77 @@ def _would_pass_shuffled(reference: Reference, gates: Sequence[Gate]) -> bool:
     return all(judgment.passed for judgment in judge(figures, gates, reference.pictures.names))
 
 
-@dataclass(frozen=True)
-class VerifyOptions:
-    """What a verification is asked for; `edge_squeeze.verify` says what each option means."""
-
-    images: Path | None = None
-    original: Path | None = None
-    custom_objects: str | None = None
-    runtime: str | None = None
-    threads: int = 1
-    skip_unreadable: bool = False
-    trust_file: bool = False
-
-
 def verify(folder: Path, options: VerifyOptions, reporter: Reporter) -> Verification:
     """Check the golden files of the artifact in `folder`, and its parity with its original if that is available.
 
-    UsageError if the artifact, a picture or the original cannot be used.
+    UsageError if the artifact, the one to compare it with, a picture or the original cannot be used.
     """
-    artifact = artifacts.load(folder)
+    compared = [artifacts.load(path) for path in (folder, options.against) if path is not None]
+    artifact, manifest = compared[0], compared[0].manifest
     if options.images is not None:
         for note in check_pictures(options.images, skip_unreadable=options.skip_unreadable):
             reporter.note(note)
-    manifest = artifact.manifest
-    gates = gate_table.find(manifest.format, manifest.precision, manifest.options.get("head"))
     with reporter.step("golden files"):
-        artifact.check_parity()
+        for each in compared:
+            each.check_parity()
         artifact.labels()
-        runner = open_runner(artifact.model(), artifact.manifest.format, RunOptions(options.threads, options.runtime))
-        gold = golden.check(artifact, runner)
+        runners = [_open(each, options, manifest.format) for each in compared]
+        gold = golden.check(artifact, runners[0])
     with reporter.step("original"):
         subject = find_subject(artifact, options.original, options.custom_objects, trust_file=options.trust_file)
         if isinstance(subject, Subject):
-            keras_original = subject.original()
+            original = subject.original()
             for note in other_original(artifact, subject, options.original):
                 reporter.note(note)
     if isinstance(subject, str):
-        if options.images is not None:
-            raise UsageError(f"--images cannot be used: {subject}.")
+        _check_unneeded(options, subject)
         return Verification(artifact, gold, None, subject)
     with reporter.step("parity"):
-        sets = load_pictures(
-            options.images,
-            subject.preprocessing,
-            subject.other_sizes,
-            skip_unreadable=options.skip_unreadable,
-            calibrated=leakage.read(artifact) if options.images is not None else (),
-        )
-        for remark in sets[0].remarks:
-            reporter.note(remark)
-        references = [refer(keras_original, pictures) for pictures in sets]
-        proof = prove_all(references, runner, gates, reporter, own=subject.own)
-    return Verification(artifact, gold, proof, None)
+        sets = _pictures(subject, compared, options, reporter)
+        references = [refer(original, pictures) for pictures in sets]
+        gates = gate_table.find(manifest.format, manifest.precision, manifest.options.get("head"))
+        proof = prove_all(references, runners[0], gates, reporter, own=subject.own)
+    if options.against is None:
+        return Verification(artifact, gold, proof, None)
+    with reporter.step("comparison"):
+        cand, base = compared
+        against = comparison.incomparable(cand, base, weights=options.original is None)
+        if against is None:
+            scores = _scores(references[0], runners[1], reporter, "compare")
+            figures = parity.compare(references[0].scores, scores)
+            against = comparison.compare(cand, base, (proof.parity, figures), sets[0])
+    return Verification(artifact, gold, proof, None, against)
+
+
+def _check_unneeded(options: VerifyOptions, reason: str) -> None:
+    """Raise UsageError if one of `options` needs the original, which cannot be had for this reason."""
+    for option, value in (("--images", options.images), ("--against", options.against)):
+        if value is not None:
+            raise UsageError(f"{option} cannot be used: {reason}.")
+
+
+def _open(artifact: Artifact, options: VerifyOptions, runtime_of: str) -> Runner:
+    """The model of `artifact`, loaded, by the engine that was asked for if it is one for its format."""
+    own = artifact.manifest.format
+    runtime = options.runtime if own == runtime_of else None
+    return open_runner(artifact.model(), own, RunOptions(options.threads, runtime))
+
+
+def _pictures(
+    subject: Subject, compared: Sequence[Artifact], options: VerifyOptions, reporter: Reporter
+) -> list[PictureSet]:
+    """The pictures at each size, without those that one of the `compared` was calibrated on."""
+    own = options.images is not None
+    sets = load_pictures(
+        options.images,
+        subject.preprocessing,
+        subject.other_sizes,
+        skip_unreadable=options.skip_unreadable,
+        calibrated=[picture for artifact in compared if own for picture in leakage.read(artifact)],
+    )
+    for remark in sets[0].remarks:
+        reporter.note(remark)
+    return sets
 
 
 def find_subject(
@@ -351,7 +387,10 @@ def find_subject(
     except EdgeSqueezeError as error:
         if path is not None:
             raise
-        return f"its original could not be loaded ({str(error).rstrip('.')}). Give --original FILE"
+        reason = str(error).rstrip(".")
+        has_remedy = any(option in reason for option in ("--custom-objects", "--trust-file"))
+        remedy = "" if has_remedy else ". Give --original FILE"
+        return f"its original could not be loaded ({reason}){remedy}"
 
 
 def other_original(artifact: Artifact, subject: Subject, path: Path | None) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import shlex
 import shutil
 import struct
 import subprocess
@@ -11,11 +13,14 @@ import sys
 import zipfile
 from pathlib import Path
 
+import commands
 import pytest
+from PIL import Image
 from places import ROOT
 
 import edge_squeeze
 from edge_squeeze.converters.export import Exported
+from edge_squeeze.pictures.loading import PHOTOGRAPHS, photograph_crops
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +111,7 @@ def data_offset(raw: bytes, entry: zipfile.ZipInfo) -> int:
 def test_the_manifest_says_what_gradle_says(apk: Path) -> None:
     read = subprocess.run(["aapt", "dump", "badging", str(apk)], capture_output=True, text=True, check=True).stdout
     lines = read.splitlines()
-    assert lines[0].startswith("package: name='edgesqueeze.demo' versionCode='8' versionName='0.8.0'")
+    assert lines[0].startswith("package: name='edgesqueeze.demo' versionCode='14' versionName='0.14.0'")
     assert {"sdkVersion:'26'", "targetSdkVersion:'34'", "native-code: 'arm64-v8a' 'x86_64'"} <= set(lines)
     assert "launchable-activity: name='edgesqueeze.demo.MainActivity'" in read
     tree = subprocess.run(["aapt", "dump", "xmltree", str(apk), "AndroidManifest.xml"], capture_output=True, check=True)
@@ -181,6 +186,32 @@ def test_code_that_cannot_run_leaves_the_old_apk(
     assert (done.returncode, out.read_text()) == (code, "old"), done.stdout + done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_photographs_become_an_app_with_their_class_names_in_four_commands(jar_folder: Path, tmp_path: Path) -> None:
+    crops = photograph_crops(16, (96, 96), seed=0)
+    for name, pixels in zip(crops.names, crops.pixels, strict=True):
+        (tmp_path / "photos" / f"my {name.split()[0]}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"my {name.split()[0]}" / f"{name}.png")
+    small = ("--input-size", "64", "--epochs", "4", "--views", "1", "--unfreeze", "0")
+    done = commands.run_here(tmp_path, "finetune", "--images", "photos", *small)
+    assert done.returncode == 0, done.stderr
+    export, evaluate, _ = (shlex.split(line)[1:] for line in done.stdout.partition("Next:")[2].splitlines() if line)
+    done = commands.run_here(tmp_path, *export, "--quantizer", "stock")  # tuned weights take minutes
+    assert (done.returncode, done.stdout.count("PASS")) == (0, 2), done.stderr + done.stdout
+    words = [f"{word}-stock" if "int8" in word else word for word in evaluate]
+    evaluated = json.loads(commands.run_here(tmp_path, *words, "--json").stdout)
+    float32, int8 = (artifact["top1"] for artifact in evaluated["artifacts"])
+    assert int8 >= float32 - max(0.01, 1 / evaluated["artifacts"][0]["labeled"])
+    done = commands.run_here(tmp_path, "bundle", "files", "out/squeezenet1.1-tflite-int8-classes-5-stock", "models")
+    assert done.returncode == 0, done.stderr
+    done = tool("apk", "--models", tmp_path / "models", "--out", tmp_path / "mine.apk")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(tmp_path / "mine.apk") as file:
+        (listed,) = [name for name in file.namelist() if name.endswith("labels.txt")]
+        assert file.read(listed).decode().splitlines() == sorted(f"my {name}" for name in PHOTOGRAPHS)
+    verified = subprocess.run(["apksigner", "verify", tmp_path / "mine.apk"], capture_output=True, check=False)
+    assert verified.returncode == 0, verified.stderr
 
 
 def test_the_apps_own_tests_pass(jar_folder: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ SETTINGS = Settings("some.space", "some.app", 26, 34, 7, "1.2")
 
 def test_the_settings_are_read_from_gradle() -> None:
     settings = Project(DEMO).settings()
-    assert settings == Settings("edgesqueeze.demo", "edgesqueeze.demo", 26, 34, 8, settings.version_name)
+    assert settings == Settings("edgesqueeze.demo", "edgesqueeze.demo", 26, 34, 14, settings.version_name)
     assert f"gummy-bears-api-{settings.min_sdk}<" in (DEMO / "tools" / "pom.xml").read_text()
 
 

@@ -34,19 +34,19 @@ def functions(text: str) -> Iterator[int]:
     """The length in lines of each function that has a body in braces; the formatting shows where it ends."""
     lines = text.splitlines()
     for start, line in enumerate(lines):
-        if (found := re.match(r"( *)(?:[a-z]+ )*fun .*", line)) is None:
+        if (opening := re.match(r"( *)(?:[a-z]+ )*fun .*", line)) is None:
             continue
         body = next(i for i in range(start, len(lines)) if re.search(r"[{}]$|[^,(]$", lines[i]))
         if lines[body].endswith("{"):
-            closing = f"{found[1]}}}"
+            closing = f"{opening[1]}}}"
             yield next(i for i in range(body + 1, len(lines)) if lines[i].startswith(closing)) - start + 1
 
 
 @pytest.mark.parametrize("path", MAIN, ids=lambda path: path.name)
 def test_no_number_about_a_model_stands_in_kotlin(path: Path) -> None:
     code = COMMENT.sub("", path.read_text()).replace("SHA-256", "")
-    found = set(re.findall(r"(?<![\w.#])\d+", code)) & model_numbers()
-    assert not found
+    literals = set(re.findall(r"(?<![\w.#])\d+", code)) & model_numbers()
+    assert not literals
 
 
 def test_the_numbers_looked_for_are_those_of_real_models() -> None:

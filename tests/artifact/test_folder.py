@@ -115,9 +115,9 @@ def test_a_killed_process_leaves_one_whole_artifact(tmp_path: Path, milliseconds
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    found = content(folder)
-    assert len(found) == 6
-    assert len(set(found.values())) == 1
+    files = content(folder)
+    assert len(files) == 6
+    assert len(set(files.values())) == 1
 
 
 def test_an_unwritable_place_is_refused_before_any_work(tmp_path: Path) -> None:

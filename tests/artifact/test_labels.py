@@ -22,7 +22,8 @@ def test_without_a_file_1000_classes_are_imagenets() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"a\nb\n", "required 3 names, one per line in the order of the outputs, got 2"),
+        (b"a\nb\n", r"required 3 names, one per line in the order of the outputs, got 2\."),
+        (b"a\n\nb\nc\n", r"required 3 names, .* got 4, line 2 being empty\."),
         (b"a\n\nc\n", "line 2 is not a name: ''"),
         (b"a\nb\x1b[31m\nc\n", "line 2 is not a name"),
         (b"\xff\xfea\0", r"cannot be read as text: .*Save it as UTF-8\."),

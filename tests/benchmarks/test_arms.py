@@ -175,9 +175,9 @@ def test_all_leaves_out_what_cannot_work_and_says_why(three_engines: Installatio
     models, options = model_files.read_all([tmp_path / "one.tflite"]), BenchmarkOptions(runtime=("all",))
     faults = arms.faults(options)
     assert [arm.engine for arm in arms.resolve(models, options, PLACEMENT, faults)] == ["litert"]
-    told = list(arms.left_out(options, faults))
-    assert f"Left out: tflite-runtime, which cannot work here ({NUMPY_2})." in told
-    assert not [one for one in told if "litert," in one]
+    reasons = list(arms.left_out(options, faults))
+    assert f"Left out: tflite-runtime, which cannot work here ({NUMPY_2})." in reasons
+    assert not [reason for reason in reasons if "litert," in reason]
     with pytest.raises(UsageError, match="none of the engines here runs"):
         arms.resolve(models, options, PLACEMENT, faults | {"litert": "broken"})
 
@@ -194,7 +194,7 @@ def test_a_whole_benchmark_of_all_engines_measures_those_that_work(tmp_path: Pat
     device, models = FakeDevice({"a.": 2.0, "b.": 2.0, "c.": 2.0}), model_files.read_all(three_files(tmp_path))
     reporter = Remembers()
     result = benchmark.run(models, BenchmarkOptions(runtime=("all",)), reporter, device)
-    assert {one.arm.engine for one in result.arms} == {"litert"}
+    assert {arm.arm.engine for arm in result.arms} == {"litert"}
     assert any(NUMPY_2 in note for note in reporter.notes)
     assert reporter.steps == ["import the engines"]
     benchmark.run(models, DEFAULT, reporter, device)

@@ -16,6 +16,7 @@ from synthetic import DEFAULT, FakeDevice, a_device, a_reading, measure, three_f
 
 from edge_squeeze.benchmarks import arms, benchmark, headline, report, result_files
 from edge_squeeze.benchmarks.launch_records import as_json
+from edge_squeeze.benchmarks.model_files import ModelFile
 from edge_squeeze.benchmarks.options import BenchmarkOptions
 from edge_squeeze.benchmarks.verdicts import EQUIVALENT, IMPROVEMENT, REGRESSION
 from edge_squeeze.cli import benchmark_report
@@ -33,12 +34,12 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def test_verdicts_are_right_about_what_was_drawn(files: list[Path]) -> None:
-    found = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
-    assert [one.verdict for one in found.comparisons] == [IMPROVEMENT, REGRESSION]
-    assert [one.base for one in found.comparisons] == ["a.tflite litert 1"] * 2
-    latencies = [one.summary.p50_ms for one in found.arms if one.summary]
+    result = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    assert [comparison.verdict for comparison in result.comparisons] == [IMPROVEMENT, REGRESSION]
+    assert [comparison.base for comparison in result.comparisons] == ["a.tflite litert 1"] * 2
+    latencies = [arm.summary.p50_ms for arm in result.arms if arm.summary]
     assert latencies == pytest.approx([10, 5, 11], rel=0.02)
-    assert {one.validity for one in found.arms} == {"valid"}
+    assert {arm.validity for arm in result.arms} == {"valid"}
 
 
 def test_the_first_line_tells_how_fast_how_sure_and_whether_to_trust_it(files: list[Path]) -> None:
@@ -60,45 +61,70 @@ def test_the_first_line_tells_what_to_change(files: list[Path]) -> None:
 
 
 def test_an_artifact_that_failed_its_proof_is_marked_and_never_the_best(files: list[Path]) -> None:
-    found = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
-    wrong = dataclasses.replace(found.arms[1], correctness=dataclasses.replace(found.arms[1].correctness, gate="fail"))
-    marked = dataclasses.replace(found, arms=[found.arms[0], wrong, found.arms[2]])
+    result = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    wrong = dataclasses.replace(
+        result.arms[1], correctness=dataclasses.replace(result.arms[1].correctness, gate="fail")
+    )
+    marked = dataclasses.replace(result, arms=[result.arms[0], wrong, result.arms[2]])
     assert headline.headline(marked).startswith("Fastest is a.tflite")
     columns, rows = report.table(marked)
     assert [column.title for column in columns[-2:]] == ["parity", "verdict"]
     assert [row[-2:] for row in rows[:2]] == [["UNKNOWN", "baseline"], ["FAIL", "improvement"]]
-    assert "parity" not in [column.title for column in report.table(found)[0]], "nothing to be marked"
-    alone = dataclasses.replace(found, arms=[wrong], comparisons=[])
+    assert "parity" not in [column.title for column in report.table(result)[0]], "nothing to be marked"
+    alone = dataclasses.replace(result, arms=[wrong], comparisons=[])
     assert headline.headline(alone) == "No arm can be called fastest: b.tflite failed its proof."
 
 
 def test_what_looks_fast_on_an_overloaded_machine_is_not_the_best(files: list[Path]) -> None:
-    found = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
-    bad = [dataclasses.replace(found.arms[1].checks[0], status="fail")]
-    unsound = dataclasses.replace(found.arms[1], checks=bad)
-    assert headline.fastest([found.arms[0], unsound]) is found.arms[0]
-    doubted = dataclasses.replace(found, arms=[unsound, found.arms[0]], comparisons=[])
+    result = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    bad = [dataclasses.replace(result.arms[1].checks[0], status="fail")]
+    unsound = dataclasses.replace(result.arms[1], checks=bad)
+    assert headline.fastest([result.arms[0], unsound]) is result.arms[0]
+    doubted = dataclasses.replace(result, arms=[unsound, result.arms[0]], comparisons=[])
     assert headline.headline(doubted).startswith("Fastest of those that can be trusted is")
     assert headline.fastest([unsound]) is unsound
 
 
+@pytest.fixture
+def readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of a drawn device, which nothing could read, are as good as whole ones."""
+    monkeypatch.setattr(ModelFile, "damaged", False)
+
+
+@pytest.mark.usefixtures("readable")
 def test_an_arm_that_fails_is_a_row_with_its_reason(files: list[Path]) -> None:
     device = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
     device.broken = {"b."}
-    found = measure(files, device)
-    assert report.table(found)[1][1][-1] == "failed"
-    assert "b.tflite failed: b. is broken" in report.notes(found)
-    assert [one.verdict for one in found.comparisons] == ["incomparable", REGRESSION]
-    assert benchmark_report.exit_code(found, Output()) == 4
-    assert benchmark_report.exit_code(found, Output(fail_on_regression=True)) == 8
+    result = measure(files, device)
+    assert report.table(result)[1][1][-1] == "failed"
+    assert "b.tflite failed: b. is broken" in report.notes(result)
+    assert [comparison.verdict for comparison in result.comparisons] == ["incomparable", REGRESSION]
+    assert benchmark_report.exit_code(result, Output()) == 4
+    assert benchmark_report.exit_code(result, Output(fail_on_regression=True)) == 8
 
 
+@pytest.mark.usefixtures("readable")
 def test_nothing_measured_is_an_error_and_leaves_no_journal(files: list[Path], tmp_path: Path) -> None:
     device = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
     device.broken = {"a.", "b.", "c."}
     with pytest.raises(ConversionError, match=r"a\. is broken\nb\. is broken"):
         measure(files, device)
     assert not list((tmp_path / "cache").rglob("*.jsonl"))
+
+
+def test_a_damaged_file_is_the_fault_of_the_user_unless_another_cannot_run(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
+    device.broken = {"a.", "b.", "c."}
+    with pytest.raises(
+        UsageError, match=r"a\.tflite is truncated, damaged .* a \.tflite file .*Export.* a\. is broken"
+    ):
+        measure(files, device)
+    monkeypatch.setattr(ModelFile, "damaged", property(lambda model: model.path == files[0]))
+    with pytest.raises(ConversionError, match=r"a\.tflite is truncated.*a\. is broken") as raised:
+        measure(files, device)
+    assert {"b. is broken", "c. is broken"} < set(str(raised.value).splitlines())
 
 
 def test_an_interrupted_benchmark_goes_on_where_it_was(files: list[Path], tmp_path: Path) -> None:
@@ -108,9 +134,9 @@ def test_an_interrupted_benchmark_goes_on_where_it_was(files: list[Path], tmp_pa
         measure(files, first)
     assert len(list((tmp_path / "cache").rglob("*.jsonl"))) == 1
     second = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}, seed=1)
-    found = measure(files, second)
+    result = measure(files, second)
     assert len(second.tasks) == 3 * 10 + 3 * 3 - 8
-    assert found.resumed_after_s is not None
+    assert result.resumed_after_s is not None
     assert not list((tmp_path / "cache").rglob("*.jsonl"))
 
 
@@ -123,26 +149,26 @@ def keys(value: Any) -> Iterator[str]:
 
 
 def test_the_json_has_the_figures_where_they_are_promised_and_every_sample(files: list[Path]) -> None:
-    found = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
-    document = json.loads(result_files.dumps(result_files.to_json(found)))
+    result = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    document = json.loads(result_files.dumps(result_files.to_json(result)))
     assert document["schema"] == "edge_squeeze.bench/1"
-    assert [one["summary"]["p50_ms"] for one in document["arms"]] == pytest.approx([10, 5, 11], rel=0.02)
+    assert [arm["summary"]["p50_ms"] for arm in document["arms"]] == pytest.approx([10, 5, 11], rel=0.02)
     assert document["comparisons"][0]["verdict"] == IMPROVEMENT
     assert list(keys(document)).count("p50_ms") == 3
     assert len(document["order"]) == 3 * (document["arms"][0]["summary"]["n_launches"] + 3)
     assert all(launch["samples_ns"] for launch in document["arms"][0]["launches"] if launch["kind"] == "timed")
     assert document["device"]["id_hash"] == a_device().device.id_hash
-    lean = result_files.to_json(found, raw=False)
-    assert max(len(one["samples_ns"]) for one in lean["arms"][0]["launches"]) == 1
+    lean = result_files.to_json(result, raw=False)
+    assert max(len(launch["samples_ns"]) for launch in lean["arms"][0]["launches"]) == 1
 
 
 def test_csv_and_markdown_hold_the_same_figures(files: list[Path], tmp_path: Path) -> None:
-    found = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
-    result_files.write(found, [tmp_path / "table.csv", tmp_path / "table.md"], raw=True)
+    result = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    result_files.write(result, [tmp_path / "table.csv", tmp_path / "table.md"], raw=True)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
-    assert [float(row["p50_ms"]) for row in rows] == [one.summary.p50_ms for one in found.arms if one.summary]
+    assert [float(row["p50_ms"]) for row in rows] == [arm.summary.p50_ms for arm in result.arms if arm.summary]
     text = (tmp_path / "table.md").read_text()
-    assert headline.headline(found) in text
+    assert headline.headline(result) in text
     assert "Device: Board, CPU, Linux, linux." in text
     assert text.count("\n| ") == 2 + 3
 
@@ -150,13 +176,13 @@ def test_csv_and_markdown_hold_the_same_figures(files: list[Path], tmp_path: Pat
 def test_the_floor_of_a_device_is_measured_kept_and_judged_by(files: list[Path]) -> None:
     alone = files[:1]
     noisy = FakeDevice({"a.": 10.0, "b.": 10.4}, noise=0.05)
-    found = measure(alone, noisy, AA_FLOOR)
-    assert [one.arm.name for one in found.arms] == ["a.tflite A", "a.tflite B"]
-    assert found.measured_floor is not None
-    assert 0.02 < found.measured_floor < 0.10
+    result = measure(alone, noisy, AA_FLOOR)
+    assert [arm.arm.name for arm in result.arms] == ["a.tflite A", "a.tflite B"]
+    assert result.measured_floor is not None
+    assert 0.02 < result.measured_floor < 0.10
     kept = benchmark.known_floor(a_device().device.id_hash, "litert", 1)
     assert kept is not None
-    assert kept.floor == found.measured_floor
+    assert kept.floor == result.measured_floor
     later = measure(files[:2], FakeDevice({"a.": 10.0, "b.": 10.4}, noise=0.001))
     assert later.comparisons[0].delta == pytest.approx(2 * kept.floor)
     assert later.comparisons[0].verdict == EQUIVALENT, "4 % slower is nothing where the floor is higher"
@@ -166,11 +192,11 @@ def test_the_floor_of_a_device_is_measured_kept_and_judged_by(files: list[Path])
 def test_an_invalid_measurement_leaves_no_floor(files: list[Path]) -> None:
     alone = files[:1]
     busy = FakeDevice({"a.": 10.0}, noise=0.3, cpu_ns=1)
-    found = measure(alone, busy, AA_FLOOR)
-    assert found.measured_floor is None
+    result = measure(alone, busy, AA_FLOOR)
+    assert result.measured_floor is None
     assert benchmark.known_floor(a_device().device.id_hash, "litert", 1) is None
-    assert benchmark_report.exit_code(found, Output()) == 7
-    assert any("floor was not kept" in note for note in report.notes(found))
+    assert benchmark_report.exit_code(result, Output()) == 7
+    assert any("floor was not kept" in note for note in report.notes(result))
 
 
 def test_a_floor_holds_for_its_engine_and_threads_alone(files: list[Path]) -> None:
@@ -193,17 +219,17 @@ def test_the_first_line_tells_of_a_regression_and_of_what_is_not_told_apart(file
 
 
 def test_a_lone_arm_is_no_passed_comparison(files: list[Path]) -> None:
-    found = measure(files[:1], FakeDevice({"a.": 10.0}))
+    result = measure(files[:1], FakeDevice({"a.": 10.0}))
     with pytest.raises(UsageError, match="at least two"):
-        benchmark_report.exit_code(found, Output(fail_on_regression=True))
+        benchmark_report.exit_code(result, Output(fail_on_regression=True))
 
 
 def test_what_all_leaves_out_is_named(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arms, "is_installed", lambda name: False)
     monkeypatch.setattr(catalogue, "is_installed", lambda name: name == "ai_edge_litert")
-    told = list(arms.left_out(BenchmarkOptions(runtime=("all",))))
-    assert "Left out: ncnn, which is not installed (pip install ncnn pnnx)." in told
-    assert not any("litert," in one for one in told)
+    reasons = list(arms.left_out(BenchmarkOptions(runtime=("all",))))
+    assert "Left out: ncnn, which is not installed (pip install ncnn pnnx)." in reasons
+    assert not any("litert," in reason for reason in reasons)
     assert not list(arms.left_out(DEFAULT))
 
 

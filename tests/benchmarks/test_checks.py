@@ -20,12 +20,12 @@ from validity_cases import (
     clocked,
     each,
     inputs,
+    last_reading,
     medians,
     outputs,
     pressed,
     slowing,
     some_launches,
-    told,
 )
 
 from edge_squeeze.benchmarks.checks import CHECKS, FAIL, INVALID, PASS, SUSPECT, UNKNOWN, VALID, WARN, Check, rollup
@@ -79,19 +79,19 @@ SHOWN = {
 def idle_and_waiting(share: float, run_delay_ns: int | None) -> Done:
     """One thread that ran for this share of the time, and that the kernel says to have waited so long."""
     said = readings(run_delay_ns=run_delay_ns)
-    told_nothing = [{**one, "run_delay_ns": None} for one in said]
+    told_nothing = [{**reading, "run_delay_ns": None} for reading in said]
     seen = told_nothing if run_delay_ns is None else said
     return checked(all_launches(cpu_ns=round(share * 1e9), wall_ns=10**9, readings=seen))
 
 
 def statuses(checks: Done, *besides: str) -> dict[str, str]:
     """The status of each check that is none of `besides`."""
-    return {one.id: one.status for one in checks if one.status not in besides}
+    return {check.id: check.status for check in checks if check.status not in besides}
 
 
 def hint(checks: Done, name: str) -> str:
-    (found,) = (one.hint for one in checks if one.id == name)
-    return found or ""
+    (advice,) = (check.hint for check in checks if check.id == name)
+    return advice or ""
 
 
 @pytest.mark.parametrize(("name", "make", "value", "status"), ROWS)
@@ -109,11 +109,11 @@ def test_what_speaks_against_a_measurement_says_what_to_do(name: str, make: Make
 
 
 def test_every_check_is_in_the_table_with_what_it_can_come_to() -> None:
-    quiet = [one.id for one in checked(launches(QUIET))]
+    quiet = [check.id for check in checked(launches(QUIET))]
     assert len(set(quiet)) == len(quiet) == len(CHECKS)
     tried = {name: {row.values[3] for row in ROWS if row.values[0] == name} for name in quiet}
-    assert [name for name, found in tried.items() if PASS not in found] == []
-    assert [name for name, found in tried.items() if not found & {WARN, FAIL}] == ["percentiles"]
+    assert [name for name, outcomes in tried.items() if PASS not in outcomes] == []
+    assert [name for name, outcomes in tried.items() if not outcomes & {WARN, FAIL}] == ["percentiles"]
     assert {row.values[0] for row in ROWS} == set(quiet)
 
 
@@ -122,7 +122,7 @@ def test_every_check_is_in_the_table_with_what_it_can_come_to() -> None:
 def test_a_quiet_machine_passes_every_check(profile: str, number: int) -> None:
     checks = checked(launches(QUIET[:number]), PROFILES[profile])
     assert statuses(checks, PASS) == {}
-    assert [one.hint for one in checks if one.hint] == []
+    assert [check.hint for check in checks if check.hint] == []
     assert rollup(checks) == VALID
 
 
@@ -130,7 +130,7 @@ def test_a_quiet_machine_passes_every_check(profile: str, number: int) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_machine_that_tells_nothing_is_valid_as_far_as_anybody_knows(threads: int, readings: list[Reading]) -> None:
     nobody = Served("", "", None, None, [], [])
-    made = all_launches(readings=[as_json(one) for one in readings], affinity=None, served=nobody)
+    made = all_launches(readings=[as_json(reading) for reading in readings], affinity=None, served=nobody)
     checks = checked(made, device=NOBODY_TELLS, denormals=None, arm=an_arm(threads=threads))
     assert rollup(checks) == VALID
     assert statuses(checks, PASS, UNKNOWN) == {}
@@ -145,7 +145,7 @@ def test_launches_are_looked_at_in_the_order_of_their_rounds() -> None:
     drifting = launches(np.linspace(10, 11, 10))
     up_and_down = [*drifting[::2], *drifting[::-2]]
     assert checked(up_and_down) == checked(drifting)
-    renamed = [dataclasses.replace(one, round=at) for at, one in enumerate(up_and_down)]
+    renamed = [dataclasses.replace(launch, round=at) for at, launch in enumerate(up_and_down)]
     assert statuses(checked(renamed))["drift"] == PASS
 
 
@@ -158,8 +158,8 @@ def test_memory_launches_are_not_looked_at() -> None:
 
 def test_readings_of_a_later_version_can_be_read() -> None:
     made = [
-        dataclasses.replace(one, readings=[{**reading, "humidity": 3} for reading in one.readings])
-        for one in launches(QUIET)
+        dataclasses.replace(launch, readings=[{**reading, "humidity": 3} for reading in launch.readings])
+        for launch in launches(QUIET)
     ]
     assert statuses(checked(made), PASS) == {}
 
@@ -167,7 +167,7 @@ def test_readings_of_a_later_version_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("checks", "name", "part"),
     [
-        (told("throttled")(["under-voltage", "throttled"]), "thermal", "Throttled: under-voltage, throttled. "),
+        (last_reading("throttled")(["under-voltage", "throttled"]), "thermal", "Throttled: under-voltage, throttled. "),
         (
             busy(0.85),
             "contention",
@@ -199,8 +199,10 @@ def test_hints_tell_the_particulars(checks: Done, name: str, part: str) -> None:
 @pytest.mark.parametrize(("threads", "part"), [(2, "Other programs use the cores."), (3, "Its own threads wait")])
 def test_waiting_for_cores_is_blamed_on_who_takes_them(threads: int, part: str) -> None:
     made = [
-        dataclasses.replace(one, readings=[{**r, "cpu_pressure_total_us": r["at_ns"] // 2000} for r in one.readings])
-        for one in launches(QUIET)
+        dataclasses.replace(
+            launch, readings=[{**r, "cpu_pressure_total_us": r["at_ns"] // 2000} for r in launch.readings]
+        )
+        for launch in launches(QUIET)
     ]
     checks = checked(made, arm=an_arm(threads=threads))
     assert statuses(checks)["contention"] == FAIL
@@ -221,10 +223,10 @@ def test_the_clock_is_blamed_on_its_governor() -> None:
 @pytest.mark.parametrize(
     ("checks", "name", "value", "threshold"),
     [
-        (told("run_delay_ns")(50_000_000), "waiting", 0.1, 0.03),
-        (told("run_delay_ns")(None), "waiting", None, 0.03),
-        (told("throttled")(["under-voltage", "throttled"]), "thermal", "under-voltage, throttled", None),
-        (told("throttled")([]), "thermal", None, None),
+        (last_reading("run_delay_ns")(50_000_000), "waiting", 0.1, 0.03),
+        (last_reading("run_delay_ns")(None), "waiting", None, 0.03),
+        (last_reading("throttled")(["under-voltage", "throttled"]), "thermal", "under-voltage, throttled", None),
+        (last_reading("throttled")([]), "thermal", None, None),
         (medians()([10] * 3), "percentiles", "p90, p95, p99", None),
         (checked(launches([10], samples=59)), "percentiles", "p90, p95", None),
         (checked(launches([10], samples=9)), "percentiles", None, None),
@@ -237,12 +239,12 @@ def test_the_clock_is_blamed_on_its_governor() -> None:
     ],
 )
 def test_a_check_tells_its_value_and_its_limit(checks: Done, name: str, value: object, threshold: object) -> None:
-    (found,) = (one for one in checks if one.id == name)
-    assert (found.value, found.threshold) == (value, threshold)
+    (check,) = (candidate for candidate in checks if candidate.id == name)
+    assert (check.value, check.threshold) == (value, threshold)
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("outcomes", "expected"),
     [
         ([], VALID),
         ([PASS, UNKNOWN], VALID),
@@ -252,28 +254,30 @@ def test_a_check_tells_its_value_and_its_limit(checks: Done, name: str, value: o
         ([WARN, FAIL], INVALID),
     ],
 )
-def test_the_worst_check_decides(found: list[str], expected: str) -> None:
-    assert rollup([Check(status, status, None, None) for status in found]) == expected
+def test_the_worst_check_decides(outcomes: list[str], expected: str) -> None:
+    assert rollup([Check(status, status, None, None) for status in outcomes]) == expected
 
 
 def a_quiet_session(rng: np.random.Generator) -> list[Launch]:
     """Ten launches whose medians, samples and probes scatter by 1 %, 1 % and 0.5 %, and that ran 99.5 % of the time."""
     made = []
     for at, median in enumerate(10 * np.exp(rng.normal(0, 0.01, 10))):
-        one = a_launch(median * np.exp(rng.normal(0, 0.01, 100)), at)
+        launch = a_launch(median * np.exp(rng.normal(0, 0.01, 100)), at)
         probes = [round(500_000 * float(np.exp(rng.normal(0, 0.005)))) for _ in range(2)]
-        made.append(dataclasses.replace(one, probe_ns=probes, wall_ns=round(one.cpu_ns / (1 - rng.uniform(0, 0.01)))))
+        made.append(
+            dataclasses.replace(launch, probe_ns=probes, wall_ns=round(launch.cpu_ns / (1 - rng.uniform(0, 0.01))))
+        )
     return made
 
 
 def test_nearly_all_quiet_sessions_are_valid() -> None:
     rng = np.random.default_rng(5)
-    found = [rollup(checked(a_quiet_session(rng), STANDARD)) for _ in range(200)]
-    assert found.count(VALID) >= 190
-    assert INVALID not in found
+    validities = [rollup(checked(a_quiet_session(rng), STANDARD)) for _ in range(200)]
+    assert validities.count(VALID) >= 190
+    assert INVALID not in validities
 
 
 @pytest.mark.parametrize(("run_delay_ms", "status", "limit"), [(14, PASS, 0.03), (16, WARN, 0.03), (51, FAIL, 0.1)])
 def test_the_limit_that_is_told_is_the_one_that_was_passed(run_delay_ms: int, status: str, limit: float) -> None:
-    (found,) = (one for one in told("run_delay_ns")(run_delay_ms * MS) if one.id == "waiting")
-    assert (found.status, found.threshold) == (status, limit)
+    (check,) = (candidate for candidate in last_reading("run_delay_ns")(run_delay_ms * MS) if candidate.id == "waiting")
+    assert (check.status, check.threshold) == (status, limit)

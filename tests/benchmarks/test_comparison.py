@@ -38,8 +38,8 @@ def failed(name: str) -> ArmResult:
 
 
 def p50(base: ArmResult, cand: ArmResult, floor: float | None = None, *, paired: bool = True) -> Comparison:
-    (found,) = compare([Pair(base, cand)], ["p50"], floor, paired=paired)
-    return found
+    (comparison,) = compare([Pair(base, cand)], ["p50"], floor, paired=paired)
+    return comparison
 
 
 BASELINE = timed(BASE)
@@ -51,14 +51,19 @@ BASELINE = timed(BASE)
     [(1.10, "regression"), (1 / 1.10, "improvement"), (1.0, "equivalent"), (2.0, "regression"), (0.5, "improvement")],
 )
 def test_a_clear_change_is_called_by_its_name(times: float, verdict: str, paired: bool) -> None:
-    found = p50(BASELINE, timed(10 * times * OTHER_SCATTER, "b"), paired=paired)
-    assert (found.verdict, found.launches_needed, found.reason) == (verdict, None, None)
-    assert (found.base, found.cand, found.metric, found.paired) == ("a litert 1", "b litert 1", "p50", paired)
-    assert found.ratio == pytest.approx(times, rel=0.002)
-    assert found.ci95 is not None
-    assert found.ci95[0] < found.ratio < found.ci95[1]
-    assert found.p_adj is not None
-    assert (found.p_adj < 0.05) == (verdict != "equivalent")
+    comparison = p50(BASELINE, timed(10 * times * OTHER_SCATTER, "b"), paired=paired)
+    assert (comparison.verdict, comparison.launches_needed, comparison.reason) == (verdict, None, None)
+    assert (comparison.base, comparison.cand, comparison.metric, comparison.paired) == (
+        "a litert 1",
+        "b litert 1",
+        "p50",
+        paired,
+    )
+    assert comparison.ratio == pytest.approx(times, rel=0.002)
+    assert comparison.ci95 is not None
+    assert comparison.ci95[0] < comparison.ratio < comparison.ci95[1]
+    assert comparison.p_adj is not None
+    assert (comparison.p_adj < 0.05) == (verdict != "equivalent")
 
 
 def test_the_ratio_is_that_of_the_printed_times() -> None:
@@ -70,18 +75,25 @@ def test_the_ratio_is_that_of_the_printed_times() -> None:
 
 def test_too_noisy_launches_are_inconclusive_and_say_how_many_would_do() -> None:
     noisy = 10 * np.exp(np.random.default_rng(3).normal(0, 0.05, 10))
-    found = p50(BASELINE, timed(noisy, "b"))
-    assert found.verdict == "inconclusive"
-    assert found.launches_needed is not None
-    assert 10 < found.launches_needed <= 1000
+    comparison = p50(BASELINE, timed(noisy, "b"))
+    assert comparison.verdict == "inconclusive"
+    assert comparison.launches_needed is not None
+    assert 10 < comparison.launches_needed <= 1000
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_too_few_common_rounds_decide_nothing(number: int) -> None:
-    later = [dataclasses.replace(one, round=one.round + 10 - number) for one in launches(20 * SCATTER, "b litert 1")]
-    found = p50(BASELINE, result(later, "b"))
-    assert (found.verdict, found.ci95, found.p_adj, found.launches_needed) == ("inconclusive", None, None, 3)
-    assert found.ratio == (None if number == 0 else pytest.approx(2, rel=0.05))
+    later = [
+        dataclasses.replace(launch, round=launch.round + 10 - number) for launch in launches(20 * SCATTER, "b litert 1")
+    ]
+    comparison = p50(BASELINE, result(later, "b"))
+    assert (comparison.verdict, comparison.ci95, comparison.p_adj, comparison.launches_needed) == (
+        "inconclusive",
+        None,
+        None,
+        3,
+    )
+    assert comparison.ratio == (None if number == 0 else pytest.approx(2, rel=0.05))
 
 
 def test_launches_are_paired_by_round_whatever_their_order() -> None:
@@ -110,9 +122,11 @@ def test_launches_are_paired_by_round_whatever_their_order() -> None:
 def test_a_change_within_the_margin_of_the_device_is_none(
     floor: float | None, times: float, paired: bool, verdict: str, delta: float
 ) -> None:
-    base, cand = (result(launches(10 * one * SCATTER**0.1, noise=0), name) for one, name in ((1, "a"), (times, "b")))
-    found = p50(base, cand, floor, paired=paired)
-    assert (found.verdict, found.delta) == (verdict, pytest.approx(delta))
+    base, cand = (
+        result(launches(10 * factor * SCATTER**0.1, noise=0), name) for factor, name in ((1, "a"), (times, "b"))
+    )
+    comparison = p50(base, cand, floor, paired=paired)
+    assert (comparison.verdict, comparison.delta) == (verdict, pytest.approx(delta))
 
 
 def tail(times: float) -> dict[str, Any]:
@@ -153,10 +167,10 @@ def test_each_gate_looks_at_its_own_figure(
     gate: str, change: dict[str, Any], peak: float, verdict: str, delta: float
 ) -> None:
     pair = Pair(arm_of({}), arm_of(change, peak, "b"))
-    found = {one.metric: one for one in compare([pair], GATES, None, paired=True)}
-    assert list(found) == list(GATES)
-    assert (found[gate].verdict, found[gate].delta) == (verdict, pytest.approx(delta))
-    assert {one.verdict for one in found.values() if one.metric != gate} == {"equivalent"}
+    by_metric = {comparison.metric: comparison for comparison in compare([pair], GATES, None, paired=True)}
+    assert list(by_metric) == list(GATES)
+    assert (by_metric[gate].verdict, by_metric[gate].delta) == (verdict, pytest.approx(delta))
+    assert {comparison.verdict for comparison in by_metric.values() if comparison.metric != gate} == {"equivalent"}
 
 
 @pytest.mark.parametrize(
@@ -166,8 +180,10 @@ def test_each_gate_looks_at_its_own_figure(
 def test_only_times_follow_the_margin_of_the_device(
     floor: float | None, paired: bool, p50_delta: float, p90_delta: float
 ) -> None:
-    found = compare([Pair(arm_of({}), arm_of({}, name="b"))], GATES, floor, paired=paired)
-    assert [one.delta for one in found] == pytest.approx([p50_delta, p90_delta, 0.10, 0.10, 0.05, 0])
+    comparisons = compare([Pair(arm_of({}), arm_of({}, name="b"))], GATES, floor, paired=paired)
+    assert [comparison.delta for comparison in comparisons] == pytest.approx(
+        [p50_delta, p90_delta, 0.10, 0.10, 0.05, 0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,27 +191,27 @@ def test_only_times_follow_the_margin_of_the_device(
 )
 @pytest.mark.parametrize("paired", [True, False])
 def test_any_change_of_size_is_one(size: int, verdict: str, paired: bool) -> None:
-    (found,) = compare([Pair(BASELINE, timed(BASE, "b", size_bytes=size))], ["size"], 0.1, paired=paired)
-    assert (found.verdict, found.ratio, found.ci95) == (verdict, size / 1e6, [size / 1e6] * 2)
-    assert (found.p_adj, found.launches_needed, found.delta) == (None, None, 0)
+    (comparison,) = compare([Pair(BASELINE, timed(BASE, "b", size_bytes=size))], ["size"], 0.1, paired=paired)
+    assert (comparison.verdict, comparison.ratio, comparison.ci95) == (verdict, size / 1e6, [size / 1e6] * 2)
+    assert (comparison.p_adj, comparison.launches_needed, comparison.delta) == (None, None, 0)
 
 
 def test_memory_that_no_launch_knows_decides_nothing() -> None:
     unknown = dataclasses.replace(a_memory_launch(), peak_rss_bytes=None)
     for memory in ([], [unknown] * 3, [a_memory_launch(50_000_000)] * 3):  # nothing beyond the baseline
         cand = result([*launches(BASE), *memory], "b")
-        (found,) = compare([Pair(arm_of({}), cand)], ["memory"], None, paired=True)
-        assert (found.verdict, found.ratio) == ("inconclusive", None)
+        (comparison,) = compare([Pair(arm_of({}), cand)], ["memory"], None, paired=True)
+        assert (comparison.verdict, comparison.ratio) == ("inconclusive", None)
 
 
 def test_arms_and_gates_are_one_family() -> None:
     pairs = [Pair(BASELINE, timed(1.04 * BASE[::-1], "b")), Pair(BASELINE, timed(1.02 * BASE[::-1], "c"))]
     alone = [compare([pair], [gate], None, paired=True)[0] for pair in pairs for gate in ("p50", "p90")]
     together = compare(pairs, ["p50", "size", "p90"], None, paired=True)
-    assert [one.cand for one in together] == ["b litert 1"] * 3 + ["c litert 1"] * 3
-    tested = [one for one in together if one.metric != "size"]
-    assert [one.ratio for one in tested] == [one.ratio for one in alone]
-    chances, adjusted = ([one.p_adj or 0.0 for one in found] for found in (alone, tested))
+    assert [comparison.cand for comparison in together] == ["b litert 1"] * 3 + ["c litert 1"] * 3
+    tested = [comparison for comparison in together if comparison.metric != "size"]
+    assert [comparison.ratio for comparison in tested] == [comparison.ratio for comparison in alone]
+    chances, adjusted = ([comparison.p_adj or 0.0 for comparison in family] for family in (alone, tested))
     assert 0 < 4 * min(chances) < 1
     assert min(adjusted) == pytest.approx(4 * min(chances))
     assert (tested[0].ci95 or [9])[0] < (alone[0].ci95 or [0])[0]
@@ -224,9 +240,9 @@ def test_what_cannot_be_compared_costs_the_others_nothing() -> None:
     ],
 )
 def test_what_is_incomparable_says_why(gate: str, pair: Pair, reason: str, differ: list[str]) -> None:
-    (found,) = compare([pair], [gate], None, paired=False)
-    assert (found.verdict, found.reason, found.fingerprint_diff) == ("incomparable", reason, differ)
-    assert (found.ratio, found.ci95, found.p_adj, found.launches_needed) == (None,) * 4
+    (comparison,) = compare([pair], [gate], None, paired=False)
+    assert (comparison.verdict, comparison.reason, comparison.fingerprint_diff) == ("incomparable", reason, differ)
+    assert (comparison.ratio, comparison.ci95, comparison.p_adj, comparison.launches_needed) == (None,) * 4
 
 
 @pytest.mark.parametrize("gate", ["p50", "size"])
@@ -246,18 +262,19 @@ def test_a_verdict_is_as_valid_as_the_worse_of_both(
     gate: str, base: str, cand: str, expected: str, differ: tuple[str, ...]
 ) -> None:
     arms = [dataclasses.replace(BASELINE, checks=[Check("x", status, None, None)]) for status in (base, cand)]
-    (found,) = compare([Pair(*arms, differ)], [gate], None, paired=True)
-    assert found.validity == expected
+    (comparison,) = compare([Pair(*arms, differ)], [gate], None, paired=True)
+    exact = gate == "size" and not differ  # bytes are counted, not measured
+    assert comparison.validity == (VALID if exact else expected)
 
 
 def test_figures_of_another_file_are_not_merged() -> None:
-    own, other = (
+    own, foreign = (
         dataclasses.replace(BASELINE, correctness=Correctness("pass", sha256=sha256))
         for sha256 in (BASELINE.arm.sha256, "sha of another")
     )
     known = p50(BASELINE, own)
     assert (known.verdict, known.base_sha256, known.cand_sha256) == ("equivalent", "sha of a", "sha of a")
-    merged = p50(own, other)
+    merged = p50(own, foreign)
     assert merged.verdict == "incomparable"
     assert merged.reason == (
         "the parity of a litert 1 is that of another file: its sha256 is sha of another, that of the measured file sha "
@@ -287,7 +304,7 @@ def processor(**changes: Any) -> Device:
 
 
 def measured(launch: dict[str, Any] | None = None, **arm: Any) -> ArmResult:
-    made = [dataclasses.replace(one, **(launch or {})) for one in launches([10, 10, 10])]
+    made = [dataclasses.replace(plain, **(launch or {})) for plain in launches([10, 10, 10])]
     return judge(ArmResult(an_arm(**arm), made, None, Correctness("pass"), []), STANDARD, DEVICE)
 
 
@@ -356,6 +373,6 @@ def test_ways_to_measure_are_told_apart(base: Profile, cand: Profile, expected: 
 @pytest.mark.parametrize("made", [[], [a_memory_launch()], launches([10])])
 def test_an_arm_that_failed_has_a_fingerprint_too(made: list[Any]) -> None:
     broken = ArmResult(an_arm(), made, None, Correctness("unknown"), [], "it broke")
-    found = fingerprint(DEVICE, broken, STANDARD)
+    actual = fingerprint(DEVICE, broken, STANDARD)
     unknown = {"engine version": None, "input": None, "inputs": None}
-    assert found == BEFORE | unknown
+    assert actual == BEFORE | unknown

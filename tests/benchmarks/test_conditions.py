@@ -162,7 +162,7 @@ def untold(at: int, **changes: Any) -> Reading:
 def test_throttling_is_told_by_all_that_tell_of_it(
     make: Callable[..., Reading], launches: list[list[dict[str, Any]]], expected: list[str]
 ) -> None:
-    readings = [[make(at, **told) for at, told in enumerate(of_launch)] for of_launch in launches]
+    readings = [[make(at, **values) for at, values in enumerate(of_launch)] for of_launch in launches]
     assert telemetry.throttling(readings) == expected
 
 

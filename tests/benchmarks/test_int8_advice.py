@@ -60,7 +60,7 @@ FILES = {"sha of float": looked(FLOAT), "sha of int8": looked(INT8)}
 
 def measured(name: str, p50_ms: float, served: Served | None = None, **arm: Any) -> ArmResult:
     made = launches([p50_ms] * 3, f"{name} litert 1")
-    made = made if served is None else [dataclasses.replace(one, served=served) for one in made]
+    made = made if served is None else [dataclasses.replace(launch, served=served) for launch in made]
     return judge(ArmResult(an_arm(name, **arm), made, None, Correctness("pass"), []), STANDARD, a_device())
 
 
@@ -76,9 +76,9 @@ def reasons(
     arms = [measured("float", p50_ms, **arm), measured("int8", p50_ms, served, **arm)]
     said = int8_advice.explain(arms, FILES | {"sha of int8": file}, device or a_device())
     assert list(said) == [arms[1].arm.id]
-    times, *found = said[arms[1].arm.id]
+    times, *rest = said[arms[1].arm.id]
     assert times == "1.00 times as fast as float"
-    return found
+    return rest
 
 
 def by(kernels: str, operators: int | None = 40, delegated: int | None = 40) -> Served:
@@ -155,8 +155,8 @@ def test_every_reason_is_told_where_it_holds(
 @pytest.mark.parametrize("first", ["float", "int8"])
 def test_nothing_is_said_of_a_file_that_is_clearly_faster(int8_ms: float, said: str | None, first: str) -> None:
     arms = [measured("float", 10), measured("int8", int8_ms)]
-    found = int8_advice.explain(arms if first == "float" else arms[::-1], FILES, processor(features=[]))
-    assert found == ({} if said is None else {"int8 litert 1": [said, NO_DOT_PRODUCT]})
+    explanations = int8_advice.explain(arms if first == "float" else arms[::-1], FILES, processor(features=[]))
+    assert explanations == ({} if said is None else {"int8 litert 1": [said, NO_DOT_PRODUCT]})
 
 
 def broken(name: str) -> ArmResult:
@@ -174,7 +174,7 @@ def broken(name: str) -> ArmResult:
         measured("int8 too", 10),
         broken("float"),
     ],
-    ids=lambda one: one.arm.id,
+    ids=lambda arm: arm.arm.id,
 )
 def test_nothing_is_said_without_a_float_file_of_its_kind(base: ArmResult) -> None:
     files = FILES | {"sha of int8 too": looked(INT8)}
@@ -216,5 +216,5 @@ def test_each_quantized_arm_is_held_against_its_own_original() -> None:
         measured("a", 10, network="1"),
         measured("b", 10, network="2"),
     ]
-    found = int8_advice.explain(arms, files, a_device())
-    assert found == {"a litert 1": ["1.00 times as fast as float1", int8_advice.NO_REASON]}
+    explanations = int8_advice.explain(arms, files, a_device())
+    assert explanations == {"a litert 1": ["1.00 times as fast as float1", int8_advice.NO_REASON]}

@@ -108,8 +108,8 @@ def test_the_bootstrap_interval_is_that_of_plain_resampling() -> None:
     picked = rng.integers(5, size=(20_000, 5))
     medians = np.stack([brute_medians(samples, 100_000, rng) for samples in launches])
     logs = np.log(medians[picked, rng.integers(100_000, size=picked.shape)]).mean(axis=1)
-    found = intervals.bootstrap_interval(launches, resamples=20_000)
-    assert found == pytest.approx(tuple(np.exp(np.quantile(logs, (0.025, 0.975)))), abs=0.002)
+    bounds = intervals.bootstrap_interval(launches, resamples=20_000)
+    assert bounds == pytest.approx(tuple(np.exp(np.quantile(logs, (0.025, 0.975)))), abs=0.002)
 
 
 def test_the_bootstrap_interval_repeats_itself_and_obeys_its_seed() -> None:
@@ -122,16 +122,19 @@ def test_the_bootstrap_interval_repeats_itself_and_obeys_its_seed() -> None:
 def test_the_wider_interval_is_reported(between: float, within: float, method: str) -> None:
     rng = np.random.default_rng(5)
     launches = [np.exp(between * rng.standard_normal() + within * rng.standard_normal(50)) for _ in range(20)]
-    found = intervals.interval(launches)
-    both = [intervals.t_interval([float(np.median(one)) for one in launches]), intervals.bootstrap_interval(launches)]
+    interval = intervals.interval(launches)
+    both = [
+        intervals.t_interval([float(np.median(launch)) for launch in launches]),
+        intervals.bootstrap_interval(launches),
+    ]
     widths = [math.log(high / low) / 2 for low, high in filter(None, both)]
-    assert found is not None
-    assert (found.half_width, found.method) == (pytest.approx(max(widths)), method)
+    assert interval is not None
+    assert (interval.half_width, interval.method) == (pytest.approx(max(widths)), method)
 
 
 def test_samples_in_nanoseconds_may_be_whole() -> None:
     launches = [np.array([10, 11, 12, 13]) + i for i in range(4)]
-    assert intervals.interval(launches) == intervals.interval([one.astype(float) for one in launches])
+    assert intervals.interval(launches) == intervals.interval([launch.astype(float) for launch in launches])
 
 
 def test_the_half_width_is_relative() -> None:
@@ -232,9 +235,9 @@ def test_what_is_printed_after_an_adaptive_stop_covers(floor: int, cap: int, cv:
     for _ in range(500):
         launches = [median * np.exp(0.02 * rng.standard_normal(11)) for median in medians_of(rng, cv, cap, None)]
         for n in range(floor, cap + 1):
-            found = intervals.interval(launches[:n], level, resamples=199)
-            assert found is not None
-            if found.half_width <= intervals.PRECISION:
+            interval = intervals.interval(launches[:n], level, resamples=199)
+            assert interval is not None
+            if interval.half_width <= intervals.PRECISION:
                 break
-        covered += found.low <= 1 <= found.high
+        covered += interval.low <= 1 <= interval.high
     assert covered / 500 >= 0.93

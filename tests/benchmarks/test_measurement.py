@@ -41,9 +41,9 @@ ONE_CORE = [min(os.sched_getaffinity(0))] if hasattr(os, "sched_getaffinity") el
 
 
 def a_task(exported: dict[str, Exported], name: str, **changes: Any) -> Task:
-    one = folder.load(exported[name].folder)
-    engine = "litert" if one.manifest.format == "tflite" else "onnxruntime"
-    model = str(one.path(one.manifest.file.name))
+    artifact = folder.load(exported[name].folder)
+    engine = "litert" if artifact.manifest.format == "tflite" else "onnxruntime"
+    model = str(artifact.path(artifact.manifest.file.name))
     task = Task(TIMED, model, engine, None, 1, True, ONE_CORE, InputSet(PIXELS), SHORT, parent=os.getpid())
     return dataclasses.replace(task, **changes)
 
@@ -56,46 +56,46 @@ def measured(exported_11: dict[str, Exported]) -> dict[str, Launch]:
 
 @pytest.mark.parametrize("name", ["tflite-float32", "tflite-int8", "onnx-float32"])
 def test_a_launch_measures_every_phase(measured: dict[str, Launch], name: str) -> None:
-    one = measured[name]
-    phases = (one.import_ns, one.load_init_ns, one.first_ns, one.cpu_ns, one.wall_ns, one.timer_ns)
-    assert min(*phases, *one.samples_ns, *one.warmup_ns, *one.invoke_only_ns, *one.probe_ns) > 0
-    assert len(one.samples_ns) >= SHORT.runs
-    assert len(one.warmup_ns) >= SHORT.warm_up_runs
-    assert one.pid != os.getpid()
-    assert one.affinity == ONE_CORE
-    assert one.sanity.finite
-    assert not one.sanity.constant
+    launch = measured[name]
+    phases = (launch.import_ns, launch.load_init_ns, launch.first_ns, launch.cpu_ns, launch.wall_ns, launch.timer_ns)
+    assert min(*phases, *launch.samples_ns, *launch.warmup_ns, *launch.invoke_only_ns, *launch.probe_ns) > 0
+    assert len(launch.samples_ns) >= SHORT.runs
+    assert len(launch.warmup_ns) >= SHORT.warm_up_runs
+    assert launch.pid != os.getpid()
+    assert launch.affinity == ONE_CORE
+    assert launch.sanity.finite
+    assert not launch.sanity.constant
 
 
 def test_telemetry_is_read_at_the_edges_of_blocks(measured: dict[str, Launch]) -> None:
-    one = measured["tflite-int8"]
-    assert len(one.readings) == len(one.block_ends) + 1 > 2
-    assert one.block_ends == sorted(one.block_ends)
-    assert one.block_ends[-1] == len(one.samples_ns)
-    times = [reading["at_ns"] for reading in one.readings]
+    launch = measured["tflite-int8"]
+    assert len(launch.readings) == len(launch.block_ends) + 1 > 2
+    assert launch.block_ends == sorted(launch.block_ends)
+    assert launch.block_ends[-1] == len(launch.samples_ns)
+    times = [reading["at_ns"] for reading in launch.readings]
     assert times == sorted(times)
 
 
 def test_all_engines_and_types_are_fed_the_same_pictures(measured: dict[str, Launch]) -> None:
-    assert len({one.inputs.sha256 for one in measured.values()}) == 1
-    assert {one.inputs.distinct for one in measured.values()} == {8}
-    dtypes = [one.served.inputs[0]["dtype"] for one in measured.values()]
+    assert len({launch.inputs.sha256 for launch in measured.values()}) == 1
+    assert {launch.inputs.distinct for launch in measured.values()} == {8}
+    dtypes = [launch.served.inputs[0]["dtype"] for launch in measured.values()]
     assert dtypes == ["float32", "uint8", "float32"]
 
 
 def test_outputs_are_those_of_the_artifact_on_these_pictures(exported_11: dict[str, Exported], tmp_path: Path) -> None:
     task = a_task(exported_11, "tflite-float32", kind=MEMORY, outputs=str(tmp_path / "outputs.npy"))
-    found = Local().launch(task)
-    one = folder.load(exported_11["tflite-float32"].folder)
+    launch = Local().launch(task)
+    artifact = folder.load(exported_11["tflite-float32"].folder)
     pixels = np.random.default_rng(0).integers(0, 256, (8, 227, 227, 3), dtype=np.uint8)
     from edge_squeeze.engines.runner import open_runner
 
-    expected = open_runner(one.model(), "tflite").run(pixels)
+    expected = open_runner(artifact.model(), "tflite").run(pixels)
     np.testing.assert_allclose(np.load(tmp_path / "outputs.npy")[:, 0], expected, atol=1e-6)
-    assert found.cold == hasattr(os, "posix_fadvise")
-    assert found.peak_rss_bytes is not None
-    assert found.baseline_rss_bytes is not None
-    assert 1_000_000 < found.peak_rss_bytes - found.baseline_rss_bytes < 100_000_000
+    assert launch.cold == hasattr(os, "posix_fadvise")
+    assert launch.peak_rss_bytes is not None
+    assert launch.baseline_rss_bytes is not None
+    assert 1_000_000 < launch.peak_rss_bytes - launch.baseline_rss_bytes < 100_000_000
 
 
 def test_xnnpack_can_be_switched_off_and_the_operators_it_took_are_counted(
@@ -109,11 +109,11 @@ def test_xnnpack_can_be_switched_off_and_the_operators_it_took_are_counted(
 
 def test_a_paced_launch_waits_for_its_frames(exported_11: dict[str, Exported]) -> None:
     pace = dataclasses.replace(SHORT, runs=10, rate=50.0)
-    one = Local().launch(a_task(exported_11, "tflite-int8", kind=PACED, pace=pace))
-    assert len(one.samples_ns) == len(one.response_ns) == 10
-    assert one.wall_ns > 9 * 20_000_000
-    assert all(response >= sample for response, sample in zip(one.response_ns, one.samples_ns, strict=True))
-    assert one.back_to_back_ns
+    launch = Local().launch(a_task(exported_11, "tflite-int8", kind=PACED, pace=pace))
+    assert len(launch.samples_ns) == len(launch.response_ns) == 10
+    assert launch.wall_ns > 9 * 20_000_000
+    assert all(response >= sample for response, sample in zip(launch.response_ns, launch.samples_ns, strict=True))
+    assert launch.back_to_back_ns
 
 
 def test_neither_tensorflow_nor_pillow_is_loaded(exported_11: dict[str, Exported]) -> None:
@@ -207,8 +207,10 @@ def test_a_task_survives_its_way_to_the_process(exported_11: dict[str, Exported]
 )
 def test_values_are_drawn_for_every_type(tensor: Tensor, low: float, high: float) -> None:
     sets, fed = measurement.make([tensor], InputSet(VALUES))
-    assert all(one[0].dtype == tensor.dtype and one[0].shape == tensor.shape for one in sets)
-    assert low <= min(float(one[0].min()) for one in sets) <= max(float(one[0].max()) for one in sets) <= high
+    assert all(inputs[0].dtype == tensor.dtype and inputs[0].shape == tensor.shape for inputs in sets)
+    assert (
+        low <= min(float(inputs[0].min()) for inputs in sets) <= max(float(inputs[0].max()) for inputs in sets) <= high
+    )
     assert not fed.zero
     assert measurement.make([tensor], InputSet(VALUES))[1] == fed
     assert measurement.make([tensor], InputSet(VALUES, seed=1))[1].sha256 != fed.sha256

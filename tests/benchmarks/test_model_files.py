@@ -28,7 +28,7 @@ BY_SIZE = BenchmarkOptions(gate=("p50", "size"))
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "expected"),
+    ("first", "second", "expected"),
     [
         (BARE, BARE, True),
         (PROVEN, BARE, True),
@@ -46,13 +46,13 @@ BY_SIZE = BenchmarkOptions(gate=("p50", "size"))
         (dataclasses.replace(PROVEN, variant=None), dataclasses.replace(PROVEN, variant=None, outputs=((9,),)), True),
     ],
 )
-def test_only_what_surely_differs_sets_networks_apart(one: Traits, other: Traits, expected: bool) -> None:
-    assert same_network(one, other) is same_network(other, one) is expected
+def test_only_what_surely_differs_sets_networks_apart(first: Traits, second: Traits, expected: bool) -> None:
+    assert same_network(first, second) is same_network(second, first) is expected
 
 
 def test_files_join_the_first_of_their_network() -> None:
-    other = dataclasses.replace(BARE, parameters=5_000_000)
-    assert group_traits([BARE, other, PROVEN, other, Traits()]) == [0, 1, 0, 1, 0]
+    bigger = dataclasses.replace(BARE, parameters=5_000_000)
+    assert group_traits([BARE, bigger, PROVEN, bigger, Traits()]) == [0, 1, 0, 1, 0]
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_real_files_of_a_network_are_found_to_be_of_one(
     exported_11: dict[str, Exported], lab: Path, tmp_path: Path
 ) -> None:
-    folders = [one.folder for one in exported_11.values()]
+    folders = [artifact.folder for artifact in exported_11.values()]
     bare = []
-    for folder in (*folders, lab, *(one for one in lab.parent.iterdir() if one != lab)):
+    for folder in (*folders, lab, *(entry for entry in lab.parent.iterdir() if entry != lab)):
         (model,) = [path for path in folder.iterdir() if path.suffix in (".tflite", ".onnx")]
         bare.append(Path(shutil.copy(model, tmp_path / f"{len(bare)}{model.suffix}")))
     numbers = model_files.groups(model_files.read_all([*folders, *bare, lab]))
@@ -101,42 +101,42 @@ def measured(files: list[Path], options: BenchmarkOptions = BY_SIZE, **changes: 
 
 
 def test_each_network_has_a_baseline_and_an_answer_of_its_own(two_networks: list[Path]) -> None:
-    found = measured(two_networks)
-    assert {(one.base[0], one.cand[0]) for one in found.comparisons} == {("a", "b")}
-    first, second = headline(found).splitlines()
+    result = measured(two_networks)
+    assert {(comparison.base[0], comparison.cand[0]) for comparison in result.comparisons} == {("a", "b")}
+    first, second = headline(result).splitlines()
     assert first.startswith("Fastest is b.tflite: ")
     assert "times as fast as a.tflite (improvement)" in first
     assert second.startswith("c.tflite: 1")
-    columns, rows = report.table(found)
+    columns, rows = report.table(result)
     times, verdicts = ([column.title for column in columns].index(title) for title in ("x faster", "verdict"))
     assert [row[times] for row in rows] == ["1.00", rows[1][times], "1.00"]
     assert 1.9 < float(rows[1][times]) < 2.1
     assert [row[verdicts] for row in rows] == ["baseline", "improvement", "-"]
-    assert any(note.startswith("2 networks, each compared") for note in report.notes(found))
-    assert all(line in result_files.markdown(found) for line in (first, second))
+    assert any(note.startswith("2 networks, each compared") for note in report.notes(result))
+    assert all(line in result_files.markdown(result) for line in (first, second))
 
 
 def test_across_networks_the_first_file_is_everybodys_baseline(two_networks: list[Path]) -> None:
-    found = measured(two_networks, dataclasses.replace(BY_SIZE, across_networks=True))
-    assert {(one.base[0], one.cand[0]) for one in found.comparisons} == {("a", "b"), ("a", "c")}
-    assert headline(found).startswith("Fastest is c.tflite: ")
-    assert not any("networks" in note for note in report.notes(found))
+    result = measured(two_networks, dataclasses.replace(BY_SIZE, across_networks=True))
+    assert {(comparison.base[0], comparison.cand[0]) for comparison in result.comparisons} == {("a", "b"), ("a", "c")}
+    assert headline(result).startswith("Fastest is c.tflite: ")
+    assert not any("networks" in note for note in report.notes(result))
 
 
 def test_a_saved_result_remembers_its_networks(two_networks: list[Path], tmp_path: Path) -> None:
-    found = measured(two_networks)
+    result = measured(two_networks)
     path = tmp_path / "r.json"
-    result_files.save(path, result_files.dumps(result_files.to_json(found)))
+    result_files.save(path, result_files.dumps(result_files.to_json(result)))
     again = benchmark.replay(path, ["p50", "size"])
-    assert again.comparisons == found.comparisons
-    assert headline(again) == headline(found)
+    assert again.comparisons == result.comparisons
+    assert headline(again) == headline(result)
     document = json.loads(path.read_text())
-    assert [one["model"].pop("group") for one in document["arms"]] == [0, 0, 1]
+    assert [arm["model"].pop("group") for arm in document["arms"]] == [0, 0, 1]
     path.write_text(json.dumps(document))  # as it was saved before there were networks
-    assert {one.cand[0] for one in benchmark.replay(path, ["p50"]).comparisons} == {"b", "c"}
-    assert {(one.base, one.cand) for one in benchmark.compare(path, path, ["p50"], force=False)} == {
-        (one.arm.id, one.arm.id) for one in found.arms
-    }
+    assert {comparison.cand[0] for comparison in benchmark.replay(path, ["p50"]).comparisons} == {"b", "c"}
+    assert {
+        (comparison.base, comparison.cand) for comparison in benchmark.compare(path, path, ["p50"], force=False)
+    } == {(arm.arm.id, arm.arm.id) for arm in result.arms}
 
 
 def test_a_regression_is_one_within_a_network(two_networks: list[Path]) -> None:

@@ -22,7 +22,7 @@ from synthetic import (
     measure,
     three_files,
 )
-from validity_cases import QUIET, all_launches, checked, told
+from validity_cases import QUIET, all_launches, checked, last_reading
 
 from edge_squeeze.artifact.manifest import TensorSpec
 from edge_squeeze.benchmarks import comparison, headline, preparation, report, result_files, telemetry
@@ -37,7 +37,7 @@ from edge_squeeze.benchmarks.summary import Sustained, summarize
 
 
 def check(checks: list[Check], name: str) -> Check:
-    return next(one for one in checks if one.id == name)
+    return next(candidate for candidate in checks if candidate.id == name)
 
 
 def an_arm_result(made: list[Launch], name: str = "a") -> ArmResult:
@@ -45,9 +45,9 @@ def an_arm_result(made: list[Launch], name: str = "a") -> ArmResult:
 
 
 def sustained(*samples: list[float]) -> Sustained:
-    found = summarize([a_launch(one, at, kind=SUSTAINED) for at, one in enumerate(samples)], 0.95).sustained
-    assert found is not None
-    return found
+    long_run = summarize([a_launch(sample, at, kind=SUSTAINED) for at, sample in enumerate(samples)], 0.95).sustained
+    assert long_run is not None
+    return long_run
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def sustained(*samples: list[float]) -> Sustained:
 def test_the_last_samples_of_a_long_run_are_no_window_of_their_own(
     samples: list[float], ratio: float, t_throttle_s: float | None
 ) -> None:
-    found = sustained(samples)
-    assert found.ratio == pytest.approx(ratio)
-    assert found.t_throttle_s == (None if t_throttle_s is None else pytest.approx(t_throttle_s, abs=15))
+    long_run = sustained(samples)
+    assert long_run.ratio == pytest.approx(ratio)
+    assert long_run.t_throttle_s == (None if t_throttle_s is None else pytest.approx(t_throttle_s, abs=15))
 
 
 def test_the_worst_of_several_long_runs_is_told() -> None:
@@ -75,9 +75,9 @@ def test_the_worst_of_several_long_runs_is_told() -> None:
 def test_the_advice_is_always_more_launches_than_ran() -> None:
     scatter = np.random.default_rng(1).normal(0, 1, 20)
     scatter = (scatter - scatter.mean()) / scatter.std(ddof=1)
-    found = check(checked(launches(10 * np.exp(0.0415 * scatter))), "precision")
-    assert found.status == WARN
-    assert int(str(found.hint).split("About ")[1].split()[0]) > 20
+    finding = check(checked(launches(10 * np.exp(0.0415 * scatter))), "precision")
+    assert finding.status == WARN
+    assert int(str(finding.hint).split("About ")[1].split()[0]) > 20
 
 
 @pytest.fixture
@@ -95,16 +95,16 @@ def fed(name: str, precision: str) -> Any:
 def test_outputs_that_are_not_finite_can_be_saved(outputs: dict[str, str]) -> None:
     for path, value in zip(outputs.values(), (0.5, math.nan), strict=True):
         np.save(path, np.full((2, 3), value, np.float32))
-    found = preparation.judge_outputs([fed("a", "float32"), fed("b", "int8")], outputs)["b litert 1"]
-    assert found.cosine is None
-    assert result_files.dumps(dataclasses.asdict(found))
+    judgment = preparation.judge_outputs([fed("a", "float32"), fed("b", "int8")], outputs)["b litert 1"]
+    assert judgment.cosine is None
+    assert result_files.dumps(dataclasses.asdict(judgment))
 
 
 def test_another_float32_arm_serves_if_the_first_failed(outputs: dict[str, str]) -> None:
     for path in outputs.values():
         np.save(path, np.eye(3, dtype=np.float32))
-    found = preparation.judge_outputs([fed("failed", "float32"), fed("a", "float32"), fed("b", "int8")], outputs)
-    assert found["b litert 1"].reference == "a litert 1"
+    judgments = preparation.judge_outputs([fed("failed", "float32"), fed("a", "float32"), fed("b", "int8")], outputs)
+    assert judgments["b litert 1"].reference == "a litert 1"
 
 
 def test_a_verdict_on_memory_gets_as_many_launches_as_one_on_time() -> None:
@@ -115,10 +115,10 @@ def test_a_verdict_on_memory_gets_as_many_launches_as_one_on_time() -> None:
 
 def test_memory_without_a_baseline_is_unknown() -> None:
     known = [a_memory_launch(round_=at) for at in range(3)]
-    unknown = [dataclasses.replace(one, baseline_rss_bytes=None) for one in known]
+    unknown = [dataclasses.replace(launch, baseline_rss_bytes=None) for launch in known]
     a, b = (an_arm_result([*launches([10] * 3), *memory], name) for name, memory in (("a", known), ("b", unknown)))
-    (found,) = comparison.compare([Pair(a, b)], ["memory"], None, paired=True)
-    assert (found.verdict, found.ratio) == ("inconclusive", None)
+    (change,) = comparison.compare([Pair(a, b)], ["memory"], None, paired=True)
+    assert (change.verdict, change.ratio) == ("inconclusive", None)
 
 
 def test_launches_that_do_not_tell_do_not_dilute_what_others_tell() -> None:
@@ -128,7 +128,7 @@ def test_launches_that_do_not_tell_do_not_dilute_what_others_tell() -> None:
 
 
 def test_throttling_between_two_readings_is_known_by_its_mark() -> None:
-    assert check(told("throttled_since_boot")(["throttled"]), "thermal").status == "fail"
+    assert check(last_reading("throttled_since_boot")(["throttled"]), "thermal").status == "fail"
 
 
 def test_speeds_of_an_emulated_processor_are_neither_told_nor_compared(tmp_path: Path) -> None:
@@ -136,20 +136,20 @@ def test_speeds_of_an_emulated_processor_are_neither_told_nor_compared(tmp_path:
     emulated = dataclasses.replace(there, device=dataclasses.replace(there.device, emulated=True))
     drawn = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
     drawn.describe = lambda: emulated  # type: ignore[method-assign]
-    found = measure(three_files(tmp_path), drawn, BenchmarkOptions(gate=("p50", "size")))
-    assert {one.validity for one in found.arms} == {INVALID}
-    told = {(one.metric, one.verdict, one.reason) for one in found.comparisons}
-    assert told == {("p50", "incomparable", "measured on an emulated processor"), ("size", "equivalent", None)}
-    line = headline.headline(found)
+    result = measure(three_files(tmp_path), drawn, BenchmarkOptions(gate=("p50", "size")))
+    assert {arm.validity for arm in result.arms} == {INVALID}
+    verdicts = {(change.metric, change.verdict, change.reason) for change in result.comparisons}
+    assert verdicts == {("p50", "incomparable", "measured on an emulated processor"), ("size", "equivalent", None)}
+    line = headline.headline(result)
     assert line.startswith("No arm is called fast or slow here. Trust: invalid (emulated). This processor is emulated")
     assert " ms" not in line
-    assert {row[-1] for row in report.table(found)[1]} == {"emulated"}
+    assert {row[-1] for row in report.table(result)[1]} == {"emulated"}
 
 
 def test_a_failed_arm_makes_a_comparison_invalid() -> None:
     failed = ArmResult(an_arm("b"), [], None, Correctness("unknown"), [], "it broke")
-    (found,) = comparison.compare([Pair(an_arm_result(launches(QUIET)), failed)], ["p50"], None, paired=True)
-    assert (found.verdict, found.validity) == ("incomparable", INVALID)
+    (change,) = comparison.compare([Pair(an_arm_result(launches(QUIET)), failed)], ["p50"], None, paired=True)
+    assert (change.verdict, change.validity) == ("incomparable", INVALID)
 
 
 @pytest.mark.parametrize(
@@ -171,11 +171,11 @@ def test_a_long_run_of_another_length_is_another_measurement() -> None:
 
 def test_devices_that_do_not_say_who_they_are_may_differ() -> None:
     device = a_device(device=dataclasses.replace(a_device().device, id_hash=None))
-    one = fingerprint(device, an_arm_result(launches(QUIET)), STANDARD)
-    assert differences(one, one) == ("device was None, is None",)
+    conditions = fingerprint(device, an_arm_result(launches(QUIET)), STANDARD)
+    assert differences(conditions, conditions) == ("device was None, is None",)
 
 
 def test_a_value_that_warns_is_above_its_threshold_in_print_too() -> None:
-    found = check(checked(all_launches(timer_ns=10_100)), "timer")
-    assert isinstance(found.value, float)
-    assert found.value > float(str(found.threshold))
+    finding = check(checked(all_launches(timer_ns=10_100)), "timer")
+    assert isinstance(finding.value, float)
+    assert finding.value > float(str(finding.threshold))

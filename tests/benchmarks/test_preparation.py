@@ -45,8 +45,8 @@ def test_files_that_align_nothing_are_not_read_as_words(tmp_path: Path) -> None:
 
 def test_sound_weights_are_not_taken_for_denormal(float32_11: Artifact) -> None:
     (arm,) = arms_of(float32_11.folder)
-    found = int8_advice.inspections([arm])[arm.sha256]
-    assert int8_advice.facts(found)["float32_weights"]
+    inspection = int8_advice.inspections([arm])[arm.sha256]
+    assert int8_advice.facts(inspection)["float32_weights"]
     share = int8_advice.denormals(arm)
     assert share is not None
     assert share < 0.003
@@ -120,7 +120,9 @@ def judged(tmp_path: Path, arms: Sequence[Arm], written: Written) -> dict[str, C
     for name, values in written.items():
         np.save(tmp_path / f"{name}.npy", values)
     outputs["none litert 1"] = str(tmp_path / "none.npy")
-    return {key.removesuffix(" litert 1"): one for key, one in preparation.judge_outputs(arms, outputs).items()}
+    return {
+        key.removesuffix(" litert 1"): judgment for key, judgment in preparation.judge_outputs(arms, outputs).items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -142,23 +144,23 @@ def passed(name: str) -> Correctness:
     [("float16", SWAPPED), ("uint8", AS_UINT8), ("int8", AS_INT8), ("other", SWAPPED.reshape(2, 1, 3, 1))],
 )
 def test_outputs_are_compared_as_the_numbers_they_stand_for(tmp_path: Path, name: str, outputs: np.ndarray) -> None:
-    found = judged(tmp_path, [an("float"), an(name, "int8")], {"float": FLOAT, name: outputs})
-    assert found[name].reference == "float litert 1"
-    assert found[name].top1_agree == 0.5
-    assert found[name].cosine == pytest.approx(5 / 6)
-    assert found[name].max_abs == pytest.approx(0.25)
-    assert found["float"] == passed("float")
+    judgments = judged(tmp_path, [an("float"), an(name, "int8")], {"float": FLOAT, name: outputs})
+    assert judgments[name].reference == "float litert 1"
+    assert judgments[name].top1_agree == 0.5
+    assert judgments[name].cosine == pytest.approx(5 / 6)
+    assert judgments[name].max_abs == pytest.approx(0.25)
+    assert judgments["float"] == passed("float")
 
 
 @pytest.mark.parametrize("name", ["uint8", "int8"])
 def test_floats_are_not_dequantized_even_if_the_artifact_has_a_scale(tmp_path: Path, name: str) -> None:
-    found = judged(tmp_path, [an("float"), an(name, "int8")], {"float": FLOAT, name: FLOAT})
-    assert (found[name].top1_agree, found[name].max_abs) == (1, 0)
+    judgments = judged(tmp_path, [an("float"), an(name, "int8")], {"float": FLOAT, name: FLOAT})
+    assert (judgments[name].top1_agree, judgments[name].max_abs) == (1, 0)
 
 
 def test_integers_without_a_scale_are_numbers(tmp_path: Path) -> None:
-    found = judged(tmp_path, [an("float"), an("plain", "int8")], {"float": FLOAT, "plain": AS_UINT8})
-    assert found["plain"].max_abs == pytest.approx(201.25)
+    judgments = judged(tmp_path, [an("float"), an("plain", "int8")], {"float": FLOAT, "plain": AS_UINT8})
+    assert judgments["plain"].max_abs == pytest.approx(201.25)
 
 
 @pytest.mark.parametrize(
@@ -177,8 +179,8 @@ def test_integers_without_a_scale_are_numbers(tmp_path: Path) -> None:
 def test_what_has_no_reference_is_not_compared(
     tmp_path: Path, base: dict[str, Any], cand: dict[str, Any], written: Written
 ) -> None:
-    found = judged(tmp_path, [an("float", **base), an("other", "int8", **cand)], written)
-    assert found == {"float": passed("float"), "other": passed("other")}
+    judgments = judged(tmp_path, [an("float", **base), an("other", "int8", **cand)], written)
+    assert judgments == {"float": passed("float"), "other": passed("other")}
 
 
 def test_an_arm_that_never_ran_is_not_compared(tmp_path: Path) -> None:
@@ -189,19 +191,19 @@ def test_an_arm_that_never_ran_is_not_compared(tmp_path: Path) -> None:
 def test_the_first_float32_arm_of_the_same_network_is_the_reference(tmp_path: Path) -> None:
     names = {"a8": "a", "b8": "b", "a": "a", "b": "b", "a2": "a"}
     arms = [an(name, "int8" if "8" in name else "float32", network=network) for name, network in names.items()]
-    found = judged(tmp_path, arms, dict.fromkeys(names, FLOAT))
-    references = {name: one.reference for name, one in found.items()}
+    judgments = judged(tmp_path, arms, dict.fromkeys(names, FLOAT))
+    references = {name: judgment.reference for name, judgment in judgments.items()}
     assert references == {"a8": "a litert 1", "b8": "b litert 1", "a": None, "b": None, "a2": "a litert 1"}
 
 
 def test_the_worst_picture_gives_cosine_and_difference(tmp_path: Path) -> None:
     base = np.eye(4, dtype=np.float32)
-    other = base.copy()
-    other[2] = [0.6, 0, 0.8, 0]
-    found = judged(tmp_path, [an("float"), an("other", "int8")], {"float": base, "other": other})["other"]
-    assert found.cosine == pytest.approx(0.8)
-    assert found.max_abs == pytest.approx(0.6)
-    assert found.top1_agree == 1
+    altered = base.copy()
+    altered[2] = [0.6, 0, 0.8, 0]
+    judgment = judged(tmp_path, [an("float"), an("other", "int8")], {"float": base, "other": altered})["other"]
+    assert judgment.cosine == pytest.approx(0.8)
+    assert judgment.max_abs == pytest.approx(0.6)
+    assert judgment.top1_agree == 1
 
 
 def test_a_real_artifact_is_dequantized_by_its_own_scale(
@@ -210,16 +212,16 @@ def test_a_real_artifact_is_dequantized_by_its_own_scale(
     pictures = np.random.default_rng(0).integers(0, 256, (2, 1, 227, 227, 3), np.uint8)
     arms, raw, spec = [], {}, int8_head_11.manifest.output
     for precision, exported in (("float32", exported_11["tflite-float32"]), ("int8", int8_head_11)):
-        one = folder.load(exported.folder)
-        path = one.path(one.manifest.file.name)
+        artifact = folder.load(exported.folder)
+        path = artifact.path(artifact.manifest.file.name)
         engine = RUNTIMES["litert"].open(path, EngineOptions(1, None, spin=False))
-        fed = pictures.astype(one.manifest.input.dtype)
+        fed = pictures.astype(artifact.manifest.input.dtype)
         raw[precision] = np.stack([engine.run([picture])[0] for picture in fed])
         arms.append(an(precision, precision, model=model_files.read(path)))
     assert raw["int8"].dtype.kind in "iu"
     assert spec.scale is not None
     numbers = (raw["int8"].astype(np.float64) - (spec.zero_point or 0)) * spec.scale
-    found = judged(tmp_path, arms, raw)["int8"]
-    assert found.max_abs == pytest.approx(np.abs(raw["float32"] - numbers).max(), rel=1e-4)
-    assert found.cosine is not None
-    assert found.cosine > 0.9
+    judgment = judged(tmp_path, arms, raw)["int8"]
+    assert judgment.max_abs == pytest.approx(np.abs(raw["float32"] - numbers).max(), rel=1e-4)
+    assert judgment.cosine is not None
+    assert judgment.cosine > 0.9

@@ -31,16 +31,16 @@ NAMES = ("squeezenet1.1-tflite-float32", "squeezenet1.1-tflite-int8", "squeezene
 @pytest.fixture
 def drawn(tmp_path: Path) -> Result:
     """Three arms with the names of README's artifacts: a baseline, a faster arm and an undecided one."""
-    found = measure(three_files(tmp_path), FakeDevice({"a.": 8.23, "b.": 2.5, "c.": 8.5}, noise=0.2))
-    named = dict(zip((one.arm.name for one in found.arms), NAMES, strict=True))
-    arms = [dataclasses.replace(one, arm=dataclasses.replace(one.arm, name=named[one.arm.name])) for one in found.arms]
-    return dataclasses.replace(found, arms=arms)
+    result = measure(three_files(tmp_path), FakeDevice({"a.": 8.23, "b.": 2.5, "c.": 8.5}, noise=0.2))
+    named = dict(zip((arm.arm.name for arm in result.arms), NAMES, strict=True))
+    arms = [dataclasses.replace(arm, arm=dataclasses.replace(arm.arm, name=named[arm.arm.name])) for arm in result.arms]
+    return dataclasses.replace(result, arms=arms)
 
 
 def renamed(result: Result, names: tuple[str, ...], **changes: object) -> Result:
     arms = [
-        dataclasses.replace(one, arm=dataclasses.replace(one.arm, name=name, **changes))
-        for one, name in zip(result.arms, names, strict=True)
+        dataclasses.replace(arm, arm=dataclasses.replace(arm.arm, name=name, **changes))
+        for arm, name in zip(result.arms, names, strict=True)
     ]
     return dataclasses.replace(result, arms=arms)
 
@@ -92,8 +92,8 @@ def test_verbose_shows_all_columns(drawn: Result, capsys: pytest.CaptureFixture[
 def test_what_tells_arms_apart_is_never_left_out(drawn: Result, capsys: pytest.CaptureFixture[str]) -> None:
     several = renamed(drawn, (NAMES[0],) * 3)
     arms = [
-        dataclasses.replace(one, arm=dataclasses.replace(one.arm, threads=at))
-        for at, one in enumerate(several.arms, start=1)
+        dataclasses.replace(arm, arm=dataclasses.replace(arm.arm, threads=at))
+        for at, arm in enumerate(several.arms, start=1)
     ]
     benchmark_report.show(dataclasses.replace(several, arms=arms), Output())
     lines = capsys.readouterr().out.split("\n\n")[1].splitlines()
@@ -107,7 +107,7 @@ def test_what_is_next_can_be_copied(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     files = (tmp_path / "a result.json", tmp_path / "table.md") if saved else ()
-    asked_for = dataclasses.replace(drawn, argv=["benchmark", "my model.tflite", "--profile", "quick"])
+    asked_for = dataclasses.replace(drawn, argv=["benchmark", "my model.tflite", "--no-raw", "--profile", "quick"])
     benchmark_report.show(asked_for, Output(files=files))
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("Saved: ")] == [f"Saved: {file}" for file in files]
@@ -121,14 +121,16 @@ def test_a_comparison_fits_and_says_below_why_it_is_open(
     drawn: Result, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    for one in drawn.comparisons:
+    for comparison in drawn.comparisons:
         name = f"{NAMES[0]} litert 1"
-        found = [dataclasses.replace(one, base=name, cand=name, reason="different conditions: processor was A, is B")]
-        benchmark_report.show_comparisons(found, as_json=False)
+        comparisons = [
+            dataclasses.replace(comparison, base=name, cand=name, reason="different conditions: processor was A, is B")
+        ]
+        benchmark_report.show_comparisons(comparisons, as_json=False)
         lines = capsys.readouterr().out.splitlines()
         assert lines[2].split()[0] == "arm"
         assert lines[3].startswith(f"{name}  ")
-        assert lines[3].endswith(one.verdict)
+        assert lines[3].endswith(comparison.verdict)
         assert max(map(len, lines)) <= min(columns, 100)
         assert len(lines[3]) <= 80
         assert f"{name}, p50: " in "\n".join(lines[4:])
@@ -139,11 +141,11 @@ def test_devices_stand_side_by_side_where_they_fit(
     drawn: Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    found = [
+    boards = [
         Measured("ssh:pi4", "pi4", renamed(drawn, ("a", "b", "c"))),
         Measured("ssh:gone", "gone", None, DeviceError("ssh:gone: it does not answer.\nIs it on?")),
     ]
-    benchmark_report.show_boards(found, Output())
+    benchmark_report.show_boards(boards, Output())
     text = capsys.readouterr().out
     lines = text.splitlines()
     assert re.fullmatch(r"arm +engine +threads +pi4 p50 ms +95 % +trust +gone p50 ms +95 % +trust", lines[0])
@@ -156,14 +158,14 @@ def test_devices_have_tables_of_their_own_where_they_do_not_fit(
     drawn: Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    found = [Measured(f"ssh:{name}", name, drawn) for name in ("pi4", "pi5")]
-    benchmark_report.show_boards(found, Output())
+    boards = [Measured(f"ssh:{name}", name, drawn) for name in ("pi4", "pi5")]
+    benchmark_report.show_boards(boards, Output())
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     for block in re.split(r"(?m)^(?=ssh:)", text)[1:]:
         table = block[block.index("\n\narm") :].splitlines()[2:]
         assert [line.split()[0] for line in table[1:4]] == list(NAMES)
-    benchmark_report.show_boards(found, Output(verbose=True))
+    benchmark_report.show_boards(boards, Output(verbose=True))
     first = capsys.readouterr().out.splitlines()[0]
     assert first.index("pi4 p50 ms") < first.index("pi5 p50 ms")
 
@@ -190,9 +192,9 @@ def test_every_check_has_a_meaning() -> None:
 
 
 def test_a_finding_names_its_arms_once_with_their_values_and_one_hint(drawn: Result) -> None:
-    found = many(drawn, lambda at: graded("steal", 0.02 + at / 10, 0.01, 0.10, "Measure at another hour."), 3)
-    (told,) = doubts(found, every=False)
-    assert told == (
+    result = many(drawn, lambda at: graded("steal", 0.02 + at / 10, 0.01, 0.10, "Measure at another hour."), 3)
+    (finding,) = doubts(result, every=False)
+    assert finding == (
         "steal (time taken by the hypervisor) fails, limit 10 %: arm2 22 %, arm1 12 %; "
         "is doubtful, limit 1 %: arm0 2 %. Measure at another hour."
     )
@@ -200,17 +202,17 @@ def test_a_finding_names_its_arms_once_with_their_values_and_one_hint(drawn: Res
 
 def test_findings_of_many_arms_are_told_as_a_range(drawn: Result) -> None:
     hint = "About {} launches (--launches) would give +-2%."
-    found = many(drawn, lambda at: graded("precision", 0.03 + at / 100, 0.02, None, hint.format(10 + at)))
-    (told,) = doubts(found, every=False)
-    assert "limit 2 %: all 15 arms 3 % to 17 %, most for arm14. About 24 launches" in told
-    (named,) = doubts(found, every=True)
+    result = many(drawn, lambda at: graded("precision", 0.03 + at / 100, 0.02, None, hint.format(10 + at)))
+    (finding,) = doubts(result, every=False)
+    assert "limit 2 %: all 15 arms 3 % to 17 %, most for arm14. About 24 launches" in finding
+    (named,) = doubts(result, every=True)
     assert all(re.search(rf"\barm{at} {at + 3} %", named) for at in range(15))
     some = many(drawn, lambda at: graded("quota", at % 2, 0, 0, "Raise the quota."))
-    (told,) = doubts(some, every=False)
-    assert told == "quota (stops by the CPU quota) fails, limit 0: 7 of 15 arms 1. Raise the quota."
+    (finding,) = doubts(some, every=False)
+    assert finding == "quota (stops by the CPU quota) fails, limit 0: 7 of 15 arms 1. Raise the quota."
     words = many(drawn, lambda at: Check("thermal", FAIL, "throttled" if at else "under-voltage", None, "Cool it."))
-    (told,) = doubts(words, every=False)
-    assert told == "thermal (throttling) fails: all 15 arms under-voltage or throttled. Cool it."
+    (finding,) = doubts(words, every=False)
+    assert finding == "thermal (throttling) fails: all 15 arms under-voltage or throttled. Cool it."
 
 
 def test_fifteen_arms_with_every_fault_are_told_in_few_lines(
@@ -221,23 +223,23 @@ def test_fifteen_arms_with_every_fault_are_told_in_few_lines(
     for name, make, cases in TABLE:
         made = [make(value) for value, status in cases if status in (WARN, FAIL)]
         faults.setdefault(name, []).extend(check for checks in made for check in checks if check.id == name)
-    faults = {name: found for name, found in faults.items() if found}
+    faults = {name: variants for name, variants in faults.items() if variants}
     spoilt = many(drawn, lambda at: faults["steal"][0])
     arms = [
         dataclasses.replace(
-            one,
-            arm=dataclasses.replace(one.arm, name=f"squeezenet1.1-tflite-float32-{at}"),
-            checks=[found[at % len(found)] for found in faults.values()],
+            arm,
+            arm=dataclasses.replace(arm.arm, name=f"squeezenet1.1-tflite-float32-{at}"),
+            checks=[variants[at % len(variants)] for variants in faults.values()],
         )
-        for at, one in enumerate(spoilt.arms)
+        for at, arm in enumerate(spoilt.arms)
     ]
-    told = list(doubts(dataclasses.replace(spoilt, arms=arms), every=False))
-    assert {one.partition(" (")[0] for one in told} == faults.keys()
-    assert len(told) <= len(faults) + 8, "few checks know several causes"
-    assert all(len(textwrap.wrap(one, 80)) <= 5 for one in told)
+    findings = list(doubts(dataclasses.replace(spoilt, arms=arms), every=False))
+    assert {finding.partition(" (")[0] for finding in findings} == faults.keys()
+    assert len(findings) <= len(faults) + 8, "few checks know several causes"
+    assert all(len(textwrap.wrap(finding, 80)) <= 5 for finding in findings)
     busy = [
-        dataclasses.replace(one, checks=[c for c in one.checks if c.id in ("waiting", "preemption", "steal")])
-        for one in arms
+        dataclasses.replace(arm, checks=[c for c in arm.checks if c.id in ("waiting", "preemption", "steal")])
+        for arm in arms
     ]
     benchmark_report.show(dataclasses.replace(spoilt, arms=busy), Output())
     notes = capsys.readouterr().out.split("\n\n")[2].splitlines()
@@ -245,7 +247,7 @@ def test_fifteen_arms_with_every_fault_are_told_in_few_lines(
 
 
 def test_all_gates_print_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = measure(three_files(tmp_path), FakeDevice({"a.": 8.0, "b.": 4.0, "c.": 8.0}), BenchmarkOptions(gate=GATES))
-    benchmark_report.show(found, Output())
+    result = measure(three_files(tmp_path), FakeDevice({"a.": 8.0, "b.": 4.0, "c.": 8.0}), BenchmarkOptions(gate=GATES))
+    benchmark_report.show(result, Output())
     text = capsys.readouterr().out
     assert re.search(r"(?m)^p90 of b\.tflite: improvement, 0\.5\d times the baseline's$", text)

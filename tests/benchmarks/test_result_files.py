@@ -26,11 +26,11 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def test_a_saved_result_gives_the_same_figures_again(files: list[Path], tmp_path: Path) -> None:
-    found = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
+    result = measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}))
     path = tmp_path / "result.json"
-    result_files.write(found, [path], raw=True)
+    result_files.write(result, [path], raw=True)
     again = benchmark.replay(path, ["p50"])
-    assert result_files.to_json(again) | {"measured_floor": None} == result_files.to_json(found)
+    assert result_files.to_json(again) | {"measured_floor": None} == result_files.to_json(result)
 
 
 @pytest.mark.parametrize("kind", ["timed", "paced"])
@@ -39,9 +39,9 @@ def test_a_result_saved_without_samples_still_tells_the_typical_latency(
 ) -> None:
     paced = {"response_ns": [5, 6], "back_to_back_ns": [4, 4], "rate": 30.0} if kind == "paced" else {}
     options = BenchmarkOptions(profile="paced" if paced else "standard")
-    found = measure(files[:1], FakeDevice({"a.": 10.0}, **paced), options)
-    result_files.write(found, [tmp_path / "lean.json"], raw=False)
-    (again,), (before,) = benchmark.replay(tmp_path / "lean.json", ["p50"]).arms, found.arms
+    result = measure(files[:1], FakeDevice({"a.": 10.0}, **paced), options)
+    result_files.write(result, [tmp_path / "lean.json"], raw=False)
+    (again,), (before,) = benchmark.replay(tmp_path / "lean.json", ["p50"]).arms, result.arms
     assert again.summary is not None
     assert before.summary is not None
     assert again.summary.p50_ms == pytest.approx(before.summary.p50_ms, rel=1e-6)
@@ -61,13 +61,13 @@ def test_two_saved_results_are_compared(
         result_files.write(
             measure(files, FakeDevice({"a.": latency, "b.": 5.0, "c.": 11.0}, seed=seed)), [path], raw=True
         )
-    found = benchmark.compare(*paths, ["p50"], force=False)
-    assert [one.verdict for one in found] == verdicts
-    assert benchmark_report.comparison_code(found, strict=False) == code
-    assert not any(one.paired for one in found)
+    comparisons = benchmark.compare(*paths, ["p50"], force=False)
+    assert [comparison.verdict for comparison in comparisons] == verdicts
+    assert benchmark_report.comparison_code(comparisons, strict=False) == code
+    assert not any(comparison.paired for comparison in comparisons)
     document = json.loads(paths[0].read_text())
     arm = document["arms"][0]
-    assert arm["correctness"]["sha256"] == arm["model"]["sha256"] == found[0].base_sha256
+    assert arm["correctness"]["sha256"] == arm["model"]["sha256"] == comparisons[0].base_sha256
     arm["correctness"]["sha256"] = "of another file"
     assert (
         benchmark_report.comparison_code(benchmark.compare(document, paths[0], ["p50"], force=True), strict=False) == 10
@@ -75,7 +75,7 @@ def test_two_saved_results_are_compared(
     for each in document["arms"]:
         del each["correctness"]["sha256"]  # as older results have it
     old = benchmark.compare(document, paths[1], ["p50"], force=False)
-    assert [one.verdict for one in old] == verdicts
+    assert [comparison.verdict for comparison in old] == verdicts
 
 
 def test_results_of_other_devices_or_settings_are_incomparable_unless_forced(
@@ -83,17 +83,17 @@ def test_results_of_other_devices_or_settings_are_incomparable_unless_forced(
 ) -> None:
     paths = [tmp_path / "old.json", tmp_path / "new.json"]
     result_files.write(measure(files, FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})), paths[:1], raw=True)
-    other = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}, seed=1)
+    second = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0}, seed=1)
     moved = dataclasses.replace(a_device().device, id_hash="ba9876543210")
-    monkeypatch.setattr(other, "describe", lambda: a_device(device=moved))
-    result_files.write(measure(files, other), paths[1:], raw=True)
-    found = benchmark.compare(*paths, ["p50"], force=False)
-    assert {one.verdict for one in found} == {"incomparable"}
-    assert found[0].fingerprint_diff == ["device was 0123456789ab, is ba9876543210"]
-    assert benchmark_report.comparison_code(found, strict=False) == 10
+    monkeypatch.setattr(second, "describe", lambda: a_device(device=moved))
+    result_files.write(measure(files, second), paths[1:], raw=True)
+    comparisons = benchmark.compare(*paths, ["p50"], force=False)
+    assert {comparison.verdict for comparison in comparisons} == {"incomparable"}
+    assert comparisons[0].fingerprint_diff == ["device was 0123456789ab, is ba9876543210"]
+    assert benchmark_report.comparison_code(comparisons, strict=False) == 10
     forced = benchmark.compare(*paths, ["p50"], force=True)
-    assert {one.verdict for one in forced} == {EQUIVALENT}
-    assert forced[0].fingerprint_diff == found[0].fingerprint_diff
+    assert {comparison.verdict for comparison in forced} == {EQUIVALENT}
+    assert forced[0].fingerprint_diff == comparisons[0].fingerprint_diff
 
 
 def test_arms_that_only_one_result_has_are_named(files: list[Path], tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_arms_that_only_one_result_has_are_named(files: list[Path], tmp_path: Pa
     for path, own in zip(paths, (files[:2], files[1:]), strict=True):
         device = FakeDevice({"a.": 10.0, "b.": 5.0, "c.": 11.0})
         result_files.write(measure(own, device), [path], raw=True)
-    reasons = {one.base: one.reason for one in benchmark.compare(*paths, ["p50"], force=False)}
+    reasons = {comparison.base: comparison.reason for comparison in benchmark.compare(*paths, ["p50"], force=False)}
     assert reasons["b.tflite litert 1"] is None
     assert "only the earlier" in str(reasons["a.tflite litert 1"])
     assert "only the later" in str(reasons["c.tflite litert 1"])
@@ -119,9 +119,9 @@ def test_arms_that_only_one_result_has_are_named(files: list[Path], tmp_path: Pa
     ],
 )
 def test_what_is_no_result_is_refused(files: list[Path], tmp_path: Path, spoil: Any) -> None:
-    found = measure(files[:1], FakeDevice({"a.": 10.0}))
+    result = measure(files[:1], FakeDevice({"a.": 10.0}))
     path = tmp_path / "bad.json"
-    path.write_text(json.dumps(spoil(result_files.to_json(found))))
+    path.write_text(json.dumps(spoil(result_files.to_json(result))))
     with pytest.raises(UsageError, match=r"bad\.json"):
         benchmark.replay(path, ["p50"])
 

@@ -111,17 +111,17 @@ def test_a_fresh_session_forgets(tmp_path: Path) -> None:
 
 
 def test_a_session_of_yesterday_is_not_gone_on_with_and_others_of_then_are_removed(tmp_path: Path) -> None:
-    path, other, young = tmp_path / "j.jsonl", tmp_path / "other.jsonl", tmp_path / "young.jsonl"
+    path, stale, young = tmp_path / "j.jsonl", tmp_path / "other.jsonl", tmp_path / "young.jsonl"
     with Journal(path) as journal:
         journal.append(a_launch([1.0]))
-    other.write_text("")
+    stale.write_text("")
     young.write_text("")
     yesterday = time.time() - journal_files.OLDEST_S - 60
-    for file in (path, other):
+    for file in (path, stale):
         os.utime(file, (yesterday, yesterday))
     with Journal(path) as journal:
         assert not journal.launches
-    assert not other.exists()
+    assert not stale.exists()
     assert young.exists()
 
 
@@ -143,7 +143,7 @@ def test_what_is_measured_decides_which_session_is_gone_on_with() -> None:
         ([arm], profile, 1, "device"),
         ([arm], profile, 0, "another"),
     ]
-    assert len({key, *(sessions.key(*other) for other in others)}) == 7
+    assert len({key, *(sessions.key(*changed) for changed in others)}) == 7
 
 
 def test_a_busy_machine_is_waited_for_as_long_as_the_profile_says(

@@ -18,8 +18,8 @@ def one_sample_each(values: np.ndarray) -> list[np.ndarray]:
     return list(np.asarray(values, np.float64)[:, None])
 
 
-def share(found: list[bool]) -> float:
-    return sum(found) / len(found)
+def share(outcomes: list[bool]) -> float:
+    return sum(outcomes) / len(outcomes)
 
 
 def test_medians_are_taken_per_launch() -> None:
@@ -115,16 +115,16 @@ def sessions(n: int, noise: float, drift: float = 0.0, times: int = 1000) -> np.
 @pytest.mark.parametrize("launches", [3, 5, 6, 10, 20, 40])
 @pytest.mark.parametrize("noise", [0.01, 0.03, 0.1])
 def test_noise_is_no_drift(launches: int, noise: float) -> None:
-    assert share([stats.drifts(list(one)) for one in sessions(launches, noise)]) < 0.05
+    assert share([stats.drifts(list(session)) for session in sessions(launches, noise)]) < 0.05
 
 
 @pytest.mark.parametrize("drift", [0.1, -0.1])
 def test_a_drift_of_ten_percent_is_found(drift: float) -> None:
-    assert share([stats.drifts(list(one)) for one in sessions(10, 0.01, drift)]) > 0.95
+    assert share([stats.drifts(list(session)) for session in sessions(10, 0.01, drift)]) > 0.95
 
 
 def test_without_the_guard_noise_would_be_called_drift() -> None:
-    assert share([abs(stats.drift(list(one))) > stats.DRIFT for one in sessions(10, 0.03)]) > 0.2
+    assert share([abs(stats.drift(list(session))) > stats.DRIFT for session in sessions(10, 0.03)]) > 0.2
 
 
 def test_a_drift_below_the_threshold_is_none() -> None:
@@ -162,18 +162,18 @@ def test_the_largest_gap() -> None:
 def modes(n: int, noise: float, apart: float, odds: float = 0.5, times: int = 1000) -> list[list[np.ndarray]]:
     rng = np.random.default_rng(RNG_SEED)
     slow = rng.random((times, n)) < odds
-    return [one_sample_each(one) for one in np.exp(noise * rng.standard_normal((times, n))) * (1 + apart * slow)]
+    return [one_sample_each(row) for row in np.exp(noise * rng.standard_normal((times, n))) * (1 + apart * slow)]
 
 
 @pytest.mark.parametrize(("noise", "most"), [(0.01, 0.0), (0.03, 0.01), (0.05, 0.02), (0.1, 0.02)])
 @pytest.mark.parametrize("launches", [10, 20])
 def test_noise_has_one_mode(launches: int, noise: float, most: float) -> None:
-    assert share([stats.bimodal(one) for one in modes(launches, noise, 0)]) <= most
+    assert share([stats.bimodal(session) for session in modes(launches, noise, 0)]) <= most
 
 
 def test_two_modes_are_found() -> None:
-    assert share([stats.bimodal(one) for one in modes(10, 0.01, 0.15)]) >= 0.95
-    assert share([stats.bimodal(one) for one in modes(20, 0.01, 0.15, odds=0.3)]) >= 0.95
+    assert share([stats.bimodal(session) for session in modes(10, 0.01, 0.15)]) >= 0.95
+    assert share([stats.bimodal(session) for session in modes(20, 0.01, 0.15, odds=0.3)]) >= 0.95
 
 
 TWO_MODES = [1.0, 1.01, 1.0, 1.2, 1.21, 1.2]

@@ -65,16 +65,16 @@ def test_every_figure_by_hand(figure: str, expected: float | None) -> None:
 @pytest.mark.parametrize("level", [0.95, 0.97])
 def test_the_interval_is_that_of_all_launches_at_the_level(level: float) -> None:
     expected = intervals.interval([np.array([2.0, 1, 3]), np.array([4.0, 4, 10]), np.array([16.0, 8, 24])], level)
-    found = summarize([*MEMORY_LAUNCHES, *LAUNCHES], level)
+    summary = summarize([*MEMORY_LAUNCHES, *LAUNCHES], level)
     assert expected is not None
-    assert (found.p50_ci95, found.ci_method) == ([expected.low, expected.high], expected.method)
-    assert found.rel_half_width == expected.half_width
+    assert (summary.p50_ci95, summary.ci_method) == ([expected.low, expected.high], expected.method)
+    assert summary.rel_half_width == expected.half_width
 
 
 def test_two_launches_give_no_interval_and_no_advice() -> None:
-    found = summarize(LAUNCHES[:2], LEVEL)
-    assert found.p50_ms == pytest.approx(8**0.5)
-    unknown = (found.p50_ci95, found.ci_method, found.rel_half_width, found.launches_for_2_percent)
+    summary = summarize(LAUNCHES[:2], LEVEL)
+    assert summary.p50_ms == pytest.approx(8**0.5)
+    unknown = (summary.p50_ci95, summary.ci_method, summary.rel_half_width, summary.launches_for_2_percent)
     assert unknown == (None,) * 4
 
 
@@ -84,15 +84,15 @@ def test_two_launches_give_no_interval_and_no_advice() -> None:
 )
 def test_percentiles_need_samples_that_support_them(samples: int, known: list[str]) -> None:
     half = samples // 2
-    found = summarize([a_launch([1.0] * half), a_launch([1.0] * (samples - half), 1)], LEVEL)
-    assert [name for name in ("p90", "p95", "p99") if getattr(found, f"{name}_ms") is not None] == known
+    summary = summarize([a_launch([1.0] * half), a_launch([1.0] * (samples - half), 1)], LEVEL)
+    assert [name for name in ("p90", "p95", "p99") if getattr(summary, f"{name}_ms") is not None] == known
 
 
 def test_percentiles_are_those_of_the_samples() -> None:
-    found = summarize([a_launch(np.random.default_rng(0).permutation(np.arange(1, 1001)))], LEVEL)
-    assert (found.p90_ms, found.p95_ms, found.p99_ms) == (900, 950, 990)
-    assert found.p90_upper99_ms is not None
-    assert 910 < found.p90_upper99_ms < 930
+    summary = summarize([a_launch(np.random.default_rng(0).permutation(np.arange(1, 1001)))], LEVEL)
+    assert (summary.p90_ms, summary.p95_ms, summary.p99_ms) == (900, 950, 990)
+    assert summary.p90_upper99_ms is not None
+    assert 910 < summary.p90_upper99_ms < 930
 
 
 @pytest.mark.parametrize(("samples", "expected"), [(63, None), (64, 64)])
@@ -103,9 +103,9 @@ def test_the_upper_bound_needs_64_samples_of_all_launches(samples: int, expected
 
 def test_outliers_are_counted_within_their_launch_and_kept() -> None:
     quiet = list(np.linspace(10, 11, 50))  # quartiles 0.5 apart: fences 0.75 and 1.5 beyond them
-    found = summarize([a_launch([*quiet, 11.7, 5.0]), a_launch([2 * value for value in quiet], 1)], LEVEL)
-    assert (found.outliers.mild, found.outliers.severe) == (1, 1)
-    assert (found.floor_ms, found.n_samples) == (5, 102)
+    summary = summarize([a_launch([*quiet, 11.7, 5.0]), a_launch([2 * value for value in quiet], 1)], LEVEL)
+    assert (summary.outliers.mild, summary.outliers.severe) == (1, 1)
+    assert (summary.floor_ms, summary.n_samples) == (5, 102)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_outliers_are_counted_within_their_launch_and_kept() -> None:
     ],
 )
 def test_memory_comes_from_memory_launches_that_know_it(changes: list[dict[str, Any]], expected: int | None) -> None:
-    found = [dataclasses.replace(a_memory_launch(), **change) for change in changes]
-    assert peak_rss([*launches([10] * 3), *found]) == expected
-    assert summarize([*launches([10] * 3), *found], LEVEL).peak_rss_bytes == expected
+    memory_launches = [dataclasses.replace(a_memory_launch(), **change) for change in changes]
+    assert peak_rss([*launches([10] * 3), *memory_launches]) == expected
+    assert summarize([*launches([10] * 3), *memory_launches], LEVEL).peak_rss_bytes == expected
 
 
 def test_loading_from_the_disk_is_unknown_without_memory_launches() -> None:
@@ -131,29 +131,29 @@ def test_loading_from_the_disk_is_unknown_without_memory_launches() -> None:
 def test_launches_are_put_in_the_order_of_their_rounds() -> None:
     ordered = [*launches(np.linspace(10, 12, 8)), *MEMORY_LAUNCHES]
     mixed = random.Random(0).sample(ordered, len(ordered))
-    assert [one.round for one in mixed if one.samples_ns] != list(range(8))
-    assert [one.round for one in timed(mixed)] == list(range(8))
+    assert [launch.round for launch in mixed if launch.samples_ns] != list(range(8))
+    assert [launch.round for launch in timed(mixed)] == list(range(8))
     assert summarize(mixed, LEVEL) == summarize(ordered, LEVEL)
 
 
 def test_only_launches_that_were_timed_and_took_samples_count() -> None:
     memory = dataclasses.replace(a_memory_launch(), samples_ns=[5 * MS])
     empty = dataclasses.replace(a_launch([1.0]), samples_ns=[])
-    (one,) = launches([10])
-    assert timed([memory, one, empty]) == [one]
+    (launch,) = launches([10])
+    assert timed([memory, launch, empty]) == [launch]
 
 
 def test_samples_are_told_in_milliseconds() -> None:
-    assert [list(one) for one in samples_ms([a_launch([1.5, 2])])] == [[1.5, 2]]
+    assert [list(samples) for samples in samples_ms([a_launch([1.5, 2])])] == [[1.5, 2]]
 
 
 def long_run(*stretches: tuple[float, float], noise: float = 0.0, seed: int = 0) -> Sustained:
     """A run of stretches, each of so many seconds at so many milliseconds."""
     rng = np.random.default_rng(seed)
     parts = [ms * np.exp(rng.normal(0, noise, round(seconds * 1000 / ms))) for seconds, ms in stretches]
-    found = summarize([a_launch(np.concatenate(parts), kind=SUSTAINED)], LEVEL).sustained
-    assert found is not None
-    return found
+    sustained = summarize([a_launch(np.concatenate(parts), kind=SUSTAINED)], LEVEL).sustained
+    assert sustained is not None
+    return sustained
 
 
 @pytest.mark.parametrize("noise", [0, 0.02])
@@ -174,10 +174,10 @@ def long_run(*stretches: tuple[float, float], noise: float = 0.0, seed: int = 0)
 def test_a_long_run_tells_when_it_throttled_for_good(
     stretches: Sequence[tuple[float, float]], ratio: float, t_throttle_s: float | None, noise: float
 ) -> None:
-    found = long_run(*stretches, noise=noise)
-    assert found.ratio == pytest.approx(ratio, rel=0.01 if noise else 1e-6)
-    assert found.ratio == found.steady_ms / found.peak_ms
-    assert found.t_throttle_s == (None if t_throttle_s is None else pytest.approx(t_throttle_s, abs=1))
+    sustained = long_run(*stretches, noise=noise)
+    assert sustained.ratio == pytest.approx(ratio, rel=0.01 if noise else 1e-6)
+    assert sustained.ratio == sustained.steady_ms / sustained.peak_ms
+    assert sustained.t_throttle_s == (None if t_throttle_s is None else pytest.approx(t_throttle_s, abs=1))
 
 
 @pytest.mark.parametrize(
@@ -185,14 +185,14 @@ def test_a_long_run_tells_when_it_throttled_for_good(
     [(75, 80), (55, 60)],
 )
 def test_the_peak_is_the_best_stretch_and_steady_the_last_fifth(seconds: float, steady_ms: float) -> None:
-    found = long_run((100, 50), (100, 40), (400 - seconds, 60), (seconds, 80))
-    assert (found.peak_ms, found.steady_ms) == (40, steady_ms)
+    sustained = long_run((100, 50), (100, 40), (400 - seconds, 60), (seconds, 80))
+    assert (sustained.peak_ms, sustained.steady_ms) == (40, steady_ms)
 
 
 def test_a_single_slow_sample_is_no_throttling() -> None:
-    found = summarize([a_launch([50.0] * 5000 + [5000.0] + [50.0] * 5000, kind=SUSTAINED)], LEVEL).sustained
-    assert found is not None
-    assert (found.ratio, found.t_throttle_s) == (1, None)
+    sustained = summarize([a_launch([50.0] * 5000 + [5000.0] + [50.0] * 5000, kind=SUSTAINED)], LEVEL).sustained
+    assert sustained is not None
+    assert (sustained.ratio, sustained.t_throttle_s) == (1, None)
 
 
 def test_the_curve_has_seconds_and_milliseconds_of_at_most_sixty_stretches() -> None:
@@ -204,21 +204,21 @@ def test_the_curve_has_seconds_and_milliseconds_of_at_most_sixty_stretches() -> 
 
 
 def test_a_long_run_of_one_inference_has_a_curve_of_one_point() -> None:
-    found = summarize([a_launch([700_000.0], kind=SUSTAINED)], LEVEL).sustained
-    assert found == Sustained(700_000.0, 700_000.0, 1.0, None, [[0.0, 700_000.0]])
+    sustained = summarize([a_launch([700_000.0], kind=SUSTAINED)], LEVEL).sustained
+    assert sustained == Sustained(700_000.0, 700_000.0, 1.0, None, [[0.0, 700_000.0]])
 
 
 def paced(service: Sequence[float], response: Sequence[float], back: Sequence[float], **changes: Any) -> Launch:
-    lists = {"response_ns": [round(one * MS) for one in response], "back_to_back_ns": [round(one * MS) for one in back]}
+    lists = {"response_ns": [round(ms * MS) for ms in response], "back_to_back_ns": [round(ms * MS) for ms in back]}
     return a_launch(service, kind=PACED, **{"rate": 50.0, **lists, **changes})
 
 
 def test_frames_at_a_rate_are_told_by_service_and_by_response() -> None:
-    found = summarize([paced([12] * 50, [13] * 40 + [31] * 10, [8] * 20) for _ in range(3)], LEVEL).paced
-    assert found is not None
-    assert (found.rate, found.service_p90_ms, found.response_p90_ms) == (50, 12, 31)
-    assert found.miss_pct == pytest.approx(20)
-    assert found.idle_penalty == pytest.approx(1.5)
+    pace = summarize([paced([12] * 50, [13] * 40 + [31] * 10, [8] * 20) for _ in range(3)], LEVEL).paced
+    assert pace is not None
+    assert (pace.rate, pace.service_p90_ms, pace.response_p90_ms) == (50, 12, 31)
+    assert pace.miss_pct == pytest.approx(20)
+    assert pace.idle_penalty == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize(
@@ -226,14 +226,14 @@ def test_frames_at_a_rate_are_told_by_service_and_by_response() -> None:
     [(50.0, 20.0, 0), (50.0, 20.001, 10), (100.0, 11.0, 10), (100.0, 9.9, 0), (None, 999.0, 0), (None, 1001.0, 10)],
 )
 def test_a_frame_is_missed_if_it_ends_after_the_next_is_due(rate: float | None, late: float, expected: float) -> None:
-    found = summarize([paced([5] * 10, [6] * 9 + [late], [5] * 10, rate=rate)], LEVEL).paced
-    assert found is not None
-    assert found.miss_pct == pytest.approx(expected)
+    pace = summarize([paced([5] * 10, [6] * 9 + [late], [5] * 10, rate=rate)], LEVEL).paced
+    assert pace is not None
+    assert pace.miss_pct == pytest.approx(expected)
 
 
 def test_misses_and_the_penalty_are_those_of_all_launches() -> None:
-    found = summarize([paced([8], [30], [4]), paced([9] * 3, [1] * 3, [9] * 5, round=1)], LEVEL).paced
-    assert found is not None
-    assert found.miss_pct == pytest.approx(25)
-    assert found.idle_penalty == pytest.approx(2**0.5)
-    assert (found.service_p90_ms, found.response_p90_ms) == (None, None)
+    pace = summarize([paced([8], [30], [4]), paced([9] * 3, [1] * 3, [9] * 5, round=1)], LEVEL).paced
+    assert pace is not None
+    assert pace.miss_pct == pytest.approx(25)
+    assert pace.idle_penalty == pytest.approx(2**0.5)
+    assert (pace.service_p90_ms, pace.response_p90_ms) == (None, None)

@@ -173,8 +173,8 @@ def test_predict_needs_no_tensorflow(tmp_path: Path, exported_11: Exports) -> No
 
 def test_inspect_and_doctor_need_no_tensorflow(exported_11: Exports) -> None:
     for name, zeros in (("tflite-int8", 576), ("onnx-float32", 0)):  # those of a column, so that pixels come in pairs
-        found = json.loads(run_python(WITHOUT_TENSORFLOW, "inspect", str(exported_11[name].folder), "--json"))
-        assert found["parameters"] == 1_235_496 + zeros
+        document = json.loads(run_python(WITHOUT_TENSORFLOW, "inspect", str(exported_11[name].folder), "--json"))
+        assert document["parameters"] == 1_235_496 + zeros
     examined = json.loads(run_python(WITHOUT_TENSORFLOW, "doctor", "--json"))
     assert examined["ready"]
     assert examined["machine"]["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -198,7 +198,7 @@ def test_a_users_own_model(command_line: CommandLine, tmp_path: Path) -> None:
     assert "pictures: short side to 32, center crop 32 x 32, filter bilinear; RGB" in done.stderr
     photograph("coffee").save(tmp_path / "coffee.png")
     (classified,) = json.loads(command_line("predict", "out/mine-tflite-float32", "coffee.png", "--json").stdout)
-    assert {one["label"] for one in classified["predictions"]} == {"cat", "dog"}
+    assert {prediction["label"] for prediction in classified["predictions"]} == {"cat", "dog"}
     checked = json.loads(command_line("verify", "out/mine-tflite-float32", "--json").stdout)
     assert checked["proof"] is not None
 
@@ -236,6 +236,9 @@ def test_untrained_artifacts_say_so_when_they_predict(command_line: CommandLine,
     assert folder.name == "squeezenet1.1-tflite-float32-random-classes-10-input-size-64"
     done = command_line("predict", folder, "coffee.png")
     assert "Do not trust these results: parity unproven: untrained weights" in done.stdout
+    read = command_line("predict", folder, "coffee.png", "--json")
+    assert read.stderr.startswith("Do not trust these results: parity unproven: untrained weights")
+    assert [entry["parity"] for entry in json.loads(read.stdout)] == ["unproven"]
 
 
 def test_a_narrow_terminal_keeps_the_columns_that_matter_and_names_the_others(command_line: CommandLine) -> None:
@@ -250,7 +253,7 @@ def test_options_that_take_several_may_be_repeated(command_line: CommandLine) ->
     options = "--format onnx,onnx --format tflite --precision float32 --precision float16"
     done = command_line("export", "squeezenet-lab", "--weights", "random", "--json", *options.split())
     assert done.returncode == 0, done.stderr
-    names = [one["name"].removeprefix("squeezenet-lab-") for one in json.loads(done.stdout)["artifacts"]]
+    names = [artifact["name"].removeprefix("squeezenet-lab-") for artifact in json.loads(done.stdout)["artifacts"]]
     expected = {"onnx-float32", "onnx-float16", "tflite-float32", "tflite-float16"}
     assert {name.partition("-random")[0] for name in names} == expected
 

@@ -20,12 +20,13 @@ from shared_exports import Exports
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 SHORT = ("--profile", "quick", "--threads", "1")
+QUICKEST = ("--profile", "quick", "--launches", "1")
 CORE = str(min(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else "0"
 
 
 @pytest.fixture
 def folders(exported_11: Exports) -> dict[str, Path]:
-    return {name: one.folder for name, one in exported_11.items()}
+    return {name: artifact.folder for name, artifact in exported_11.items()}
 
 
 def test_a_benchmark_prints_its_answer_first_and_saves_what_it_measured(
@@ -33,7 +34,7 @@ def test_a_benchmark_prints_its_answer_first_and_saves_what_it_measured(
 ) -> None:
     files = (folders["tflite-float32"], folders["tflite-int8"])
     saved = [argument for name in ("r.json", "r.csv", "r.md") for argument in ("--out", name)]
-    done = command_process("benchmark", *files, *SHORT, "--launches", "4", *saved)
+    done = command_process("benchmark", *files, *SHORT, "--launches", "3", *saved)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     # which arm it names, and whether it is to be trusted, depends on what else runs here meanwhile
@@ -45,12 +46,12 @@ def test_a_benchmark_prints_its_answer_first_and_saves_what_it_measured(
     assert re.match(r"arm +.*p50 ms +95 % .*trust +verdict$", table[0])
     assert [line.split()[0] for line in table[1:3]] == [file.name for file in files]
     document = json.loads((tmp_path / "r.json").read_text())
-    latencies = [one["summary"]["p50_ms"] for one in document["arms"]]
-    found = document["comparisons"][0]
-    assert (found["verdict"] == "improvement" and 0.1 < found["ratio"] < 0.8) or found["validity"] == "invalid"
+    latencies = [arm["summary"]["p50_ms"] for arm in document["arms"]]
+    change = document["comparisons"][0]
+    assert (change["verdict"] == "improvement" and 0.1 < change["ratio"] < 0.8) or change["validity"] == "invalid"
     assert [float(row["p50_ms"]) for row in csv.DictReader((tmp_path / "r.csv").open())] == latencies
     replayed = command_line("benchmark", "--replay", "r.json", "--json")
-    assert [one["summary"]["p50_ms"] for one in json.loads(replayed.stdout)["arms"]] == latencies
+    assert [arm["summary"]["p50_ms"] for arm in json.loads(replayed.stdout)["arms"]] == latencies
     compared = command_line("compare", "r.json", "r.json", "-v")  # all columns, however wide the noise made them
     assert compared.returncode in (0, 9), compared.stderr  # itself, if it was precise enough to say so
     assert re.search(r"squeezenet1\.1-tflite-int8 litert 1\s+p50 +1\.000 ", compared.stdout)
@@ -85,7 +86,7 @@ def test_a_contended_core_makes_the_measurement_invalid(
 @pytest.mark.parametrize("end", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT])
 def test_an_ended_benchmark_is_gone_on_with(folders: dict[str, Path], tmp_path: Path, end: signal.Signals) -> None:
     cache = tmp_path / "cache"
-    options = ("--profile", "quick", "--launches", "4", "--threads", "1", "--json")
+    options = ("--profile", "quick", "--launches", "3", "--threads", "1", "--json")
     command = [*PROGRAM, "benchmark", str(folders["tflite-int8"]), *options]
     environment = {**os.environ, "EDGE_SQUEEZE_CACHE": str(cache)}
     process = subprocess.Popen(
@@ -113,8 +114,8 @@ def test_an_ended_benchmark_is_gone_on_with(folders: dict[str, Path], tmp_path: 
     assert f"Resuming with {len(before)} launches" in done.stderr
     document = json.loads(done.stdout)
     launches = document["arms"][0]["launches"]
-    assert [launch for launch in launches if launch["pid"] in {one["pid"] for one in before}] == before
-    assert document["arms"][0]["summary"]["n_launches"] == 4
+    assert [launch for launch in launches if launch["pid"] in {earlier["pid"] for earlier in before}] == before
+    assert document["arms"][0]["summary"]["n_launches"] == 3
     assert not list(cache.rglob("*.jsonl"))
 
 
@@ -124,7 +125,15 @@ def test_an_ended_benchmark_is_gone_on_with(folders: dict[str, Path], tmp_path: 
         (("benchmark",), 2, "Nothing to measure"),
         (("benchmark", "nowhere.tflite"), 2, "No such file: nowhere.tflite"),
         (("benchmark", "empty"), 2, "is not an artifact"),
-        (("benchmark", "bad.tflite", "--launches", "1", "--profile", "quick"), 4, "litert refuses bad.tflite"),
+        (("benchmark", "bad.tflite", *QUICKEST), 2, "bad.tflite is truncated, damaged or not what its name says."),
+        (("benchmark", "bad.tflite", *QUICKEST), 2, "litert refuses bad.tflite"),
+        (("benchmark", "bad.tflite", "bad.onnx", *QUICKEST), 2, "onnxruntime refuses bad.onnx"),
+        (
+            ("benchmark", "bad.tflite", "--profile-ops"),
+            2,
+            "bad.tflite is truncated, damaged or not what its name says.",
+        ),
+        (("benchmark", "bad.tflite", "--out", "picture.png/x.json"), 2, "--out picture.png/x.json cannot be written"),
         (("benchmark", "bad.tflite", "--out", "x.html"), 2, "--out must end in .json, .csv, .md"),
         (("benchmark", "bad.tflite", "--profile", "slow"), 2, "Unknown profile: 'slow'"),
         (("benchmark", "bad.tflite", "--cores", "77"), 2, "77"),
@@ -140,10 +149,30 @@ def test_what_cannot_be_is_told(
     (tmp_path / "empty").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "picture.png")
     (tmp_path / "bad.tflite").write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
+    (tmp_path / "bad.onnx").write_bytes(b"\x08\x08\x12\x07tf2onnx:")
     done = command_line(*arguments)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_input_shape_that_a_file_does_not_take_is_refused_before_anything_is_measured(
+    command_line: CommandLine, folders: dict[str, Path]
+) -> None:
+    float32, onnx = folders["tflite-float32"], folders["onnx-float32"]
+    for files in ((float32,), (float32, onnx), (next(float32.glob("*.tflite")),)):
+        done = command_line("benchmark", *files, "--input-shape", "1,300,300,3", *QUICKEST)
+        assert done.returncode == 2, done.stderr
+        assert f"{files[0]} takes inputs of the shape 1,227,227,3. Required: an --input-shape that " in done.stderr
+        assert "launch" not in done.stderr
+
+
+@pytest.mark.slow
+def test_an_input_shape_that_files_take_is_that_of_both_layouts(
+    command_line: CommandLine, folders: dict[str, Path]
+) -> None:
+    files = folders["tflite-float32"], folders["onnx-float32"]
+    assert command_line("benchmark", *files, "--input-shape", "1,227,227,3", *QUICKEST).returncode == 0
 
 
 def test_pictures_can_be_fed_to_artifacts_and_json_is_the_only_thing_on_standard_output(
@@ -160,3 +189,21 @@ def test_pictures_can_be_fed_to_artifacts_and_json_is_the_only_thing_on_standard
     assert float32["correctness"]["reference"] is None
     assert int8["correctness"]["reference"] == float32["id"]
     assert int8["correctness"]["cosine"] > 0.7
+
+
+def test_operators_are_timed_by_layer(command_line: CommandLine) -> None:
+    int8, onnx = (Path(__file__).parents[1] / "data" / name for name in ("small-tflite-int8", "small-onnx-float32"))
+    done = command_line("benchmark", int8, onnx, "--profile-ops", "--json")
+    assert done.returncode == 0, done.stderr
+    for file, layers in zip(
+        json.loads(done.stdout)["files"], ({"conv2d_1", "dense"}, {"first", "second"}), strict=True
+    ):
+        assert {*file["layers"]} >= layers
+        assert file["total_us"] == pytest.approx(sum(each["us"] for each in file["operators"]))
+        assert file["total_us"] > 0
+    shown = command_line("benchmark", int8, onnx, "--profile-ops", COLUMNS="80")
+    assert "B - A" in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    refused = command_line("benchmark", int8, "--profile-ops", "--out", "result.json")
+    assert refused.returncode == 2
+    assert "--out does not apply" in refused.stderr

@@ -91,13 +91,13 @@ def a_program(folder: Path) -> Path:
 def test_commands_are_shown_as_they_work_from_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mine, other = a_program(tmp_path / "my checkout" / "bin"), a_program(tmp_path / "other")
+    mine, elsewhere = a_program(tmp_path / "my checkout" / "bin"), a_program(tmp_path / "other")
     monkeypatch.delenv(console.NO_NEXT, raising=False)
     for started, path, expected in (
         (mine, mine.parent, "edge-squeeze"),
-        (mine, other.parent, shlex.quote(str(mine))),
+        (mine, elsewhere.parent, shlex.quote(str(mine))),
         (mine, tmp_path, shlex.quote(str(mine))),
-        (Path("pytest"), other.parent, "edge-squeeze"),
+        (Path("pytest"), elsewhere.parent, "edge-squeeze"),
     ):
         monkeypatch.setattr(sys, "argv", [str(started)])
         monkeypatch.setenv("PATH", str(path))
@@ -142,6 +142,19 @@ with reporter.step("write /some/folder/that-has/a-rather-long/name/so-that-it/do
     for _ in reporter.track(range(3), "pictures"):
         pass
 """
+
+
+def test_notes_of_a_step_that_is_interrupted_are_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        reporter = console.ConsoleReporter()
+        with reporter.step("evaluate"):
+            reporter.note("the answers are kept")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    first, note = capfd.readouterr().err.splitlines()
+    assert (first.strip(), note.strip()) == ("[1] evaluate", "the answers are kept")
 
 
 def test_progress_on_a_pipe_is_plain_lines() -> None:

@@ -66,11 +66,11 @@ def test_the_text_fits_the_terminal_except_for_commands(
 
 
 def test_json_is_one_document_with_everything(capsys: pytest.CaptureFixture[str]) -> None:
-    found = examine(TFLITE_RUNTIME)
-    doctor_report.show(found, as_json=True)
-    told = json.loads(capsys.readouterr().out)
-    assert told == dataclasses.asdict(found)
-    assert (told["ready"], told["main_job"]) == (True, "run")
+    diagnosis = examine(TFLITE_RUNTIME)
+    doctor_report.show(diagnosis, as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert document == dataclasses.asdict(diagnosis)
+    assert (document["ready"], document["main_job"]) == (True, "run")
 
 
 def test_what_is_not_known_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:

@@ -188,11 +188,11 @@ def test_an_ended_evaluation_is_gone_on_with_and_leaves_no_process(
 
 def workers_of(folder: Path) -> list[str]:
     """The processes whose working folder is `folder`."""
-    found = []
+    names = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if (process / "cwd").readlink() == folder and b"worker" in (process / "cmdline").read_bytes():
-                found.append(process.name)
+                names.append(process.name)
         except OSError:
             continue
-    return found
+    return names

@@ -181,13 +181,13 @@ def test_many_inputs_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
 def test_artifacts_and_files_in_them_are_found(exported_11: dict[str, Exported], what: str) -> None:
     folder = exported_11["tflite-int8"].folder
     file = folder / "squeezenet1.1-int8.tflite"
-    path, found, manifest = inspect_report.run(
+    path, inspection, manifest = inspect_report.run(
         {"folder": folder, "model.json": folder / "model.json", "file": file}[what]
     )
     assert path == str(file)
-    assert found.format == "tflite"
+    assert inspection.format == "tflite"
     assert manifest is not None
-    assert manifest.file.sha256 == found.sha256
+    assert manifest.file.sha256 == inspection.sha256
 
 
 def test_a_changed_artifact_is_looked_into_and_told(
@@ -217,16 +217,16 @@ def test_the_json_has_everything(exported_11: dict[str, Exported], capsys: pytes
 
 
 def test_a_failed_proof_is_told(exported_11: dict[str, Exported]) -> None:
-    _, found, manifest = inspect_report.run(exported_11["tflite-int8"].folder)
+    _, inspection, manifest = inspect_report.run(exported_11["tflite-int8"].folder)
     assert manifest is not None
     failed = dataclasses.replace(manifest, parity=dataclasses.replace(manifest.parity, verdict="fail", reason="bad"))
-    assert list(inspect_report.warnings(found, failed)) == ["do not trust it: parity fail: bad"]
+    assert list(inspect_report.warnings(inspection, failed)) == ["do not trust it: parity fail: bad"]
 
 
 def test_a_file_beside_an_artifacts_own_is_its_own(exported_11: dict[str, Exported], tmp_path: Path) -> None:
     folder = shutil.copytree(exported_11["tflite-int8"].folder, tmp_path / "copy")
-    other = shutil.copy(folder / "squeezenet1.1-int8.tflite", folder / "other.tflite")
-    assert inspect_report.run(Path(other))[2] is None
+    copy = shutil.copy(folder / "squeezenet1.1-int8.tflite", folder / "other.tflite")
+    assert inspect_report.run(Path(copy))[2] is None
     (folder / "model.json").write_text("{}")
     assert inspect_report.run(folder / "squeezenet1.1-int8.tflite")[2] is None
 

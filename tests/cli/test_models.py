@@ -35,13 +35,15 @@ def test_a_network_is_shown_as_in_table_1() -> None:
 
 
 def test_options_show_another_network() -> None:
-    found = json.loads(run("show", "squeezenet-composable", "--bypass", "complex", "--classes", "10", "--json").stdout)
-    assert found["design"] == {"bypass": "complex"}
-    assert [layer["bypass"] for layer in found["layers"] if layer["name"] in ("fire2", "fire3")] == [
+    document = json.loads(
+        run("show", "squeezenet-composable", "--bypass", "complex", "--classes", "10", "--json").stdout
+    )
+    assert document["design"] == {"bypass": "complex"}
+    assert [layer["bypass"] for layer in document["layers"] if layer["name"] in ("fire2", "fire3")] == [
         "complex",
         "simple",
     ]
-    assert found["parameters"] == sum(layer["parameters"] for layer in found["layers"]) == 1_589_672 - 990 * 513
+    assert document["parameters"] == sum(layer["parameters"] for layer in document["layers"]) == 1_589_672 - 990 * 513
     assert "fire3" in run("show", "squeezenet-composable", "--bypass", "simple").stdout
 
 

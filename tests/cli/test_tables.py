@@ -46,8 +46,8 @@ def test_the_columns_of_the_highest_rank_go_first_and_are_named(
     assert [word for word in ("arm", "engine", "load", "p90", "verdict") if word not in head.split()] == left_out
     assert [row.split()[0] for row in rows[:2]] == ["squeezenet1.1-tflite-int8", "b"]
     assert max(map(len, [head, *rows])) <= int(columns)
-    told = " ".join(rows[2:])
-    assert told == (f"Not shown: {', '.join(left_out)}. See all columns with -v or --json." if left_out else "")
+    note = " ".join(rows[2:])
+    assert note == (f"Not shown: {', '.join(left_out)}. See all columns with -v or --json." if left_out else "")
 
 
 def test_all_columns_are_shown_on_demand_whatever_the_width(

@@ -110,12 +110,17 @@ COMMANDS = {
     "no folder": (2, ("bundle", "files", "no-such-folder", "--list")),
     "benchmark": (0, ("benchmark", f"out/{NAME}", "--profile", "quick", "--launches", "1", "--threads", "1,2")),
 }
-SLOW = {"export": (40,), "verify": (40, 80), "benchmark": (80,)}
+WIDTHS = {"export": (40,), "verify": (40, 80), "benchmark": (80,)}
 IN_PROCESSES = ("models", "benchmark")  # of their own, also on a pipe
 
 
 @pytest.mark.parametrize(
-    ("name", "columns"), [(name, columns) for name in COMMANDS for columns in SLOW.get(name, (40, 80, 120))]
+    ("name", "columns"),
+    [
+        pytest.param(name, columns, marks=[pytest.mark.slow] if name == "export" else [])
+        for name in COMMANDS
+        for columns in WIDTHS.get(name, (40, 80, 120))
+    ],
 )
 def test_nothing_is_wider_than_the_terminal_but_what_is_to_be_copied(
     home: Path, tmp_path: Path, name: str, columns: int
@@ -130,7 +135,9 @@ def test_nothing_is_wider_than_the_terminal_but_what_is_to_be_copied(
     assert broad == []
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "benchmark" else name for name in COMMANDS]
+)
 def test_a_pipe_gets_no_codes_and_no_progress(home: Path, tmp_path: Path, name: str) -> None:
     expected, arguments = COMMANDS[name]
     run = commands.run if name in IN_PROCESSES else commands.run_here

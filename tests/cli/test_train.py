@@ -19,7 +19,7 @@ import edge_squeeze
 from edge_squeeze.cli import train
 from edge_squeeze.pictures.listing import list_pictures
 from edge_squeeze.reporting import Silent
-from edge_squeeze.training import collection, fitting, training
+from edge_squeeze.training import examples, learning, training
 from edge_squeeze.training.training import Trained
 
 
@@ -29,9 +29,11 @@ def accuracy(folder: Path, listed: Path) -> float:
     return float(np.mean([classifier.predict(file)[0].label == file.parent.name for file in files]))
 
 
-def check_exported(command_line: CommandLine, tmp_path: Path, stdout: str, trained: Path) -> tuple[float, float]:
-    """Type what `stdout` says is next; the accuracy of float32 and of int8 on the test pictures."""
-    done = command_line(*next_command(stdout))
+def check_exported(
+    command_line: CommandLine, tmp_path: Path, stdout: str, trained: Path, *options: str
+) -> tuple[float, float]:
+    """Type what `stdout` says is next, and `options`; the accuracy of float32 and of int8 on the test pictures."""
+    done = command_line(*next_command(stdout), *options)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("PASS") == 2
     folders = sorted((tmp_path / "out").iterdir())
@@ -53,7 +55,8 @@ def test_train_then_what_it_says_is_next(command_line: CommandLine, tmp_path: Pa
     assert record["command"] == shlex.join(
         ["edge-squeeze", "train", "squeezenet-lab", "--images", "my pictures", *ENOUGH]
     )
-    float32, int8 = check_exported(command_line, tmp_path, done.stdout, trained)
+    stock = ("--quantizer", "stock")  # the digits are exported as printed
+    float32, int8 = check_exported(command_line, tmp_path, done.stdout, trained, *stock)
     assert float32 == record["test"]["accuracy"] >= 0.9
     assert int8 >= float32 - 1 / 24, "one picture of 24: the point is measured on the digits"
 
@@ -126,7 +129,7 @@ class Notes(Silent):
 def test_a_long_training_tells_of_ten_epochs_and_the_first(epochs: int, reports: int) -> None:
     notes = Notes()
     for number in range(1, epochs + 1):
-        fitting._report(fitting.Epoch(number, 0.1, 0.9, 0.2, 0.85), epochs, notes)
+        learning.report(learning.Epoch(number, 0.1, 0.9, 0.2, 0.85), epochs, notes)
     assert len(notes.texts) == reports
     assert notes.texts[0] == f"epoch 1 of {epochs}: validation accuracy 85.0%"
     assert notes.texts[-1] == f"epoch {epochs} of {epochs}: validation accuracy 85.0%"
@@ -163,7 +166,9 @@ def start(folder: Path, *more: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("line", ["[1] pictures", "epoch 1 of 300: validation accuracy "])
+@pytest.mark.parametrize(
+    "line", ["[1] pictures", pytest.param("epoch 1 of 300: validation accuracy ", marks=pytest.mark.slow)]
+)
 def test_an_interrupted_training_says_so_and_leaves_nothing(tmp_path: Path, line: str) -> None:
     """While TensorFlow is loaded, and while it trains: that it does is told meanwhile, also where no terminal is."""
     draw(tmp_path / "pictures", each=12)
@@ -178,7 +183,9 @@ def test_an_interrupted_training_says_so_and_leaves_nothing(tmp_path: Path, line
     assert not (tmp_path / "trained").exists()
 
 
-@pytest.mark.parametrize("milliseconds", [0, pytest.param(5, marks=pytest.mark.slow)])
+# An export is killed like that in the quick tests, too; both write by the same means.
+@pytest.mark.slow
+@pytest.mark.parametrize("milliseconds", [0, 5])
 def test_a_training_killed_while_it_writes_leaves_the_older_one_or_the_newer_one(
     tmp_path: Path, milliseconds: int
 ) -> None:
@@ -214,7 +221,7 @@ def test_digits_are_told_and_int8_tells_them_as_well(command_line: CommandLine, 
 @pytest.mark.slow
 def test_digits_with_labels_by_lot_are_not_told(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    for number, picture in enumerate(collection.find(None).pictures):
+    for number, picture in enumerate(examples.digits().pictures):
         assert picture.content is not None
         folder = tmp_path / "lot" / str(rng.integers(10))
         folder.mkdir(parents=True, exist_ok=True)

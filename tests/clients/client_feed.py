@@ -34,10 +34,10 @@ def real(scores: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
 def interpreted(module: str, file: dict[str, Any], pixels: np.ndarray) -> Answer:
     interpreter = importlib.import_module(module).Interpreter(file["path"], num_threads=1)
     interpreter.allocate_tensors()
-    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (taken,), (returned,) = interpreter.get_input_details(), interpreter.get_output_details()
     interpreter.set_tensor(taken["index"], quantized(pixels, taken["dtype"], *taken["quantization"]))
     interpreter.invoke()
-    return real(interpreter.get_tensor(given["index"]), *given["quantization"]), None
+    return real(interpreter.get_tensor(returned["index"]), *returned["quantization"]), None
 
 
 def litert(file: dict[str, Any], pixels: np.ndarray) -> Answer:
@@ -97,10 +97,10 @@ def tflite_micro(file: dict[str, Any], pixels: np.ndarray) -> Answer:
     from tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_file(file["path"])
-    taken, given = interpreter.get_input_details(0), interpreter.get_output_details(0)
+    taken, returned = interpreter.get_input_details(0), interpreter.get_output_details(0)
     interpreter.set_input(quantized(pixels, taken["dtype"], *_first(taken)), 0)
     interpreter.invoke()
-    return real(np.asarray(interpreter.get_output(0)), *_first(given)), None
+    return real(np.asarray(interpreter.get_output(0)), *_first(returned)), None
 
 
 def _first(details: dict[str, Any]) -> tuple[float, int]:

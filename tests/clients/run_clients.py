@@ -91,17 +91,17 @@ def environment(packages: Sequence[str], folder: Path, *, dependencies: bool) ->
 
 def modules(folder: Path) -> tuple[str, Path, str]:
     """Node.js, the folder of its modules, and Chromium."""
-    found = {name: shutil.which(name) for name in ("node", "npm", "chromium")}
-    for name, path in found.items():
+    programs = {name: shutil.which(name) for name in ("node", "npm", "chromium")}
+    for name, path in programs.items():
         if path is None:
             raise NotInstalledError(f"{name} is not on PATH (Debian: apt-get install {name.replace('node', 'nodejs')})")
     place = folder / f"web-{hashlib.sha256(' '.join(NPM).encode()).hexdigest()[:12]}"
     if not (place / "ready").exists():
         place.mkdir(exist_ok=True)
         (place / "package.json").write_text('{"private": true}')
-        install([found["npm"], "install", "--no-audit", "--no-fund", "--ignore-scripts", *NPM], place)
+        install([programs["npm"], "install", "--no-audit", "--no-fund", "--ignore-scripts", *NPM], place)
         (place / "ready").touch()
-    return str(found["node"]), place / "node_modules", str(found["chromium"])
+    return str(programs["node"]), place / "node_modules", str(programs["chromium"])
 
 
 def answers(client: Client, files: Sequence[File], cache: Path) -> Iterator[dict[str, Any]]:
@@ -134,14 +134,14 @@ def answer(words: Sequence[object], folder: Path) -> list[dict[str, Any]]:
     return lines or [{"error": f"signal {-done.returncode}: {end[0]}"}]
 
 
-def judge(client: Client, file: File, given: dict[str, Any]) -> Outcome:
+def judge(client: Client, file: File, reply: dict[str, Any]) -> Outcome:
     """What the client made of the file, by its answer."""
-    if "error" in given:
-        return Outcome(file.model, file.precision, error=given["error"])
-    scores, expected = np.asarray(given["scores"]), file.expected(file.pixels())
+    if "error" in reply:
+        return Outcome(file.model, file.precision, error=reply["error"])
+    scores, expected = np.asarray(reply["scores"]), file.expected(file.pixels())
     if scores.shape != expected.shape:
         return Outcome(file.model, file.precision, error=f"{scores.size} scores instead of {expected.size}")
-    names = given.get("names") == file.labels if client.names else None
+    names = reply.get("names") == file.labels if client.names else None
     return Outcome(file.model, file.precision, float(np.abs(scores - expected).max()), names)
 
 

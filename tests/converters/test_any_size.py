@@ -37,15 +37,21 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
     """Every target of the smallest variant with random weights, for pictures of any size."""
     out = tmp_path_factory.mktemp("any")
     every = edge_squeeze.export(
-        "squeezenet-lab", weights="random", input_size="any", format="all", precision="all", out=out
+        "squeezenet-lab",
+        weights="random",
+        input_size="any",
+        format="all",
+        precision="all",
+        quantizer="stock",
+        out=out,
     )
-    return {f"{one.manifest.format}-{one.manifest.precision}": one for one in every}
+    return {f"{export.manifest.format}-{export.manifest.precision}": export for export in every}
 
 
 @pytest.fixture(scope="module")
 def turned(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """An .onnx file that leaves everything but the channels open, which come first."""
-    (one,) = edge_squeeze.export(
+    (export,) = edge_squeeze.export(
         "squeezenet-lab",
         weights="random",
         input_size="any",
@@ -54,11 +60,11 @@ def turned(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         dynamic_batch=True,
         out=tmp_path_factory.mktemp("turned"),
     )
-    return one
+    return export
 
 
-def model(one: Exported) -> bytes:
-    return artifact.load(one.folder).model()
+def model(export: Exported) -> bytes:
+    return artifact.load(export.folder).model()
 
 
 def crops(size: tuple[int, int]) -> np.ndarray:
@@ -67,11 +73,12 @@ def crops(size: tuple[int, int]) -> np.ndarray:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_files_leave_height_and_width_open(exported: dict[str, Exported], name: str) -> None:
-    manifest, found = exported[name].manifest, inspect(model(exported[name]), name.partition("-")[0])
+    manifest, inspection = exported[name].manifest, inspect(model(exported[name]), name.partition("-")[0])
     shape = [1, 3, None, None] if manifest.format == "onnx" else [1, None, None, 3]
-    assert manifest.name == f"squeezenet-lab-{name}-random-input-size-any"
-    assert manifest.input.shape == found.inputs[0].shape == tuple(shape)
-    assert manifest.output.shape == found.outputs[0].shape == (1, 10)
+    stock = "-stock" if manifest.quantizer else ""
+    assert manifest.name == f"squeezenet-lab-{name}-random-input-size-any{stock}"
+    assert manifest.input.shape == inspection.inputs[0].shape == tuple(shape)
+    assert manifest.output.shape == inspection.outputs[0].shape == (1, 10)
     assert manifest.any_size
     assert manifest.input_size == manifest.preprocessing.size == USUAL
     assert json.loads((exported[name].folder / "model.json").read_text())["input"]["shape"] == shape
@@ -92,15 +99,32 @@ def test_open_sides_of_onnx_files_are_named(turned: Exported) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_size_is_proven(exported: dict[str, Exported], name: str) -> None:
     proof = exported[name].proof
-    assert [one.pictures.size for one in (proof, *proof.others)] == SIZES
-    assert [len(one.pictures) for one in (proof, *proof.others)] == [40, 10, 10, 10]
+    assert [part.pictures.size for part in (proof, *proof.others)] == SIZES
+    assert [len(part.pictures) for part in (proof, *proof.others)] == [40, 10, 10, 10]
     assert proof.pictures.names[::4] == proof.others[0].pictures.names
-    assert {one.verdict for one in (proof, *proof.others)} == {"unproven"}
+    assert {part.verdict for part in (proof, *proof.others)} == {"unproven"}
     if "float32" in name:
-        assert max(one.parity.max_abs for one in (proof, *proof.others)) < 1e-5
+        assert max(part.parity.max_abs for part in (proof, *proof.others)) < 1e-5
     sets = json.loads((exported[name].folder / "parity.json").read_text())["sets"]
-    assert [tuple(one["size"]) for one in sets] == SIZES
-    assert [len(one["figures"]["per_picture"]) for one in sets] == [40, 10, 10, 10]
+    assert [tuple(part["size"]) for part in sets] == SIZES
+    assert [len(part["figures"]["per_picture"]) for part in sets] == [40, 10, 10, 10]
+
+
+@pytest.mark.slow
+def test_tuned_weights_serve_every_size(exported: dict[str, Exported], tmp_path: Path) -> None:
+    for tuned in edge_squeeze.export(
+        "squeezenet-lab",
+        weights="random",
+        input_size="any",
+        format="all",
+        precision="int8",
+        quantizer="tuned",
+        out=tmp_path,
+    ):
+        stock = exported[f"{tuned.manifest.format}-int8"]
+        assert "tuned weights" in str(tuned.manifest.quantizer)
+        for better, plain in zip((tuned.proof, *tuned.proof.others), (stock.proof, *stock.proof.others), strict=True):
+            assert better.parity.rmse < plain.parity.rmse / 3, better.pictures.size
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,27 +145,27 @@ def test_what_is_no_picture_is_refused(exported: dict[str, Exported], pixels: np
 
 @pytest.mark.parametrize("name", ["tflite-int8", "onnx-float32"])
 def test_it_is_verified_at_every_size(exported: dict[str, Exported], name: str) -> None:
-    found = edge_squeeze.verify(exported[name].folder)
-    assert found.passed
-    assert found.golden.max_abs == 0
-    assert found.proof is not None
-    assert [one.pictures.size for one in found.proof.others] == OTHERS
-    assert found.proof.parity == exported[name].proof.parity
+    verification = edge_squeeze.verify(exported[name].folder)
+    assert verification.passed
+    assert verification.golden.max_abs == 0
+    assert verification.proof is not None
+    assert [part.pictures.size for part in verification.proof.others] == OTHERS
+    assert verification.proof.parity == exported[name].proof.parity
 
 
 def test_pictures_of_the_user_are_shown_at_every_size(exported: dict[str, Exported], pictures: Path) -> None:
     proof = edge_squeeze.verify(exported["tflite-float32"].folder, images=pictures).proof
     assert proof is not None
-    assert [len(one.pictures) for one in (proof, *proof.others)] == [3, 3, 3, 3]
+    assert [len(part.pictures) for part in (proof, *proof.others)] == [3, 3, 3, 3]
     assert proof.basis.endswith(", 3 of them also at 25 x 25 and at 40 x 40 and at 32 x 49")
 
 
 def test_a_picture_is_classified_at_any_size(exported: dict[str, Exported]) -> None:
-    one = exported["tflite-float32"]
-    classifier, picture = edge_squeeze.load(one.folder), loading.photograph(CAT)
+    export = exported["tflite-float32"]
+    classifier, picture = edge_squeeze.load(export.folder), loading.photograph(CAT)
     usual, same, wide = (classifier.predict(picture, input_size=size) for size in (None, 32, (40, 61)))
     assert usual == same != wide
-    pixels = one.manifest.preprocessing.at((40, 61)).pixels(picture)
+    pixels = export.manifest.preprocessing.at((40, 61)).pixels(picture)
     assert wide[0].score == pytest.approx(_softmax(classifier.runner.run(pixels[None])[0]).max())
 
 
@@ -178,9 +202,9 @@ def test_the_command_line_classifies_at_any_size(
 
 
 def test_other_artifacts_keep_their_size(tmp_path: Path) -> None:
-    (one,) = edge_squeeze.export("squeezenet-lab", weights="random", out=tmp_path)
+    (export,) = edge_squeeze.export("squeezenet-lab", weights="random", out=tmp_path)
     with pytest.raises(UsageError, match=r"takes pictures of 32 x 32 pixels; --input-size cannot change that"):
-        edge_squeeze.load(one.folder).predict(loading.photograph(CAT), input_size=40)
+        edge_squeeze.load(export.folder).predict(loading.photograph(CAT), input_size=40)
 
 
 @pytest.mark.parametrize(
@@ -224,8 +248,9 @@ def test_a_shape_is_for_files_of_both_layouts_outside_artifacts_too(
         file.write_bytes(model(exported[name]))
     for asked in ((1, 40, 48, 3), (1, 3, 40, 48)):
         assert [arm.shapes for arm in resolved(files, asked)] == [[[1, 40, 48, 3]], [[1, 3, 40, 48]]]
-    for asked in ((1, 40, 48, 4), (40, 48, 3)):  # of neither: the engine says what is required
-        assert [arm.shapes for arm in resolved(files, asked)] == [[list(asked)]] * 2
+    for asked in ((1, 40, 48, 4), (40, 48, 3)):  # of neither
+        with pytest.raises(UsageError, match=r"takes inputs of the shape 1,\?,\?,3\. Required: an --input-shape"):
+            resolved(files, asked)
 
 
 def test_pictures_are_prepared_for_the_size_that_is_timed(

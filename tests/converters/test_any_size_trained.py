@@ -32,28 +32,28 @@ def trained(tmp_path_factory: pytest.TempPathFactory, deep_compression_file: Pat
         precision="float32,float16,dynamic",
         out=tmp_path_factory.mktemp("trained"),
     )
-    return {f"{one.manifest.format}-{one.manifest.precision}": one for one in every}
+    return {f"{export.manifest.format}-{export.manifest.precision}": export for export in every}
 
 
 def test_real_weights_pass_at_every_size(trained: dict[str, Exported]) -> None:
     assert len(trained) == 5
-    for one in trained.values():
-        proofs = (one.proof, *one.proof.others)
+    for export in trained.values():
+        proofs = (export.proof, *export.proof.others)
         assert [proof.pictures.size for proof in proofs] == [(224, 224), (169, 169), (280, 280), (224, 337)]
-        assert {proof.verdict for proof in proofs} == {"pass"}, one.proof.reason
+        assert {proof.verdict for proof in proofs} == {"pass"}, export.proof.reason
 
 
 def test_padding_that_is_right_for_the_usual_size_alone_fails(trained: dict[str, Exported]) -> None:
     """Max pools get the padding that "same" means for even sides, as a file of fixed size has it."""
     import onnx
 
-    one = trained["onnx-float32"]
-    proto = onnx.load_model_from_string(folder.load(one.folder).model())
+    export = trained["onnx-float32"]
+    proto = onnx.load_model_from_string(folder.load(export.folder).model())
     for pool in (node for node in proto.graph.node if node.op_type == "MaxPool"):
         kept = [field for field in pool.attribute if field.name != "auto_pad"]
         del pool.attribute[:]
         pool.attribute.extend([*kept, onnx.helper.make_attribute("pads", [0, 0, 1, 1])])
-    subject = subjects.find_again(one.manifest, None, None)
+    subject = subjects.find_again(export.manifest, None, None)
     shown = load_pictures(None, subject.preprocessing, subject.other_sizes)
     references = [verification.refer(subject.original(), part) for part in shown]
     proof = verification.prove_all(

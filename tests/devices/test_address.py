@@ -79,7 +79,7 @@ def test_a_device_that_is_named_twice_is_refused(texts: list[str]) -> None:
 
 def test_this_machine_alone_is_nowhere_else() -> None:
     assert address.elsewhere(None) == address.elsewhere([]) == address.elsewhere(["local"]) == []
-    assert [one.text for one in address.elsewhere(["local", "ssh:local"][1:])] == ["ssh:local"]
+    assert [place.text for place in address.elsewhere(["local", "ssh:local"][1:])] == ["ssh:local"]
 
 
 def test_ssh_asks_nothing_and_gets_the_host_as_a_host() -> None:

@@ -120,21 +120,21 @@ def test_a_folder_of_ones_own_goes_with_its_owner_and_with_the_next_one(tmp_path
 
 
 def test_lines_come_whole() -> None:
-    told: list[str] = []
-    lines = Lines(told.append)
+    received: list[str] = []
+    lines = Lines(received.append)
     for part in (b"a", b"b\nc\n\xff", b"d", b"", b""):
         lines(part)
-    assert told == ["ab", "c", "\ufffdd"]
-    assert list(lines.last) == told
+    assert received == ["ab", "c", "\ufffdd"]
+    assert list(lines.last) == received
 
 
 def test_what_a_command_says_and_ends_with_comes_back(desk: IO[bytes]) -> None:
     said: list[bytes] = []
-    told: list[str] = []
+    stderr: list[str] = []
     code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)"
-    assert supervise([sys.executable, "-c", code], said.append, Lines(told.append)) == 7
+    assert supervise([sys.executable, "-c", code], said.append, Lines(stderr.append)) == 7
     assert b"".join(said).split() == [b"out"]
-    assert told == ["err"]
+    assert stderr == ["err"]
 
 
 def test_a_command_and_its_children_end_with_the_desk(desk: IO[bytes], tmp_path: Path) -> None:

@@ -88,11 +88,11 @@ def there(installed: Install, extra: str) -> Installation:
 def test_golden_files_hold_on_a_board(
     there: Installation, exported_11: dict[str, Exported], extra: str, name: str, cpu: str
 ) -> None:
-    found = there.json("verify", exported_11[name].folder, cpu=cpu)
-    assert found["golden"]["passed"]
-    assert found["golden"]["pixels_equal"]
-    assert found["golden"]["kernels"] == EXTRAS[extra].kernels.get(name, "onnxruntime")
-    assert found["without_proof"] == "TensorFlow is not installed"
+    document = there.json("verify", exported_11[name].folder, cpu=cpu)
+    assert document["golden"]["passed"]
+    assert document["golden"]["pixels_equal"]
+    assert document["golden"]["kernels"] == EXTRAS[extra].kernels.get(name, "onnxruntime")
+    assert document["without_proof"] == "TensorFlow is not installed"
 
 
 @pytest.fixture(scope="session")
@@ -203,9 +203,9 @@ def test_a_difference_is_found_on_a_board(
 ) -> None:
     folder = shutil.copytree(exported_11["tflite-int8"].folder, tmp_path / "net")
     spoil(folder)
-    found = there.json("verify", folder, cpu=PI5, code=3)["golden"]
-    assert (found["passed"], found["pixels_equal"]) == (False, pixels_equal)
-    assert found["max_abs"] > found["tolerance"]
+    golden = there.json("verify", folder, cpu=PI5, code=3)["golden"]
+    assert (golden["passed"], golden["pixels_equal"]) == (False, pixels_equal)
+    assert golden["max_abs"] > golden["tolerance"]
 
 
 def test_a_board_of_32_bits_runs_tflite_files_and_says_that_no_engine_for_others_can_be_had(

@@ -30,8 +30,8 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two small artifacts, in folders whose names a shell would take apart."""
     out = tmp_path_factory.mktemp("artifacts") / "it's $HOME"
     edge_squeeze.export(weights="random", classes=10, input_size=48, format="tflite,onnx", out=out)
-    for found, name in zip(sorted(out.iterdir()), ("o", "t"), strict=True):  # onnx, tflite
-        found.rename(out / name)
+    for produced, name in zip(sorted(out.iterdir()), ("o", "t"), strict=True):  # onnx, tflite
+        produced.rename(out / name)
     return out
 
 
@@ -90,9 +90,8 @@ def test_a_board_is_measured_like_this_machine(desk: Desk, tmp_path: Path) -> No
     assert desk("compare", saved, saved, here=True).returncode in (0, 9)
 
 
-@pytest.mark.parametrize(
-    ("launches", "interval"), [(1, "-"), pytest.param(3, "[\\d.]+-[\\d.]+", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("launches", "interval"), [(1, "-"), (3, "[\\d.]+-[\\d.]+")])
 def test_devices_have_tables_of_their_own_where_one_is_too_wide_and_one_that_fails_does_not_stop_the_others(
     desk: Desk, artifacts: Path, tmp_path: Path, launches: int, interval: str
 ) -> None:
@@ -133,6 +132,7 @@ def test_devices_have_tables_of_their_own_where_one_is_too_wide_and_one_that_fai
     assert f"ssh:pi4: 2 arms, round 1/{launches}" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_document_of_several_devices_keeps_that_of_each(desk: Desk, tmp_path: Path, pictures: Path) -> None:
     """Also: pictures go along."""
     devices = ("--device", "local", "--device", "ssh:pi4")
@@ -140,9 +140,9 @@ def test_the_document_of_several_devices_keeps_that_of_each(desk: Desk, tmp_path
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["schema"] == "edge_squeeze.devices/1"
-    assert [one["device"] for one in document["devices"]] == ["local", "ssh:pi4"]
-    assert {one["result"]["schema"] for one in document["devices"]} == {"edge_squeeze.bench/1"}
-    assert [one["result"]["arms"][0]["input"]["count"] for one in document["devices"]] == [3, 3]
+    assert [device["device"] for device in document["devices"]] == ["local", "ssh:pi4"]
+    assert {device["result"]["schema"] for device in document["devices"]} == {"edge_squeeze.bench/1"}
+    assert [device["result"]["arms"][0]["input"]["count"] for device in document["devices"]] == [3, 3]
     (tmp_path / "several.json").write_text(done.stdout)
     replayed = desk("benchmark", "--replay", tmp_path / "several.json", here=True)
     assert replayed.returncode == 2
@@ -177,6 +177,7 @@ def test_an_artifact_is_verified_on_a_board(desk: Desk, artifacts: Path) -> None
         (("benchmark", "t", "--out", "r.txt", "--device", "ssh:b"), 2, "--out must end in"),
         (("benchmark", "--replay", "r.json", "--device", "ssh:b"), 2, "Leave --device ssh:b out"),
         (("verify", "t", "--device", "ssh:b", "--custom-objects", "x.py"), 2, "is not sent to other machines"),
+        (("verify", "t", "--device", "ssh:b", "--against", "o"), 2, "does not run on boards"),
         (("verify", "t", "--device", "ssh:b", "--device", "local"), 2, "at most 1 --device"),
         (("verify", "t", "--device", ""), 2, "is not a device"),
         (("benchmark", "t", "--runtime", "lightrt", "--device", "ssh:b"), 2, "Error: Unknown runtime"),

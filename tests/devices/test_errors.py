@@ -78,10 +78,10 @@ def test_a_setup_that_fails_is_told(step: str, said: str, what: str, remedy: str
 
 
 @pytest.mark.parametrize(
-    ("found", "got"), [(" Python 3.9.2\n", "Got: Python 3.9.2."), (" sh: 1: python: not found\n", "Got: none. ")]
+    ("version", "got"), [(" Python 3.9.2\n", "Got: Python 3.9.2."), (" sh: 1: python: not found\n", "Got: none. ")]
 )
-def test_a_board_without_a_new_python_is_told(found: str, got: str) -> None:
-    error = errors.no_python(BOARD, found)
+def test_a_board_without_a_new_python_is_told(version: str, got: str) -> None:
+    error = errors.no_python(BOARD, version)
     assert error.exit_code == 6
     assert "no Python 3.11 or newer" in str(error)
     assert got in str(error)

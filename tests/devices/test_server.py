@@ -28,9 +28,9 @@ QUICK = ("--profile", "quick", "--threads", "1", "--device", "ssh:board")
 @pytest.fixture
 def board(tmp_path: Path) -> Iterator[Board]:
     """A board without an environment."""
-    with serving(tmp_path) as found:
-        yield found
-        assert not found.left()
+    with serving(tmp_path) as server:
+        yield server
+        assert not server.left()
 
 
 @pytest.fixture
@@ -87,6 +87,17 @@ def test_from_a_fresh_board_to_a_table_in_one_command(board: Board, exported_11:
     assert list(environment.parent.iterdir()) == [environment]
     code, stdout, _ = board.run("benchmark", "--replay", "r.json")
     assert code == 0
+
+
+def test_the_divergence_of_a_file_is_split_over_a_boards_kernels(ready: Board, int8: Path) -> None:
+    code, stdout, stderr = ready.run("debug", int8, "--samples", 6, "--device", "ssh:board", "--json")
+    assert code == 0, stderr
+    document = json.loads(stdout)
+    assert document["timed_on"] == "ssh:board"
+    assert document["legs"][2]["way"].endswith(" on ssh:board")
+    assert document["legs"][2]["kl"] < 1e-3  # its processor is the one that would be measured here
+    assert len([layer for layer in document["layers"] if layer["cost_us"]]) >= 26
+    assert document["findings"] == []
 
 
 @pytest.mark.parametrize("end", ["the connection", "Ctrl-C", "kill -9"])
@@ -185,6 +196,12 @@ def test_an_arm_board_from_nothing_to_a_table(tmp_path: Path, pytestconfig: pyte
     assert "of Cortex-A76. Times in ms." in " ".join(stdout.split())
     (arm,) = json.loads((tmp_path / "r.json").read_text())["arms"]
     assert arm["correctness"]["gate"] == "pass"
+    code, stdout, stderr = board.run("debug", int8, "--samples", 6, "--device", "ssh:board", "--json")
+    assert code == 0, stderr
+    document = json.loads(stdout)
+    assert document["timed_on"] is None
+    assert document["legs"][2]["kl"] < 1e-3  # ARM's kernels round as the reference does
+    assert document["findings"] == []
     assert not board.left()
 
 

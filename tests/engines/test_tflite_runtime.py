@@ -30,10 +30,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def check(environment: Path, artifact: Path, kernels: str) -> None:
     done = run(environment / "edge-squeeze", "verify", artifact, "--json")
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["golden"]["passed"]
-    assert (found["golden"]["runtime"], found["golden"]["kernels"]) == ("tflite-runtime", kernels)
-    assert (found["proof"], found["without_proof"]) == (None, "TensorFlow is not installed")
+    document = json.loads(done.stdout)
+    assert document["golden"]["passed"]
+    assert (document["golden"]["runtime"], document["golden"]["kernels"]) == ("tflite-runtime", kernels)
+    assert (document["proof"], document["without_proof"]) == (None, "TensorFlow is not installed")
 
 
 def test_every_target_of_tflite_is_listed_here() -> None:

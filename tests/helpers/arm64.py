@@ -166,10 +166,10 @@ def download_settings() -> str:
 def mirror() -> str:
     """Where the host's own apt gets Debian from."""
     rows = _must("apt-get", "indextargets", "--format", "$(LABEL)|$(REPO_URI)").splitlines()
-    found = [address for label, _, address in (row.partition("|") for row in rows) if label == "Debian"]
-    if not found:
+    addresses = [address for label, _, address in (row.partition("|") for row in rows) if label == "Debian"]
+    if not addresses:
         raise NoBoardError("apt knows no mirror of Debian; if there should be one: apt-get update")
-    return found[0]
+    return addresses[0]
 
 
 def _unpack(package: Path, folder: Path, *options: str) -> None:

@@ -57,7 +57,7 @@ def model_cases(known: Material) -> Iterator[Case]:
             yield Case(f"{name} {mutation.name}", ("export", name, "--preprocessing", "unit", *SMALL[2:]), files)
     for name, data in known.saved_model.items():
         for mutation in bad_input.MUTATIONS[::3]:
-            files = {f"saved/{other}": content for other, content in known.saved_model.items()}
+            files = {f"saved/{member}": content for member, content in known.saved_model.items()}
             files[f"saved/{name}"] = mutation.apply(data)
             yield Case(
                 f"saved/{name} {mutation.name}", ("export", "saved", "--preprocessing", "unit", *SMALL[2:]), files

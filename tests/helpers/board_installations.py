@@ -82,7 +82,7 @@ class Installation:
 
     def size_mb(self) -> float:
         """What the environment takes on the disk, as `du -m` counts."""
-        files = {(found := path.lstat()).st_ino: found.st_blocks for path in self.folder.rglob("*")}
+        files = {(status := path.lstat()).st_ino: status.st_blocks for path in self.folder.rglob("*")}
         return sum(files.values()) * 512 / (1 << 20)
 
 

@@ -55,24 +55,24 @@ def own_environment(cache: Path, extras: str, stem: str) -> Path:
 
 def left(cache: Path) -> list[str]:
     """What lies in a board's cache, apart from what is meant to."""
-    found = cache / "edge-squeeze"
+    root = cache / "edge-squeeze"
     kept = ("environments", "benchmarks")
     # os.walk minds nothing that is removed meanwhile
-    everything = [Path(folder) / name for folder, *names in os.walk(found) for name in itertools.chain(*names)]
-    inside = [p for p in everything if p.relative_to(found).parts[0] not in kept and p.name != "runs"]
-    return [str(p) for p in [*inside, *found.glob("environments/.part-*")]]
+    everything = [Path(folder) / name for folder, *names in os.walk(root) for name in itertools.chain(*names)]
+    inside = [p for p in everything if p.relative_to(root).parts[0] not in kept and p.name != "runs"]
+    return [str(p) for p in [*inside, *root.glob("environments/.part-*")]]
 
 
 def processes(word: str) -> list[str]:
     """The commands that run now with `word` in their environment."""
-    found = []
+    commands = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if word.encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                commands.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
         except OSError:
             continue  # it has just ended, or is another user's
-    return found
+    return commands
 
 
 def wait_until(condition: object, seconds: float = 60) -> None:
@@ -126,9 +126,9 @@ class Board:
     def left(self) -> list[str]:
         """Processes and files that something left here; what is ending is waited for."""
         deadline = time.monotonic() + 30
-        while (found := processes(f"XDG_CACHE_HOME={self.cache}") + left(self.cache)) and time.monotonic() < deadline:
+        while (rest := processes(f"XDG_CACHE_HOME={self.cache}") + left(self.cache)) and time.monotonic() < deadline:
             time.sleep(0.1)
-        return found
+        return rest
 
 
 def _key(path: Path) -> str:

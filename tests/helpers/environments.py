@@ -36,10 +36,10 @@ def python_3_11() -> str:
     """A Python that tflite-runtime has wheels for."""
     if sys.version_info[:2] <= (3, 11):
         return sys.executable
-    found = shutil.which("python3.11")
-    if found is None or run(found, "--version").returncode:  # a version manager's shim answers without having it
+    python = shutil.which("python3.11")
+    if python is None or run(python, "--version").returncode:  # a version manager's shim answers without having it
         pytest.skip("tflite-runtime 2.14 has wheels up to Python 3.11, and there is no python3.11 on PATH")
-    return found
+    return python
 
 
 def uv() -> str | None:

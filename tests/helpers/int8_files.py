@@ -50,3 +50,16 @@ def same_integers(before: bytes, after: bytes, sides: tuple[int, int]) -> None:
         scores = [open_runner(data, KIND, RunOptions(kernels=kernels)).run(pixels) for data in (before, after)]
         assert np.ptp(scores[0], axis=0).max() > 0
         np.testing.assert_array_equal(*scores)
+
+
+def linear_head(kernel: int = 1, keepdims: bool = False, **options: Any) -> Any:
+    """A network whose last convolution has no activation, and then averages."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    pixels = keras.Input((SIDE, SIDE, 3), name="image")
+    x = layers().Conv2D(8, 3, activation="relu", name="first")(pixels)
+    bias = keras.initializers.RandomNormal(stddev=5.0)
+    x = layers().Conv2D(6, kernel, bias_initializer=bias, name="last", **options)(x)
+    x = layers().GlobalAveragePooling2D(keepdims=keepdims, name="average")(x)
+    return keras.Model(pixels, layers().Flatten()(x) if keepdims else x, name="net")

@@ -83,26 +83,26 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     os.environ.update(ONE_THREAD)
     workers = cores.usable(cores.allowed())
-    pictures = [path.absolute() for path in list_pictures(given.images)]
+    pictures = [path.absolute() for path in list_pictures(options.images)]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["EDGE_SQUEEZE_CACHE"] = folder
         listed = Path(folder, "pictures.txt")
         listed.write_text("".join(f"{pictures[i % len(pictures)]}\n" for i in range(PICTURES)))
         rounds = []
         for _ in range(ROUNDS):
-            rounds.append(measure(listed, given.artifact, workers))
+            rounds.append(measure(listed, options.artifact, workers))
             rates = ", ".join(f"{name} {value:.2f}" for name, value in rounds[-1].items())
             sys.stdout.write(f"{workers} cores, pictures/s: {rates}\n")
     share, own = (statistics.median(each[name] for each in rounds) for name in ("share", "own_share"))
     sys.stdout.write(f"median share of 1 / (1/D + 1/R): {share:.2f}, by the evaluation's own times {own:.2f}\n")
-    if given.out:
-        sha256 = artifacts.load(given.artifact).manifest.file.sha256
+    if options.out:
+        sha256 = artifacts.load(options.artifact).manifest.file.sha256
         shares = {"share": share, "own_share": own}
-        record = {"artifact": str(given.artifact), "sha256": sha256, "cores": workers, **shares, "rounds": rounds}
-        given.out.write_text(json.dumps(record, indent=1) + "\n")
+        record = {"artifact": str(options.artifact), "sha256": sha256, "cores": workers, **shares, "rounds": rounds}
+        options.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -51,12 +51,12 @@ def say(*words: object) -> None:
 
 def verdicts(files: Sequence[Path], runs: int) -> Counter[str]:
     """How often `runs` quick sessions of two files came to each verdict."""
-    found: Counter[str] = Counter()
+    tally: Counter[str] = Counter()
     for seed in range(runs):
-        (one,) = benchmark(files, profile="quick", threads=1, seed=seed, fresh=True).comparisons
-        found[f"{one.verdict}, {one.validity}"] += 1
-        say(seed, one.verdict, one.validity, f"{one.ratio:.3f}", dict(found))
-    return found
+        (comparison,) = benchmark(files, profile="quick", threads=1, seed=seed, fresh=True).comparisons
+        tally[f"{comparison.verdict}, {comparison.validity}"] += 1
+        say(seed, comparison.verdict, comparison.validity, f"{comparison.ratio:.3f}", dict(tally))
+    return tally
 
 
 def ours(file: Path) -> float:
@@ -83,12 +83,12 @@ def litert_benchmark(file: Path) -> float:
         return float(json.loads(saved.read_text())["latency"]["avg_ms"])
 
 
-def agreement(file: Path, other: Callable[[Path], float]) -> str:
+def agreement(file: Path, reference: Callable[[Path], float]) -> str:
     """Our median to another's figure, in alternating runs."""
-    ratios = [ours(file) / other(file) for _ in range(ROUNDS)]
+    ratios = [ours(file) / reference(file) for _ in range(ROUNDS)]
     low, high = t_interval(ratios) or (math.nan, math.nan)
     typical = math.exp(statistics.fmean(map(math.log, ratios)))
-    return f"{file.name}: ours to {other.__name__}: {typical:.4f} (95 %: {low:.4f} to {high:.4f})"
+    return f"{file.name}: ours to {reference.__name__}: {typical:.4f} (95 %: {low:.4f} to {high:.4f})"
 
 
 def main(float32: Path, int8: Path) -> None:
@@ -98,9 +98,9 @@ def main(float32: Path, int8: Path) -> None:
         say("A/A:", dict(verdicts(copies, AA_RUNS)))
     say("float32 and int8:", dict(verdicts([float32, int8], AB_RUNS)))
     for folder_ in (float32, int8):
-        one = artifact.load(folder_)
-        for other in (plain, litert_benchmark):
-            say(agreement(one.path(one.manifest.file.name), other))
+        loaded = artifact.load(folder_)
+        for reference in (plain, litert_benchmark):
+            say(agreement(loaded.path(loaded.manifest.file.name), reference))
 
 
 if __name__ == "__main__":

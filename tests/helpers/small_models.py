@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_squeeze.models import source
 from edge_squeeze.models.source import Choice, Subject
+from edge_squeeze.pictures.loading import photograph_crops
 from edge_squeeze.reporting import Silent
 
 SIDE = 16
@@ -43,6 +44,31 @@ def scattered(model: Any) -> Any:
     for layer in model.layers:
         if hasattr(layer, "finalize_state"):  # Normalization works out its divisor from its weights
             layer.finalize_state()
+    return model
+
+
+def deep(blocks: int) -> Any:
+    """So many convolutions, block1 to blockN, each of which is added to what it reads, and a dense layer.
+
+    The classes of photographs differ, and depend on every layer.
+    """
+    import keras
+
+    pixels = x = keras.Input((SIDE, SIDE, 3), name="image")
+    x = layers().Conv2D(8, 3, padding="same", activation="relu", name="first")(x)
+    for number in range(1, blocks + 1):
+        block = layers().Conv2D(8, 3, padding="same", activation="relu", name=f"block{number}")(x)
+        x = layers().Add(name=f"sum{number}")([x, block])
+    features = layers().GlobalAveragePooling2D(name="mean")(x)
+    model = keras.Model(pixels, layers().Dense(5, activation="softmax", name="scores")(features), name="deep")
+    rng = np.random.default_rng(3)
+    for weight in model.weights:
+        spread = np.sqrt(np.prod(weight.shape[:-1])) * (255 if weight.shape[-2:] == (3, 8) else 3)
+        weight.assign(rng.normal(0, 1 / spread, weight.shape))
+    crops = photograph_crops(4, (SIDE, SIDE), seed=0).pixels.astype(np.float32)
+    means = np.asarray(keras.Model(pixels, features)(crops))
+    kernel = rng.normal(0, 1, (8, 5)) / means.std(axis=0)[:, None]
+    model.get_layer("scores").set_weights([kernel, -means.mean(axis=0) @ kernel])
     return model
 
 

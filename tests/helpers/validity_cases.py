@@ -27,14 +27,14 @@ def checked(made: Sequence[Launch], profile: Profile = STANDARD, **case: Any) ->
 
 
 def all_launches(**changes: Any) -> list[Launch]:
-    return [dataclasses.replace(one, **changes) for one in launches(QUIET)]
+    return [dataclasses.replace(launch, **changes) for launch in launches(QUIET)]
 
 
 def some_launches(number: int, **changes: Any) -> list[Launch]:
     return [*all_launches(**changes)[:number], *launches(QUIET)[number:]]
 
 
-def told(name: str) -> Make:
+def last_reading(name: str) -> Make:
     """The last reading of each launch says this; None: no reading says anything."""
 
     def done(value: Any) -> Done:
@@ -82,8 +82,8 @@ def pressed(profile: str, threads: int, **changes: Any) -> Make:
 
     def done(percent: float | None) -> Done:
         totals = (None, None, None) if percent is None else (0, 0, round(percent * 5000))
-        found = [as_json(a_reading(at, cpu_pressure_total_us=total)) for at, total in enumerate(totals)]
-        made = all_launches(readings=found, cpu_ns=1, **changes)
+        telemetry = [as_json(a_reading(at, cpu_pressure_total_us=total)) for at, total in enumerate(totals)]
+        made = all_launches(readings=telemetry, cpu_ns=1, **changes)
         return checked(made, PROFILES[profile], arm=an_arm(threads=threads))
 
     return done
@@ -92,7 +92,7 @@ def pressed(profile: str, threads: int, **changes: Any) -> Make:
 def clocked(khz: int | None) -> Done:
     """The clock falls to this from 2 GHz."""
     clocks = [None if khz is None else 2_000_000] * 2 + [khz]
-    return checked(all_launches(readings=[as_json(a_reading(at, freq_khz=[one])) for at, one in enumerate(clocks)]))
+    return checked(all_launches(readings=[as_json(a_reading(at, freq_khz=[clock])) for at, clock in enumerate(clocks)]))
 
 
 def stolen(ticks: int) -> Done:
@@ -141,22 +141,22 @@ TABLE: list[tuple[str, Make, list[tuple[Any, str]]]] = [
     ("contention", busy, [(0.975, PASS), (0.965, WARN), (0.905, WARN), (0.895, FAIL), (0.85, FAIL)]),
     ("contention", pressed("standard", 2), [(4.9, PASS), (5.1, WARN), (24.9, WARN), (25.1, FAIL), (None, UNKNOWN)]),
     ("contention", pressed("paced", 1, **PACED), [(4.9, PASS), (5.1, WARN), (25.1, FAIL), (None, UNKNOWN)]),
-    ("waiting", told("run_delay_ns"), [(14 * MS, PASS), (16 * MS, WARN), (49 * MS, WARN), (51 * MS, FAIL)]),
-    ("waiting", told("run_delay_ns"), [(None, UNKNOWN)]),
+    ("waiting", last_reading("run_delay_ns"), [(14 * MS, PASS), (16 * MS, WARN), (49 * MS, WARN), (51 * MS, FAIL)]),
+    ("waiting", last_reading("run_delay_ns"), [(None, UNKNOWN)]),
     ("quota", each("readings", 1), [(readings(cgroup_throttled=0), PASS), (readings(cgroup_throttled=1), FAIL)]),
-    ("quota", told("cgroup_throttled"), [(None, UNKNOWN)]),
+    ("quota", last_reading("cgroup_throttled"), [(None, UNKNOWN)]),
     ("steal", stolen, [(9, PASS), (11, WARN), (99, WARN), (101, FAIL)]),
-    ("steal", told("steal_ticks"), [(None, UNKNOWN)]),
+    ("steal", last_reading("steal_ticks"), [(None, UNKNOWN)]),
     ("frequency", clocked, [(1_910_000, PASS), (1_890_000, WARN), (1_610_000, WARN), (1_590_000, FAIL)]),
     ("frequency", clocked, [(None, UNKNOWN)]),
     ("probe", probed(10), [(514_000, PASS), (486_000, PASS), (516_000, WARN), (484_000, WARN)]),
     ("probe", probed(4), [(900_000, PASS)]),
     ("steadiness", probed(5, before=True), [(514_000, PASS), (516_000, WARN), (484_000, WARN)]),
     ("steadiness", probed(5), [(900_000, PASS)]),
-    ("thermal", told("throttled"), [([], PASS), (["under-voltage"], FAIL), (["throttled"], FAIL)]),
-    ("thermal", told("throttle_count"), [(0, PASS), (1, FAIL)]),
-    ("thermal", told("cooling"), [(0, PASS), (1, FAIL)]),
-    ("thermal", told("throttled_since_boot"), [([], PASS), (["throttled"], FAIL)]),
+    ("thermal", last_reading("throttled"), [([], PASS), (["under-voltage"], FAIL), (["throttled"], FAIL)]),
+    ("thermal", last_reading("throttle_count"), [(0, PASS), (1, FAIL)]),
+    ("thermal", last_reading("cooling"), [(0, PASS), (1, FAIL)]),
+    ("thermal", last_reading("throttled_since_boot"), [([], PASS), (["throttled"], FAIL)]),
     ("thermal", each("readings"), [([], UNKNOWN)]),
     ("power", system("power", "source"), [("mains", PASS), ("battery", WARN), (None, UNKNOWN)]),
     ("stationarity", slowing("standard"), [(0.029, PASS), (0.031, WARN), (-0.029, PASS), (-0.031, WARN)]),
@@ -176,7 +176,7 @@ TABLE: list[tuple[str, Make, list[tuple[Any, str]]]] = [
     ("oversubscription", arm("threads"), [(1, PASS), (2, PASS), (3, WARN)]),
     ("affinity", each("affinity"), [([0, 1], PASS), ([0, 1, 2], WARN), ([1], WARN), (None, UNKNOWN)]),
     ("major_faults", each("majflt", 1), [(0, PASS), (1, WARN), (None, UNKNOWN)]),
-    ("swap", told("swapped_bytes"), [(0, PASS), (4096, WARN), (None, UNKNOWN)]),
+    ("swap", last_reading("swapped_bytes"), [(0, PASS), (4096, WARN), (None, UNKNOWN)]),
     ("timer", each("timer_ns", 1), [(9_900, PASS), (10_100, WARN)]),
     ("inputs", inputs, [((8, False, "sha"), PASS), ((8, True, "sha"), FAIL), ((7, False, "sha"), FAIL)]),
     ("inputs", inputs, [((8, False, "another"), FAIL)]),

@@ -72,27 +72,31 @@ LAPTOP = {
 
 
 def test_a_raspberry_pi_is_described(tmp_path: Path) -> None:
-    told = device.describe(machine(tmp_path, PI5))
-    system = told.device
+    description = device.describe(machine(tmp_path, PI5))
+    system = description.device
     assert (system.kind, system.container, system.hypervisor) == ("linux", None, None)
     assert (system.vendor, system.soc) == ("raspberrypi", "brcm,bcm2712")
     assert system.model == "Raspberry Pi 5 Model B Rev 1.0"
     assert (system.os, system.kernel) == ("Debian GNU/Linux 12 (bookworm)", "6.12.34+rpt-rpi-2712")
     assert system.mem_bytes == 8245584 << 10
-    assert told.cpu.name == "Raspberry Pi 5 Model B Rev 1.0 (Cortex-A76)"
-    assert told.cpu.clusters == [Cores([0, 1, 2, 3], "Cortex-A76", None, 1500000, 2400000)]
-    assert told.cpu.features == ["asimddp", "asimdhp", "fphp"]
-    assert (told.cpu.governor, told.cpu.driver) == (["schedutil"], "cpufreq-dt")
-    assert (told.cpu.boost, told.cpu.smt) == (None, False)
-    assert told.power == Power(None, None)
+    assert description.cpu.name == "Raspberry Pi 5 Model B Rev 1.0 (Cortex-A76)"
+    assert description.cpu.clusters == [Cores([0, 1, 2, 3], "Cortex-A76", None, 1500000, 2400000)]
+    assert description.cpu.features == ["asimddp", "asimdhp", "fphp"]
+    assert (description.cpu.governor, description.cpu.driver) == (["schedutil"], "cpufreq-dt")
+    assert (description.cpu.boost, description.cpu.smt) == (None, False)
+    assert description.power == Power(None, None)
 
 
 def test_a_laptop_on_battery_is_described(tmp_path: Path) -> None:
-    told = device.describe(machine(tmp_path, LAPTOP))
-    assert (told.device.kind, told.device.vendor, told.device.model) == ("linux", "LENOVO", "21AHCTO1WW")
-    assert told.cpu.name == "Intel(R) Core(TM) i7-1260P"
-    assert (told.cpu.boost, told.cpu.smt) == (True, True)
-    assert told.power == Power("battery", 73)
+    description = device.describe(machine(tmp_path, LAPTOP))
+    assert (description.device.kind, description.device.vendor, description.device.model) == (
+        "linux",
+        "LENOVO",
+        "21AHCTO1WW",
+    )
+    assert description.cpu.name == "Intel(R) Core(TM) i7-1260P"
+    assert (description.cpu.boost, description.cpu.smt) == (True, True)
+    assert description.power == Power("battery", 73)
 
 
 def test_big_and_little_cores_are_told_with_all_their_clocks(tmp_path: Path) -> None:
@@ -115,18 +119,25 @@ def test_big_and_little_cores_are_told_with_all_their_clocks(tmp_path: Path) -> 
 
 
 def test_an_empty_machine_is_unknown_and_no_error(tmp_path: Path) -> None:
-    told = device.describe(tmp_path)
-    assert set(dataclasses.asdict(told.device).values()) == {None, "linux"}
-    assert (told.cpu.name, told.cpu.features, told.cpu.governor, told.cpu.driver) == (None, None, [], None)
-    assert (told.cpu.boost, told.cpu.smt, told.power) == (None, None, Power(None, None))
-    assert [(one.part, one.capacity, one.min_khz, one.max_khz) for one in told.cpu.clusters] == [(None,) * 4]
+    description = device.describe(tmp_path)
+    assert set(dataclasses.asdict(description.device).values()) == {None, "linux"}
+    assert (description.cpu.name, description.cpu.features, description.cpu.governor, description.cpu.driver) == (
+        None,
+        None,
+        [],
+        None,
+    )
+    assert (description.cpu.boost, description.cpu.smt, description.power) == (None, None, Power(None, None))
+    assert [
+        (cluster.part, cluster.capacity, cluster.min_khz, cluster.max_khz) for cluster in description.cpu.clusters
+    ] == [(None,) * 4]
 
 
 @pytest.mark.parametrize("nonsense", ["", "\n", "-1", "\x00\xff", "9" * 5000, "processor: x\nflags\nCPU part\n"])
 def test_nonsense_is_no_error(tmp_path: Path, nonsense: str) -> None:
-    told = device.describe(machine(tmp_path, dict.fromkeys((*PI5, *LAPTOP), nonsense)))
-    assert (told.cpu.boost, told.cpu.smt, told.power) == (None, None, Power(None, None))
-    assert told.device.mem_bytes is None
+    description = device.describe(machine(tmp_path, dict.fromkeys((*PI5, *LAPTOP), nonsense)))
+    assert (description.cpu.boost, description.cpu.smt, description.power) == (None, None, Power(None, None))
+    assert description.device.mem_bytes is None
 
 
 @pytest.mark.parametrize(("system", "kind"), [("Darwin", "mac"), ("Windows", "windows"), ("FreeBSD", "FreeBSD")])
@@ -136,10 +147,10 @@ def test_other_systems_are_known_by_what_python_tells(
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "release", lambda: "23.5.0")
     monkeypatch.setattr(platform, "node", lambda: "somebodys-machine")
-    told = device.describe(tmp_path).device
-    assert (told.kind, told.kernel) == (kind, "23.5.0")
-    assert "somebody" not in str(told)
-    assert told.id_hash
+    host = device.describe(tmp_path).device
+    assert (host.kind, host.kernel) == (kind, "23.5.0")
+    assert "somebody" not in str(host)
+    assert host.id_hash
 
 
 @pytest.mark.parametrize(
@@ -156,8 +167,8 @@ def test_other_systems_are_known_by_what_python_tells(
     ],
 )
 def test_a_container_is_found(tmp_path: Path, files: dict[str, str], expected: str | None) -> None:
-    told = device.describe(machine(tmp_path, files)).device
-    assert (told.container, told.kind) == (expected, "container" if expected else "linux")
+    system = device.describe(machine(tmp_path, files)).device
+    assert (system.container, system.kind) == (expected, "container" if expected else "linux")
 
 
 @pytest.mark.parametrize(
@@ -174,8 +185,8 @@ def test_a_container_is_found(tmp_path: Path, files: dict[str, str], expected: s
     ],
 )
 def test_a_virtual_machine_is_found(tmp_path: Path, files: dict[str, str], expected: str | None) -> None:
-    told = device.describe(machine(tmp_path, files)).device
-    assert (told.hypervisor, told.kind) == (expected, "vm" if expected else "linux")
+    system = device.describe(machine(tmp_path, files)).device
+    assert (system.hypervisor, system.kind) == (expected, "vm" if expected else "linux")
 
 
 @pytest.mark.parametrize(("kernel", "expected"), [("x86_64", True), ("aarch64", False), ("", False)])
@@ -228,7 +239,7 @@ def test_machines_are_told_apart_without_being_named(tmp_path: Path) -> None:
 
 
 def test_this_machine_is_described_as_json() -> None:
-    told = dataclasses.asdict(device.describe())
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert set(told) == {"device", "cpu", "power"}
-    assert told["cpu"]["clusters"]
+    record = dataclasses.asdict(device.describe())
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert set(record) == {"device", "cpu", "power"}
+    assert record["cpu"]["clusters"]

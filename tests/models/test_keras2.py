@@ -212,7 +212,7 @@ def test_functions_that_compute_are_allowed(function: str) -> None:
     ["io.gfile.rmtree", "io.write_file", "load_op_library", "py_function", "raw_ops.WriteFile", "saved_model.load"],
 )
 def test_functions_that_may_do_more_are_refused(function: str) -> None:
-    with pytest.raises(UsageError, match=rf"a\.h5 cannot be exported: its layer op calls 'tf\.{re.escape(function)}'"):
+    with pytest.raises(UsageError, match=rf"a\.h5 cannot be used: its layer op calls 'tf\.{re.escape(function)}'"):
         keras2.check(operator(function), Path("a.h5"))
     with pytest.raises(UsageError, match="which may do more than compute"):  # tf-keras finds it by this name, too
         keras2.check(operator(function, "tf_op_layer.TFOpLambda"), Path("a.h5"))
@@ -258,11 +258,11 @@ def test_weights_alone_are_no_model(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_scores_are_those_of_keras_2(suffix: str) -> None:
-    found = find(DATA / f"small{suffix}")
-    scores = found.original().run(PIXELS)
+    source = find(DATA / f"small{suffix}")
+    scores = source.original().run(PIXELS)
     np.testing.assert_allclose(scores, [SCORES], atol=1e-5)
     assert np.abs(scores - KERAS_3_SCORES).min() > 0.02
-    assert found.weights.path == str(DATA / f"small{suffix}")
+    assert source.weights.path == str(DATA / f"small{suffix}")
 
 
 @reading
@@ -344,14 +344,14 @@ def edited(source: Path, target: Path, edit: Callable[[Any], Any]) -> Path:
 def test_layers_of_the_users_own_are_those_of_keras_2(made: Path, tmp_path: Path, module: str, suffix: str) -> None:
     text = f"from {module} import layers\nclass Twice(layers.Layer):\n    def call(self, x):\n        return 2 * x\n"
     (tmp_path / "mine.py").write_text(text)
-    found = find(made / f"twice{suffix}", custom_objects=str(tmp_path / "mine.py"))
-    np.testing.assert_allclose(found.original().run(PIXELS), np.load(made / "twice.npy"), rtol=1e-5)
+    source = find(made / f"twice{suffix}", custom_objects=str(tmp_path / "mine.py"))
+    np.testing.assert_allclose(source.original().run(PIXELS), np.load(made / "twice.npy"), rtol=1e-5)
 
 
 @reading
 @pytest.mark.usefixtures("reader")
 def test_what_is_no_classifier_is_refused_as_of_keras_3(made: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"two\.h5 cannot be exported: it has 2 inputs"):
+    with pytest.raises(UsageError, match=r"two\.h5 cannot be used: it has 2 inputs"):
         find(made / "two.h5")
     (tmp_path / "cut.keras").write_bytes((DATA / "small.keras").read_bytes()[:-100])
     with pytest.raises(UsageError, match=r"cut\.keras is not a whole \.keras file"):

@@ -110,10 +110,10 @@ def test_open_sizes_want_an_input_size(tmp_path: Path) -> None:
     network((None, None, 3)).save(tmp_path / "open.keras")
     with pytest.raises(UsageError, match=r"pictures of any size\. Give --input-size"):
         find(tmp_path / "open.keras")
-    found = find(tmp_path / "open.keras", input_size=(24, 32))
-    assert found.preprocessing.size == (24, 32)
-    assert found.suffix == "-input-size-24x32"
-    assert found.original().model.input_shape == (None, 24, 32, 3)
+    origin = find(tmp_path / "open.keras", input_size=(24, 32))
+    assert origin.preprocessing.size == (24, 32)
+    assert origin.suffix == "-input-size-24x32"
+    assert origin.original().model.input_shape == (None, 24, 32, 3)
     network().save(tmp_path / "fixed.keras")
     with pytest.raises(UsageError, match="takes pictures of 16 x 16, --input-size asks for 32 x 32"):
         find(tmp_path / "fixed.keras", input_size=32)
@@ -228,8 +228,8 @@ def test_layers_of_the_users_own_come_from_the_module_that_is_named(tmp_path: Pa
     keras.Model(inputs, layers().Dense(3)(layers().Flatten()(twice()(inputs)))).save(tmp_path / f"model{suffix}")
     with pytest.raises(UsageError, match=r"needs Twice, which is not Keras' own\. Give --custom-objects MODULE"):
         find(tmp_path / f"model{suffix}")
-    found = find(tmp_path / f"model{suffix}", custom_objects=str(tmp_path / "mine.py"))
-    assert found.original().model.layers[1].__class__.__name__ == "Twice"
+    origin = find(tmp_path / f"model{suffix}", custom_objects=str(tmp_path / "mine.py"))
+    assert origin.original().model.layers[1].__class__.__name__ == "Twice"
     (tmp_path / "mine.py").write_text("raise RuntimeError('broken')")
     with pytest.raises(UsageError, match="cannot be imported: RuntimeError: broken"):
         find(tmp_path / f"model{suffix}", custom_objects=str(tmp_path / "mine.py"))

@@ -20,13 +20,19 @@ from edge_squeeze.errors import UsageError
 from edge_squeeze.formats import FORMATS
 from edge_squeeze.pictures.loading import PHOTOGRAPHS, photograph_crops
 
-SLOW = ("mobilenet", "depthwise")  # a minute, and what "valid" and "saved" show one by one
+# In the slow run alone, which has every case whole: a minute, and what other quick tests show one by one.
+SLOW = ("mobilenet", "depthwise", "grey", "sigmoid", "nested")
 WHOLE = ("valid", "saved")  # of the others every kind of numbers is shown in the slow run
+STOCK = "valid"  # is quantized as "saved" is in the slow run alone: tuning takes as long as the rest
 PARTLY = {"logits": "float32,int8"}  # whose floats are judged otherwise than those of probabilities
 EVERY = [
-    *((name, "all") for name in WHOLE),
-    *((name, PARTLY.get(name, "int8")) for name in CASES if name not in (*WHOLE, *SLOW)),
-    *(pytest.param(name, "all", marks=pytest.mark.slow) for name in CASES if name not in WHOLE),
+    *((name, "all", "stock" if name == STOCK else "auto") for name in WHOLE),
+    *((name, PARTLY.get(name, "int8"), "stock") for name in CASES if name not in (*WHOLE, *SLOW)),
+    *(
+        pytest.param(name, "all", "auto", marks=pytest.mark.slow)
+        for name in CASES
+        if name not in WHOLE or name == STOCK
+    ),
 ]
 
 
@@ -63,58 +69,65 @@ def trained(home: Path) -> Callable[[str], Path]:
 @pytest.fixture(scope="module")
 def exported(home: Path, trained: Callable[[str], Path]) -> Callable[..., list[Any]]:
     """Gives every target of a case's model that has one of the precisions."""
-    known: dict[tuple[str, str], list[Any]] = {}
+    known: dict[tuple[str, str, str], list[Any]] = {}
 
-    def export(name: str, precision: str = "int8") -> list[Any]:
-        if (name, precision) not in known:
-            known[name, precision] = edge_squeeze.export(
+    def export(name: str, precision: str = "int8", quantizer: str = "stock") -> list[Any]:
+        if (name, precision, quantizer) not in known:
+            known[name, precision, quantizer] = edge_squeeze.export(
                 trained(name),
                 format="all",
                 precision=precision,
+                quantizer=quantizer,
                 preprocessing=CASES[name].preprocessing,
                 labels=home / "labels.txt",
                 calibration=home / "calibration",
                 images=home / "test",
-                out=home / precision,
+                out=home / f"{precision}-{quantizer}",
             )
-        return known[name, precision]
+        return known[name, precision, quantizer]
 
     return export
 
 
-@pytest.mark.parametrize(("name", "precision"), EVERY)
-def test_every_target_of_a_users_model_is_proven(exported: Callable[..., list[Any]], name: str, precision: str) -> None:
-    case, artifacts = CASES[name], exported(name, precision)
-    assert [(one.manifest.format, one.manifest.precision) for one in artifacts] == [
+@pytest.mark.parametrize(("name", "precision", "quantizer"), EVERY)
+def test_every_target_of_a_users_model_is_proven(
+    exported: Callable[..., list[Any]], name: str, precision: str, quantizer: str
+) -> None:
+    case, artifacts = CASES[name], exported(name, precision, quantizer)
+    assert [(entry.manifest.format, entry.manifest.precision) for entry in artifacts] == [
         (target.format, target.precision)
         for target in all_targets()
         if precision == "all" or target.precision in precision.split(",")
     ]
-    for one in artifacts:
-        assert one.proof.verdict == "pass", (one.manifest.name, one.proof.reason)
-        assert one.manifest.variant is None
-        done = one.manifest.rewrites
+    for export in artifacts:
+        assert export.proof.verdict == "pass", (export.manifest.name, export.proof.reason)
+        assert export.manifest.variant is None
+        done = export.manifest.rewrites
         assert [rewrite for rewrite in done if rewrite not in catalogue.NAMES] == case.rewrites
-        assert ("pixels-by-float" in done) == ((one.manifest.format, one.manifest.precision) == ("tflite", "int8"))
-        assert one.manifest.output.name == one.manifest.output.content == case.content
+        assert ("pixels-by-float" in done) == (
+            (export.manifest.format, export.manifest.precision) == ("tflite", "int8")
+        )
+        assert export.manifest.output.name == export.manifest.output.content == case.content
         picture = {"nhwc": (1, SIZE, SIZE, 3), "nchw": (1, 3, SIZE, SIZE)}
-        assert one.manifest.input.shape == picture[FORMATS[one.manifest.format].layouts[0]]
-        assert one.manifest.name.startswith(f"{name}-{one.manifest.format}-{one.manifest.precision}")
+        assert export.manifest.input.shape == picture[FORMATS[export.manifest.format].layouts[0]]
+        assert export.manifest.name.startswith(f"{name}-{export.manifest.format}-{export.manifest.precision}")
 
 
-@pytest.mark.parametrize(("name", "precision"), EVERY)
+@pytest.mark.parametrize(("name", "precision", "quantizer"), EVERY)
 def test_what_was_written_verifies_and_predicts(
-    exported: Callable[..., list[Any]], home: Path, name: str, precision: str
+    exported: Callable[..., list[Any]], home: Path, name: str, precision: str, quantizer: str
 ) -> None:
     pictures = sorted((home / "test").glob("*crop [1-4].png"))
-    for one in exported(name, precision):
-        found = edge_squeeze.verify(one.folder, images=home / "test")
-        assert found.passed
-        assert found.proof is not None, found.without_proof
-        assert found.proof.verdict == "pass"
-        classifier = edge_squeeze.load(one.folder)
+    for export in exported(name, precision, quantizer):
+        verification = edge_squeeze.verify(export.folder, images=home / "test")
+        assert verification.passed
+        assert verification.proof is not None, verification.without_proof
+        assert verification.proof.verdict == "pass"
+        classifier = edge_squeeze.load(export.folder)
         best = [classifier.predict(picture)[0] for picture in pictures]
-        right = [one.label == path.name.partition(" ")[0] for one, path in zip(best, pictures, strict=True)]
+        right = [
+            prediction.label == path.name.partition(" ")[0] for prediction, path in zip(best, pictures, strict=True)
+        ]
         assert np.mean(right) >= 0.5  # of five classes
         assert all(0 <= prediction.score <= 1 for prediction in best)
 
@@ -146,7 +159,7 @@ def test_wrong_preprocessing_fails(
 ) -> None:
     bake = normalization.bake
     monkeypatch.setattr("edge_squeeze.converters.export.bake", lambda model, baked: bake(model, damage(baked)))
-    for one in edge_squeeze.export(
+    for export in edge_squeeze.export(
         trained(name),
         format="all",
         precision="float32,float16",
@@ -154,13 +167,13 @@ def test_wrong_preprocessing_fails(
         images=home / "test",
         out=tmp_path,
     ):
-        assert one.proof.verdict == "fail", one.manifest.name
+        assert export.proof.verdict == "fail", export.manifest.name
 
 
 def test_a_calibration_made_for_another_preprocessing_is_refused(
     exported: Callable[..., list[Any]], trained: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    int8 = next(one for one in exported("valid", "all") if one.manifest.precision == "int8")
+    int8 = next(export for export in exported("valid", "all") if export.manifest.precision == "int8")
     with pytest.raises(UsageError, match="preprocessing: required"):
         edge_squeeze.export(
             trained("valid"),
@@ -174,18 +187,18 @@ def test_a_calibration_made_for_another_preprocessing_is_refused(
 def test_a_model_that_normalizes_is_not_quietly_given_normalized_pictures(
     trained: Callable[[str], Path], home: Path, tmp_path: Path
 ) -> None:
-    (one,) = edge_squeeze.export(trained("rescaling"), preprocessing="tf", images=home / "test", out=tmp_path)
-    (warning,) = one.warnings
+    (export,) = edge_squeeze.export(trained("rescaling"), preprocessing="tf", images=home / "test", out=tmp_path)
+    (warning,) = export.warnings
     assert warning.startswith("the model has a layer that normalizes; with --preprocessing its pictures are normalized")
     assert "makes -1.008 to -0.9922 of pixels" in warning
     (right,) = edge_squeeze.export(trained("rescaling"), images=home / "test", out=tmp_path / "right")
     assert right.warnings == ()
     assert right.proof.answers.classes == len(PHOTOGRAPHS)
-    assert one.proof.answers != right.proof.answers  # what the summary tells of the original
+    assert export.proof.answers != right.proof.answers  # what the summary tells of the original
 
 
 def test_ranges_are_told_by_layer(exported: Callable[..., list[Any]]) -> None:
-    int8 = next(one for one in exported("nested") if one.manifest.precision == "int8")
+    int8 = next(export for export in exported("nested") if export.manifest.precision == "int8")
     ranges = json.loads((int8.folder / "calibration.json").read_text())["ranges"]
     assert "preprocessing" in ranges
     assert any(name.startswith("re_lu") for name in ranges)  # of the model inside the model

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import CommandLine
 from small_models import SIDE, layers, network
 
 import edge_squeeze
@@ -97,9 +100,7 @@ def subclassed() -> Any:
 def test_a_model_in_memory_is_asked_like_a_file() -> None:
     with pytest.raises(UsageError, match="Give --preprocessing: caffe"):
         edge_squeeze.export(network())
-    with pytest.raises(
-        UsageError, match=r"^The model plain cannot be exported: it is a Sequential that was never built"
-    ):
+    with pytest.raises(UsageError, match=r"^The model plain cannot be used: it is a Sequential that was never built"):
         edge_squeeze.export(unbuilt(), preprocessing="raw")
     with pytest.raises(
         UsageError, match=r"is a subclassed model, .* Export it with model\.export\(DIR\), and give DIR"
@@ -109,7 +110,7 @@ def test_a_model_in_memory_is_asked_like_a_file() -> None:
         edge_squeeze.export(3)  # type: ignore[arg-type]
 
 
-def test_a_file_with_code_exports_and_verifies_only_if_it_is_trusted(tmp_path: Path) -> None:
+def test_a_file_with_code_exports_and_verifies_only_if_it_is_trusted(tmp_path: Path, command_line: CommandLine) -> None:
     import keras
 
     inputs = keras.Input((SIDE, SIDE, 3))
@@ -118,9 +119,13 @@ def test_a_file_with_code_exports_and_verifies_only_if_it_is_trusted(tmp_path: P
     model.save(tmp_path / "coded.keras")
     with pytest.raises(UsageError, match="give --trust-file to run"):
         edge_squeeze.export(tmp_path / "coded.keras", preprocessing="raw", out=tmp_path)
-    (exported,) = edge_squeeze.export(tmp_path / "coded.keras", preprocessing="raw", trust_file=True, out=tmp_path)
-    assert exported.proof.parity.max_abs < 1e-5
-    assert "Lambda layer with Python code in it" in (edge_squeeze.verify(exported.folder).without_proof or "")
-    assert edge_squeeze.verify(exported.folder, trust_file=True).proof is not None
+    done = command_line("export", tmp_path / "coded.keras", "--preprocessing", "raw", "--trust-file")
+    printed = re.search(r"^  \S*edge-squeeze (verify .*) --images DIR --trust-file$", done.stdout, re.MULTILINE)
+    assert printed, done.stdout + done.stderr
+    verified = command_line(*printed[1].split(), "--trust-file", "--json")
+    assert json.loads(verified.stdout)["proof"]["parity"]["max_abs"] < 1e-5
+    without = edge_squeeze.verify(tmp_path / printed[1].split()[1]).without_proof or ""
+    assert "Lambda layer with Python code in it" in without
+    assert "--original" not in without  # which would not help
     with pytest.raises(UsageError, match=r"--trust-file does not apply to squeezenet1\.1"):
         edge_squeeze.export(weights="random", trust_file=True)

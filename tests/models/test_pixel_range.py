@@ -115,7 +115,7 @@ def calculated() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("build", "found"),
+    ("build", "detail"),
     [
         (lambda: rescaled(2.0, -1.0), r"become -1 to 509, .* with --preprocessing unit they become -1 to 1"),
         (lambda: normalized([0.45, 0.42, 0.4], [0.07] * 3), r"mean 0\.45, 0\.42, 0\.4, .*--preprocessing unit"),
@@ -134,10 +134,10 @@ def calculated() -> Any:
     ],
 )
 def test_other_layers_and_numbers_show_nothing_and_are_named(
-    tmp_path: Path, build: Callable[[], Any], found: str
+    tmp_path: Path, build: Callable[[], Any], detail: str
 ) -> None:
     build().save(tmp_path / "model.keras")
-    with pytest.raises(UsageError, match=rf"Give --preprocessing: .*{found}"):
+    with pytest.raises(UsageError, match=rf"Give --preprocessing: .*{detail}"):
         find(tmp_path / "model.keras", preprocessing=None)
 
 

@@ -38,21 +38,21 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [("a.keras", None, ""), ("a.h5", None, ""), ("a.weights.h5", 64, "-input-size-64")],  # the last tells no size
 )
 def test_keras_files_of_our_networks_are_weights(own: Path, name: str, size: int | None, suffix: str) -> None:
-    found = find(weights=own / name, input_size=size)
-    assert (found.classes, found.suffix) == (4, f"-classes-4{suffix}")
-    assert found.preprocessing.size == (64, 64)
-    assert found.weights.trained
+    origin = find(weights=own / name, input_size=size)
+    assert (origin.classes, origin.suffix) == (4, f"-classes-4{suffix}")
+    assert origin.preprocessing.size == (64, 64)
+    assert origin.weights.trained
     expected = edge_squeeze.build(weights="random", classes=4, input_size=64).get_weights()
-    for got, wanted in zip(found.original().model.get_weights(), expected, strict=True):
+    for got, wanted in zip(origin.original().model.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(got, wanted)
 
 
 def test_weights_of_one_network_do_not_fit_another(own: Path) -> None:
-    other = source.find(Choice("squeezenet1.0", own / "a.h5"), Silent())
+    second = source.find(Choice("squeezenet1.0", own / "a.h5"), Silent())
     with pytest.raises(
         UsageError, match=r"conv1: required \[\(7, 7, 3, 96\), \(96,\)\], got \[\(3, 3, 3, 64\), \(64,\)\]"
     ):
-        other.original()
+        second.original()
 
 
 def test_a_preprocessing_can_be_asked_for(own: Path) -> None:
@@ -121,8 +121,8 @@ def test_a_manifest_without_a_filter_means_bilinear_and_another_is_noticed(tmp_p
 
 
 def test_a_model_of_ours_can_be_exported_as_a_users_own(own: Path, tmp_path: Path) -> None:
-    (one,) = edge_squeeze.export(own / "a.keras", preprocessing="caffe", out=tmp_path)
-    manifest = artifact.load(one.folder).manifest
+    (export,) = edge_squeeze.export(own / "a.keras", preprocessing="caffe", out=tmp_path)
+    manifest = artifact.load(export.folder).manifest
     assert (manifest.variant, manifest.name) == (None, "a-tflite-float32")
     assert manifest.preprocessing.baked.mean == (103.939, 116.779, 123.68)  # Keras' caffe, not Caffe's
 
@@ -133,17 +133,18 @@ def test_what_is_neither_variant_nor_file_is_refused(model: str) -> None:
         source.find(Choice(model), Silent())
 
 
-def test_another_model_of_the_same_name_does_not_replace_an_artifact(own: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other" / "a.keras"
-    other.parent.mkdir()
-    edge_squeeze.build(weights="random", classes=3, input_size=64).save(other)
-    edge_squeeze.export(own / "a.keras", preprocessing="raw", out=tmp_path)
-    edge_squeeze.export(own / "a.keras", preprocessing="tf", out=tmp_path)  # the same one may be made anew
+def test_another_model_of_the_same_name_does_not_replace_an_artifact(tmp_path: Path) -> None:
+    saved = tmp_path / "other" / "a.keras"
+    saved.parent.mkdir()
+    network(classes=3).save(saved)
+    network(classes=4).save(tmp_path / "a.keras")
+    edge_squeeze.export(tmp_path / "a.keras", preprocessing="raw", out=tmp_path)
+    edge_squeeze.export(tmp_path / "a.keras", preprocessing="tf", out=tmp_path)  # the same one may be made anew
     with pytest.raises(
         UsageError, match=r"a-tflite-float32 was made from .*a\.keras, not from .*other/a\.keras\. Move it"
     ):
-        edge_squeeze.export(other, preprocessing="raw", out=tmp_path)
-    (tmp_path / "squeezenet1.1.keras").write_bytes(other.read_bytes())
+        edge_squeeze.export(saved, preprocessing="raw", out=tmp_path)
+    (tmp_path / "squeezenet1.1.keras").write_bytes(saved.read_bytes())
     edge_squeeze.export(weights="random", out=tmp_path)
     edge_squeeze.export(tmp_path / "squeezenet1.1.keras", preprocessing="raw", out=tmp_path)
     with pytest.raises(UsageError, match=r"was made from .*squeezenet1\.1\.keras"):

@@ -76,9 +76,9 @@ def test_deep_compression_round_trip(tmp_path: Path) -> None:
 
 
 def test_the_published_deep_compression_file(deep_compression_file: Path) -> None:
-    found = reader.read(deep_compression_file.read_bytes(), "file")
-    assert (found.kind, found.convention) == ("Deep Compression", "caffe")
-    layers, kernels = found.layers, {name: kernel for name, (kernel, _) in found.layers.items()}
+    contents = reader.read(deep_compression_file.read_bytes(), "file")
+    assert (contents.kind, contents.convention) == ("Deep Compression", "caffe")
+    layers, kernels = contents.layers, {name: kernel for name, (kernel, _) in contents.layers.items()}
     assert sum(np.count_nonzero(kernel) for kernel in kernels.values()) + sum(
         np.count_nonzero(bias) for _, bias in layers.values()
     ) == pytest.approx(422_083, rel=0.01)
@@ -202,27 +202,27 @@ def test_bypasses_that_weights_do_not_show_are_required(tmp_path: Path, ending: 
 
 
 @pytest.mark.parametrize(
-    ("held", "asked", "told"),
+    ("held", "asked", "message"),
     [
         ("squeezenet-mlt", "squeezenet1.0", "conv1: required padding valid, got 'same'"),
         ("squeezenet-mlt", "squeezenet-composable", "conv10: required activation relu, got 'linear'"),
         ("squeezenet-composable", "squeezenet-mlt", "conv10: required activation linear, got 'relu'"),
     ],
 )
-def test_rows_of_equal_weights_are_told_apart(tmp_path: Path, held: str, asked: str, told: str) -> None:
+def test_rows_of_equal_weights_are_told_apart(tmp_path: Path, held: str, asked: str, message: str) -> None:
     path = saved(tmp_path, ".keras", held, size=48)
     assert built(path, held).count_params() > 0
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         built(path, asked)
 
 
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
-@pytest.mark.parametrize(("size", "found"), [(24, (24, 24)), ((20, 28), (20, 28)), ("any", (32, 32))])
-def test_the_input_size_is_that_of_the_model(tmp_path: Path, ending: str, size: Any, found: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("size", "expected"), [(24, (24, 24)), ((20, 28), (20, 28)), ("any", (32, 32))])
+def test_the_input_size_is_that_of_the_model(tmp_path: Path, ending: str, size: Any, expected: tuple[int, int]) -> None:
     arch, _ = source.find_weights(
         "squeezenet-lab", saved(tmp_path, ending, size=size), design=Design(base_e=16, incr_e=16)
     )
-    assert arch.input_size == found
+    assert arch.input_size == expected
 
 
 def test_files_of_weights_alone_tell_nothing(tmp_path: Path) -> None:
@@ -248,11 +248,11 @@ def test_a_configuration_without_layers_tells_nothing(config: Any) -> None:
 def test_what_a_configuration_says_is_printed_as_it_may_be() -> None:
     layer = {"class_name": "Conv2D", "config": {"name": "conv1", "padding": "\x1b[2J", "strides": [[]] * 99}}
     required = keras_config.Graph(None, 0, {"conv1": {"padding": "same", "strides": [1, 1]}})
-    other = keras_config.graph_of(layer)
-    assert other is not None
-    told = list(required.differences(other))
-    assert len(told) == 2
-    assert all(line.isprintable() and len(line) < 120 for line in told)
+    graph = keras_config.graph_of(layer)
+    assert graph is not None
+    differences = list(required.differences(graph))
+    assert len(differences) == 2
+    assert all(line.isprintable() and len(line) < 120 for line in differences)
 
 
 @pytest.mark.parametrize("function", ["__operators__.add", "math.add"])

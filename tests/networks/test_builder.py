@@ -85,8 +85,8 @@ def test_parts_of_a_network_can_be_called_by_themselves() -> None:
     own = keras.Model(inputs, [features, builder.classifier(features, arch)])
     whole = edge_squeeze.build("squeezenet-composable", classes=5, input_size=64)
     own.set_weights(whole.get_weights())
-    given = pictures(2, 64, 64)
-    np.testing.assert_array_equal(np.asarray(own(given)[1]), run(whole, given))
+    batch = pictures(2, 64, 64)
+    np.testing.assert_array_equal(np.asarray(own(batch)[1]), run(whole, batch))
 
 
 def test_a_fire_module_takes_one_depth_for_both_kinds_or_two() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_a_folder_of_train_is_its_test_pictures(tmp_path: Path) -> None:
     pictures = find(folder, None, CLASSES)
     assert classes(pictures) == {"../photos/red/0.png": [2], "../photos/blue/2.png": [0]}
     assert all(picture.path.is_file() for picture in pictures.pictures)
-    assert pictures.remarks == (f"{folder} was written by `train`: evaluating its test.txt",)
+    assert pictures.remarks == (f"{folder} was written by `train` or `finetune`: evaluating its test.txt",)
     (folder / "test.txt").write_text("../photos/red/0.png\n../photos/red/1.png\n")  # of one class
     assert set(map(tuple, classes(find(folder, None, CLASSES)).values())) == {(2,)}
 
@@ -125,3 +126,15 @@ def test_a_table_beside_the_pictures_is_taken(tmp_path: Path) -> None:
     assert pictures.remarks[0] == f"labels: {tmp_path / 'labels.csv'}"
     shutil.move(tmp_path / "labels.csv", tmp_path / "labels.txt")
     assert classes(find(tmp_path, None, CLASSES)) == {"a.png": [], "b.png": []}
+
+
+def test_a_draw_replaces_what_it_passes_over_and_keeps_the_rest(tmp_path: Path) -> None:
+    for number in range(30):
+        Image.new("RGB", (2, 2), (number, 0, 0)).save(tmp_path / f"{number:02}.png")
+    drawn = find(tmp_path, None, CLASSES, samples=10).pictures
+    known = {sha256(each.path.read_bytes()).hexdigest() for each in drawn[:4]}
+    again = find(tmp_path, None, CLASSES, samples=10, not_drawn=known)
+    assert (len(again.pictures), again.passed_over) == (10, 4)
+    assert {each.name for each in drawn[4:]} < {each.name for each in again.pictures}
+    assert not {each.name for each in drawn[:4]} & {each.name for each in again.pictures}
+    assert "drew 10 of the 30 pictures (seed 0), passing over 4 that int8 was calibrated on" in again.remarks

@@ -14,9 +14,19 @@ from edge_squeeze.pictures import listing, loading
 from edge_squeeze.pictures.listing import left_out, list_pictures
 
 SAVED = {
-    "jfif": "JPEG", "jpe": "JPEG", "JPG": "JPEG", "avif": "AVIF", "ppm": "PPM", "tga": "TGA", "jp2": "JPEG2000",
-    "apng": "PNG", "ico": "ICO", "qoi": "QOI", "psd": None, "mpo": "JPEG",
-}  # fmt: skip
+    "jfif": "JPEG",
+    "jpe": "JPEG",
+    "JPG": "JPEG",
+    "avif": "AVIF",
+    "ppm": "PPM",
+    "tga": "TGA",
+    "jp2": "JPEG2000",
+    "apng": "PNG",
+    "ico": "ICO",
+    "qoi": "QOI",
+    "psd": None,
+    "mpo": "JPEG",
+}
 
 
 def test_folders_are_searched_below_and_in_order(tmp_path: Path) -> None:
@@ -24,8 +34,8 @@ def test_folders_are_searched_below_and_in_order(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
-    found = [str(path.relative_to(tmp_path)) for path in list_pictures(tmp_path)]
-    assert found == ["3.webp", "a/1.JPG", "b/2.png"]
+    listed = [str(path.relative_to(tmp_path)) for path in list_pictures(tmp_path)]
+    assert listed == ["3.webp", "a/1.JPG", "b/2.png"]
 
 
 def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:

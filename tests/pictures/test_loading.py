@@ -17,7 +17,7 @@ from edge_squeeze.devices import job as jobs
 from edge_squeeze.errors import UsageError
 from edge_squeeze.pictures import loading
 from edge_squeeze.pictures.listing import list_pictures
-from edge_squeeze.pictures.loading import Sample, load_folder
+from edge_squeeze.pictures.loading import PictureSet, Sample, load_folder
 from edge_squeeze.pictures.presets import squeezenet_caffe
 
 # What each EXIF orientation says was done to the upright picture (EXIF 2.3, tag 0x0112).
@@ -127,10 +127,10 @@ def test_photographs_come_with_a_plain_install(name: str) -> None:
 
 
 def test_crops_follow_their_seed() -> None:
-    first, again, other = (loading.photograph_crops(2, (64, 96), seed) for seed in (1, 1, 2))
+    first, again, different = (loading.photograph_crops(2, (64, 96), seed) for seed in (1, 1, 2))
     assert first.pixels.shape == (10, 64, 96, 3)
     np.testing.assert_array_equal(first.pixels, again.pixels)
-    assert not np.array_equal(first.pixels, other.pixels)
+    assert not np.array_equal(first.pixels, different.pixels)
     assert first.photographs
 
 
@@ -210,9 +210,10 @@ def test_export_and_verify_take_lists_and_tell_what_was_drawn(
     listed = written(pictures, "0.png", "1.png", "2.png")
     long = written(pictures.parent, *(str(path) for path in sorted(pictures.glob("blotches*.png"))))
     notes: list[str] = []
-    (one,) = edge_squeeze.export(
+    (artifact,) = edge_squeeze.export(
         "squeezenet-lab",
         precision="int8",
+        quantizer="stock",
         weights="random",
         calibration=long,
         images=listed,
@@ -220,8 +221,8 @@ def test_export_and_verify_take_lists_and_tell_what_was_drawn(
         reporter=Remembers(notes),
     )
     assert f"calibrates on 16 of the 18 pictures of {long} (seed 1)" in notes
-    assert len(one.proof.pictures) == 3
-    assert edge_squeeze.verify(one.folder, images=listed).proof.pictures.names == ("0.png", "1.png", "2.png")  # type: ignore[union-attr]
+    assert len(artifact.proof.pictures) == 3
+    assert edge_squeeze.verify(artifact.folder, images=listed).proof.pictures.names == ("0.png", "1.png", "2.png")  # type: ignore[union-attr]
 
 
 class Remembers:
@@ -257,3 +258,12 @@ def test_a_board_is_not_sent_what_lies_outside(tmp_path: Path, line: str, monkey
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="cannot be sent to a board"):
         jobs.pack(jobs.Job(["verify", Path("list.txt")], []), io.BytesIO())
+
+
+def test_a_part_says_how_many_of_all_it_has() -> None:
+    pixels = np.zeros((5, 2, 2, 3), np.uint8)
+    every = PictureSet(tuple("abcde"), pixels, "5 pictures of DIR", photographs=False)
+    part = every.subset([0, 1, 2], "2 that int8 was calibrated on", [])
+    assert part.description == "3 of 5 pictures of DIR, without 2 that int8 was calibrated on"
+    described = "1 of 5 pictures of DIR, without 2 that int8 was calibrated on, without 2 others"
+    assert part.subset([0], "2 others", []).description == described

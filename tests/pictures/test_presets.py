@@ -92,11 +92,11 @@ def test_there_is_no_grey_for_means_of_colors(name: str) -> None:
 def test_a_file_says_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "own.json"
     path.write_text(json.dumps({"short_side": 12, "baked": {"order": "bgr", "mean": [1, 2, 3], "scale": [1, 1, 0.5]}}))
-    found = choose(str(path), (8, 10))
-    assert (found.short_side, found.crop) == (12, (8, 10))
-    assert found.baked == Normalization("bgr", (1.0, 2.0, 3.0), (1.0, 1.0, 0.5))
+    chosen = choose(str(path), (8, 10))
+    assert (chosen.short_side, chosen.crop) == (12, (8, 10))
+    assert chosen.baked == Normalization("bgr", (1.0, 2.0, 3.0), (1.0, 1.0, 0.5))
     assert "short side to 12, center crop 8 x 10, filter bilinear; BGR, (value - (1, 2, 3)) x (1, 1, 0.5)" in describe(
-        found
+        chosen
     )
 
 

@@ -40,6 +40,7 @@ ROOMS = [
     "bundling",
     "training",
     "evaluation",
+    "reports",
     "prediction",
     "converters",
     "benchmarks",
@@ -52,6 +53,7 @@ SEE_BOTH = ("api", "cli")
 # Package -> the files that may import it.
 ALLOWED = {
     "tensorflow": {
+        "converters/debugging/*",
         "converters/formats/*",
         "converters/quantization/*",
         "converters/rewrites/tflite_tree.py",  # the tree of objects of a file
@@ -64,18 +66,21 @@ ALLOWED = {
         "converters/rewrites/*",
         "edge_squeeze/models/*",
         "edge_squeeze/networks/builder.py",
-        "edge_squeeze/training/fitting.py",
+        "edge_squeeze/training/*",
     },
     "tf2onnx": {"converters/formats/to_onnx.py"},
     "onnx": {
+        "converters/formats/onnx_graph.py",
         "converters/formats/onnx_int8.py",
+        "converters/formats/onnx_integers.py",
+        "converters/formats/onnx_pixels.py",
         "converters/formats/to_onnx.py",
         "converters/rewrites/onnx_folding.py",
         "converters/rewrites/onnx_operators.py",  # to look up which operators ONNX has
         "edge_squeeze/inspection/onnx_file.py",  # to infer shapes
     },
     "google": {"edge_squeeze/inspection/onnx_schema.py"},  # protobuf
-    "tflite": {"edge_squeeze/inspection/tflite_file.py"},
+    "tflite": {"edge_squeeze/inspection/tflite_file.py", "edge_squeeze/inspection/tflite_times.py"},
     "flatbuffers": {"edge_squeeze/inspection/tflite_metadata.py", "converters/formats/*"},  # tflite brings it
     "onnxruntime": {
         "edge_squeeze/engines/onnx_engine.py",
@@ -90,7 +95,8 @@ ALLOWED = {
     "skimage": set(),
     "distributed": {"edge_squeeze/devices/cluster.py"},
     "dask": set(),
-    "sklearn": {"edge_squeeze/training/collection.py"},
+    "sklearn": {"edge_squeeze/training/examples.py"},
+    "jinja2": {"edge_squeeze/reports/page.py"},
     "packaging": {"edge_squeeze/packages.py", "edge_squeeze/doctor/*"},
     "rich": {"edge_squeeze/cli/*"},
     "typer": {"edge_squeeze/cli/*"},
@@ -109,13 +115,13 @@ MOST_LOOSE = 10
 
 def modules() -> dict[str, Path]:
     """Every module by its name when installed, with its file."""
-    found = {}
+    paths = {}
     for folder, package in FOLDERS.items():
         for path in sorted((ROOT / folder).rglob("*.py")):
             parts = path.relative_to(ROOT / folder).with_suffix("").parts
             name = ".".join([package, *(part for part in parts if part != "__init__")])
-            found[name] = path.relative_to(ROOT)
-    return found
+            paths[name] = path.relative_to(ROOT)
+    return paths
 
 
 MODULES = modules()

@@ -45,16 +45,16 @@ class Outcome:
 
     def faults(self, allowed: tuple[int, ...]) -> list[str]:
         code = self.spent.code
-        found = [] if code in allowed else [f"exit code {code}"]
+        problems = [] if code in allowed else [f"exit code {code}"]
         if "Traceback" in self.stderr:
-            found.append("traceback")
+            problems.append("traceback")
         if code in REFUSED and sum(line.startswith("Error: ") for line in self.stderr.splitlines()) != 1:
-            found.append("not one message")
+            problems.append("not one message")
         if code in REFUSED and self.spent.cpu_s > LONGEST_S and self.spent.cpu_s > IMPORTS * importing_s():
-            found.append(f"{self.spent.cpu_s:.0f} s")
+            problems.append(f"{self.spent.cpu_s:.0f} s")
         if self.spent.peak_bytes > LARGEST_BYTES:
-            found.append(f"{self.spent.peak_bytes >> 20} MB")
-        return [f"{fault}: {self.stderr[-300:]}" for fault in found]
+            problems.append(f"{self.spent.peak_bytes >> 20} MB")
+        return [f"{fault}: {self.stderr[-300:]}" for fault in problems]
 
 
 def execute(case: Case, folder: Path) -> Outcome:
@@ -120,11 +120,11 @@ def check(cases: Iterator[Case], known: Material, folder: Path) -> int:
         here = folder / str(count)
         small = {"picture.jpg": known.picture, "pictures/a.jpg": known.picture}
         whole = Case(case.name, case.command, {**small, **case.files}, case.allowed)
-        found = execute(whole, here).faults(case.allowed)
-        found += [f"left behind: {path.name}" for path in here.glob("out/.*")]
-        found += ["its code ran"] if known.trace.exists() else []
-        if found:
-            faults[case.name] = found
+        problems = execute(whole, here).faults(case.allowed)
+        problems += [f"left behind: {path.name}" for path in here.glob("out/.*")]
+        problems += ["its code ran"] if known.trace.exists() else []
+        if problems:
+            faults[case.name] = problems
         shutil.rmtree(here)
         count += 1
     assert not faults, json.dumps(faults, indent=1)

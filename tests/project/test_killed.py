@@ -31,15 +31,15 @@ def check_whole(out: Path, seeds: set[int]) -> int:
     """How many artifacts there are, each found whole and made with one of `seeds`."""
     folders = [folder for folder in out.iterdir() if not folder.name.startswith(".")]
     for folder in folders:
-        one = artifact.load(folder)
-        assert one.manifest.weights.seed in seeds
-        assert one.model()
-        assert one.labels()
-        golden = one.manifest.golden
+        loaded = artifact.load(folder)
+        assert loaded.manifest.weights.seed in seeds
+        assert loaded.model()
+        assert loaded.labels()
+        golden = loaded.manifest.golden
         for name in (golden.picture, golden.pixels, *(scores.file for scores in golden.scores.values())):
-            assert one.read(name)
+            assert loaded.read(name)
         assert json.loads((folder / "parity.json").read_text())["verdict"] == "unproven"
-        assert (folder / "calibration.json").is_file() == (one.manifest.precision == "int8")
+        assert (folder / "calibration.json").is_file() == (loaded.manifest.precision == "int8")
     return len(folders)
 
 

@@ -44,10 +44,10 @@ def older(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_an_older_artifact_is_verified_by_its_golden_files(older: Path) -> None:
-    found = edge_squeeze.verify(older)
-    assert found.passed
-    assert found.golden.pixels_equal
-    assert found.proof is None, "its original is not kept"
+    verification = edge_squeeze.verify(older)
+    assert verification.passed
+    assert verification.golden.pixels_equal
+    assert verification.proof is None, "its original is not kept"
 
 
 def test_an_older_artifact_that_was_changed_is_refused(older: Path, command_line: CommandLine) -> None:
@@ -98,8 +98,8 @@ def test_a_layout_is_what_the_manifest_says_and_not_the_name(tmp_path: Path, com
 def test_an_older_result_is_replayed_and_compared() -> None:
     saved = json.loads(RESULT.read_text())
     replayed = edge_squeeze.replay(RESULT)
-    assert [one.summary and one.summary.p50_ms for one in replayed.arms] == [
-        one["summary"]["p50_ms"] for one in saved["arms"]
+    assert [arm.summary and arm.summary.p50_ms for arm in replayed.arms] == [
+        arm["summary"]["p50_ms"] for arm in saved["arms"]
     ]
-    found = edge_squeeze.compare(RESULT, RESULT)
-    assert [one.ratio for one in found] == [1.0, 1.0]
+    comparisons = edge_squeeze.compare(RESULT, RESULT)
+    assert [comparison.ratio for comparison in comparisons] == [1.0, 1.0]

@@ -72,7 +72,7 @@ SEVERAL = """import json, sys
 from edge_squeeze.cli.app import app
 for words in json.loads(sys.argv[1]):
     sys.argv = ["edge-squeeze", *words]
-    sys.stdout.write(" ".join(["Output of", *words]) + "\\n")
+    sys.stdout.write(" ".join(["<<<output of", *words]) + "\\n")
     if code := app(words, prog_name="edge-squeeze", standalone_mode=False):
         sys.exit(code)
 """
@@ -82,7 +82,7 @@ def succeed_in_one_process(system: str, folder: Path, commands: list[tuple[str, 
     """What each of the commands prints; they must end well."""
     done = python(system, folder, "-c", SEVERAL, json.dumps(commands))
     assert done.returncode == 0, done.stderr + done.stdout
-    printed = done.stdout.split("Output of ")[1:]
+    printed = done.stdout.split("<<<output of ")[1:]
     assert len(printed) == len(commands)
     return printed
 
@@ -96,8 +96,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     exporting = ("export", *small, "--format", "tflite,onnx")
     _, verified = succeed_in_one_process(WINDOWS, folder, [exporting, ("verify", f"out/{BUNDLED}")])
     assert "Golden files: PASS" in verified
-    for found, name in zip(sorted((folder / "out").iterdir()), ("onnx", "tflite"), strict=True):
-        found.rename(folder / name)
+    for produced, name in zip(sorted((folder / "out").iterdir()), ("onnx", "tflite"), strict=True):
+        produced.rename(folder / name)
     return folder
 
 
@@ -186,8 +186,8 @@ def test_every_module_can_be_imported(system: str, tmp_path: Path) -> None:
 def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The words of every command, and of every command of commands."""
     yield words
-    for name, one in getattr(command, "commands", {}).items():
-        yield from commands(one, (*words, name))
+    for name, subcommand in getattr(command, "commands", {}).items():
+        yield from commands(subcommand, (*words, name))
 
 
 def test_every_command_shows_its_help(tmp_path: Path) -> None:
@@ -223,7 +223,10 @@ def test_commands_end_well(system: str, name: str, home: Path) -> None:
     assert succeed(system, home, *COMMANDS[name])
 
 
-@pytest.mark.parametrize(("system", "kind"), [(WINDOWS, "files"), (WINDOWS, "android"), (MACOS, "files")])
+@pytest.mark.parametrize(
+    ("system", "kind"),
+    [(WINDOWS, "files"), (WINDOWS, "android"), pytest.param(MACOS, "files", marks=pytest.mark.slow)],
+)
 def test_bundling_twice_replaces_what_is_there(system: str, kind: str, home: Path) -> None:
     app = home / "app"
     (app / "src/main").mkdir(parents=True)
@@ -240,6 +243,7 @@ def test_bundling_twice_replaces_what_is_there(system: str, kind: str, home: Pat
     assert not (models / BUNDLED).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", [WINDOWS, MACOS])
 def test_a_benchmark_measures_and_forgets_its_session(system: str, home: Path) -> None:
     succeed(system, home, *BENCHMARK, "--out", "result.json")

@@ -30,12 +30,17 @@ TITLES = ("target", "model", "artifact", "arm", "layers")  # the first columns o
 HEADS = [line.split() for line in OUTPUT if line.startswith(TITLES) and "  " in line]
 BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE + README, re.DOTALL)
 COMMANDS = list(dict.fromkeys(line for block in BLOCKS for line in block.splitlines()))
+EXPORT = "edge-squeeze export --format all --precision float32,int8"
+BENCHMARK = next(command for command in COMMANDS if "--out today.json" in command)
+PREPARES = {"out/": EXPORT, "today.json": BENCHMARK}  # the command that makes what others take, by how paths begin
+# What tunes a whole network, goes through it layer by layer, or takes its time to measure.
+LONG = ("edge-squeeze export --precision int8 --calibration", "edge-squeeze finetune", "edge-squeeze debug", BENCHMARK)
 MOST_LINES, MOST_WORDS = 130, 1100
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that the README speaks of; the commands leave theirs in it for the next."""
+    """A folder with the files that the README speaks of, and those of the commands so far."""
     folder = tmp_path_factory.mktemp("readme")
     for pictures, suffix in (("my-pictures", "jpg"), ("other-pictures", "png")):
         (folder / pictures).mkdir()
@@ -51,12 +56,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, marks=pytest.mark.slow if command.startswith(LONG) or "today.json" in command else ())
+        for command in COMMANDS
+    ],
+)
 def test_commands_of_the_readme(home: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     loadable = functools.partial(Installation, why_not_loadable=lambda _: None)  # without loading every engine
     monkeypatch.setattr("edge_squeeze.doctor.examination.Installation", loadable)
     program, *arguments = shlex.split(command)
     assert program == "edge-squeeze"
+    _prepare(home, command)
     run = commands.run if arguments[0] == "benchmark" else commands.run_here
     done = run(home, *arguments, COLUMNS="120")
     unclear = arguments[0] == "compare" and done.returncode == INCONCLUSIVE  # measured too little to say more
@@ -70,6 +82,16 @@ def test_commands_of_the_readme(home: Path, monkeypatch: pytest.MonkeyPatch, com
         # Short names leave room for more columns, and noise makes a benchmark's so wide that the last are left out.
         known = [head for head in heads if any(_shows(head, shown, arguments[0]) for shown in HEADS)]
         assert known == heads, "the README shows other columns"
+
+
+def _prepare(home: Path, command: str) -> None:
+    """Makes what a command takes and no command before it has made in this process: each runs alone, too."""
+    for path in shlex.split(command)[1:]:
+        prepares = next((made for start, made in PREPARES.items() if path.startswith(start)), command)
+        if prepares != command and not (home / path).exists():
+            _prepare(home, prepares)
+            done = commands.run(home, *shlex.split(prepares)[1:])
+            assert done.returncode == 0, done.stderr
 
 
 def _shows(head: list[str], shown: list[str], command: str) -> bool:
@@ -104,10 +126,10 @@ def test_the_readme_is_short_and_every_command_has_an_example() -> None:
 
 @pytest.mark.parametrize("target", all_targets(), ids=lambda t: f"{t.format}-{t.precision}")
 def test_every_target_is_in_the_tables(target: object) -> None:
-    name = f"{target.format} {target.precision}"  # type: ignore[attr-defined]
+    name, page = f"{target.format} {target.precision}", (ROOT / "docs" / "formats.md").read_text()  # type: ignore[attr-defined]
     for variant in PUBLISHED:
-        assert f"| {variant.removeprefix('squeezenet')} {name} |" in README
-    assert f"| {name} |" in (ROOT / "docs" / "formats.md").read_text()
+        assert f"| {variant.removeprefix('squeezenet')} {name} |" in page
+    assert f"| {name} |" in page
 
 
 def test_help_names_every_choice() -> None:

@@ -62,7 +62,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_the_source_archive_holds_what_is_tracked_and_nothing_else(archives: tuple[Path, Path]) -> None:
     with tarfile.open(archives[0]) as archive:
-        held = {name.partition("/")[2] for name in (one.name for one in archive.getmembers() if one.isfile())}
+        held = {name.partition("/")[2] for name in (member.name for member in archive.getmembers() if member.isfile())}
     wanted = {name for name in tracked() if not name.startswith(NOT_RELEASED)}
     assert wanted - held == set()
     made = {name for name in held - wanted if not name.startswith("edge_squeeze.egg-info/")}

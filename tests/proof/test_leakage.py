@@ -48,7 +48,7 @@ def test_pictures_are_known_by_their_files_at_any_size(calibration: Path, proof:
     assert not [name for name in (*usual.names, *larger.names) if name.startswith("also")]
     assert usual.file_digests is not None
     assert usual.file_digests[0] == sha256((proof / usual.names[0]).read_bytes()).hexdigest()
-    assert usual.description == f"14 pictures of {proof}, without 4 that int8 was calibrated on"
+    assert usual.description == f"10 of 14 pictures of {proof}, without 4 that int8 was calibrated on"
     assert usual.remarks == (
         "left out 4 of the 14 pictures of the proof: int8 was calibrated on them, which would flatter it",
     )
@@ -83,7 +83,7 @@ def test_export_and_verify_leave_them_out_and_say_so(
     assert said in " ".join(done.stderr.split())
     folder = tmp_path / ARTIFACT
     parity = json.loads((folder / "parity.json").read_text())["sets"][0]
-    assert parity["pictures"] == "14 pictures of proof, without 4 that int8 was calibrated on"
+    assert parity["pictures"] == "10 of 14 pictures of proof, without 4 that int8 was calibrated on"
     record = json.loads((folder / "calibration.json").read_text())
     first = min(calibration.iterdir())
     assert record["pictures"][0]["file_sha256"] == sha256(first.read_bytes()).hexdigest()

@@ -41,18 +41,18 @@ def copy(exported_11: dict[str, Exported], tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_export_left_passes(exported_11: dict[str, Exported], name: str) -> None:
-    found = edge_squeeze.verify(exported_11[name].folder)
-    assert found.passed
-    assert found.golden.max_abs == 0
-    assert found.proof is not None
-    assert found.proof.verdict == "pass"
+    result = edge_squeeze.verify(exported_11[name].folder)
+    assert result.passed
+    assert result.golden.max_abs == 0
+    assert result.proof is not None
+    assert result.proof.verdict == "pass"
 
 
 def test_other_pixels_fail_the_golden_check(copy: Path) -> None:
     Image.open(copy / "golden" / "picture.png").rotate(1).save(copy / "golden" / "picture.png")
-    found = edge_squeeze.verify(copy)
-    assert not found.golden.pixels_equal
-    assert not found.passed
+    result = edge_squeeze.verify(copy)
+    assert not result.golden.pixels_equal
+    assert not result.passed
 
 
 def test_other_scores_fail_the_golden_check(copy: Path) -> None:
@@ -60,10 +60,10 @@ def test_other_scores_fail_the_golden_check(copy: Path) -> None:
     scores = np.frombuffer(path.read_bytes(), "<f4").copy()
     scores[3] += 0.01
     path.write_bytes(scores.tobytes())
-    found = edge_squeeze.verify(copy)
-    assert found.golden.pixels_equal
-    assert found.golden.max_abs == pytest.approx(0.01)
-    assert not found.passed
+    result = edge_squeeze.verify(copy)
+    assert result.golden.pixels_equal
+    assert result.golden.max_abs == pytest.approx(0.01)
+    assert not result.passed
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_damaged_golden_files_are_named(copy: Path, name: str, data: bytes | Non
 def test_without_tensorflow_only_the_golden_files_are_checked(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = verification.is_installed
     monkeypatch.setattr(verification, "is_installed", lambda name: name != "tensorflow" and installed(name))
-    found = edge_squeeze.verify(copy)
-    assert found.passed
-    assert found.proof is None
-    assert found.without_proof == "TensorFlow is not installed"
+    result = edge_squeeze.verify(copy)
+    assert result.passed
+    assert result.proof is None
+    assert result.without_proof == "TensorFlow is not installed"
 
 
 def test_where_the_weights_are_gone_only_the_golden_files_are_checked(copy: Path) -> None:
@@ -98,13 +98,15 @@ def test_where_the_weights_are_gone_only_the_golden_files_are_checked(copy: Path
         .replace('"path": null', '"path": "gone.net"')
     )
     manifest.write_text(text)
-    found = edge_squeeze.verify(copy)
-    assert found.passed
-    assert found.proof is None
-    assert "No such weights file: gone.net" in str(found.without_proof)
-    assert "Give --original FILE" in str(found.without_proof)
+    result = edge_squeeze.verify(copy)
+    assert result.passed
+    assert result.proof is None
+    assert "No such weights file: gone.net" in str(result.without_proof)
+    assert "Give --original FILE" in str(result.without_proof)
     with pytest.raises(UsageError, match=r"--images cannot be used: .* Give --original FILE"):
         edge_squeeze.verify(copy, images=copy / "golden" / "picture.png")
+    with pytest.raises(UsageError, match=r"--against cannot be used: .* Give --original FILE"):
+        edge_squeeze.verify(copy, against=copy)
 
 
 def test_an_original_that_is_named_must_be_there(copy: Path) -> None:
@@ -120,14 +122,14 @@ def test_weights_of_a_user_are_found_again(tmp_path: Path) -> None:
     assert spec.submodule_search_locations
     source = Path(spec.submodule_search_locations[0]) / "example_models" / "weights" / "squeezenet_weights.pkl"
     shutil.copy(source, tmp_path / "mine.pkl")
-    (one,) = edge_squeeze.export(weights=tmp_path / "mine.pkl", out=tmp_path)
-    assert one.manifest.weights.kind == "file"
-    proof = edge_squeeze.verify(one.folder).proof
+    (artifact,) = edge_squeeze.export(weights=tmp_path / "mine.pkl", out=tmp_path)
+    assert artifact.manifest.weights.kind == "file"
+    proof = edge_squeeze.verify(artifact.folder).proof
     assert proof is not None
     assert proof.verdict == "pass"
     (tmp_path / "mine.pkl").rename(tmp_path / "moved.pkl")
-    assert edge_squeeze.verify(one.folder).proof is None
-    assert edge_squeeze.verify(one.folder, original=tmp_path / "moved.pkl").proof is not None
+    assert edge_squeeze.verify(artifact.folder).proof is None
+    assert edge_squeeze.verify(artifact.folder, original=tmp_path / "moved.pkl").proof is not None
 
 
 def test_pictures_of_the_user_are_judged(exported_11: dict[str, Exported], pictures: Path) -> None:
@@ -135,7 +137,7 @@ def test_pictures_of_the_user_are_judged(exported_11: dict[str, Exported], pictu
     assert proof is not None
     assert len(proof.pictures) == 3
     assert proof.verdict == "pass"
-    assert "smoke test" in proof.reason
+    assert "3 pictures are only a smoke test: give more" in proof.reason
     assert "3 pictures of" in proof.pictures.description
 
 
@@ -160,9 +162,9 @@ def test_an_original_that_always_says_the_same_proves_nothing(tmp_path: Path, or
         def note(self, text: str) -> None:
             self.notes.append(text)
 
-    (one,) = edge_squeeze.export(weights=tmp_path / "zero.pkl", out=tmp_path / "out", reporter=Heard())
-    assert one.proof.verdict == "unproven"
-    assert "the same scores for every picture" in one.proof.reason
+    (artifact,) = edge_squeeze.export(weights=tmp_path / "zero.pkl", out=tmp_path / "out", reporter=Heard())
+    assert artifact.proof.verdict == "unproven"
+    assert "the same scores for every picture" in artifact.proof.reason
     assert any(note.startswith("warning: the original gives the same scores") for note in Heard.notes)
 
 
@@ -194,23 +196,23 @@ def test_broken_weights_are_refused(
 
 
 def test_untrained_weights_stay_unproven(tmp_path: Path) -> None:
-    (one,) = edge_squeeze.export(weights="random", seed=5, classes=10, input_size=64, out=tmp_path)
-    found = edge_squeeze.verify(one.folder)
-    assert found.proof is not None
-    assert (found.proof.verdict, found.proof.reason) == ("unproven", "untrained weights")
-    assert found.proof.parity.max_abs < 1e-5  # rebuilt from the seed
+    (artifact,) = edge_squeeze.export(weights="random", seed=5, classes=10, input_size=64, out=tmp_path)
+    result = edge_squeeze.verify(artifact.folder)
+    assert result.proof is not None
+    assert (result.proof.verdict, result.proof.reason) == ("unproven", "untrained weights")
+    assert result.proof.parity.max_abs < 1e-5  # rebuilt from the seed
 
 
 def test_the_app_can_check_itself_with_the_manifest_alone(exported_11: dict[str, Exported]) -> None:
     """What a phone does, in six lines: preprocess, compare, run, compare."""
-    one = folder.load(exported_11["tflite-int8"].folder)
-    entry = one.manifest.golden.scores["xnnpack"]
-    picture = Image.open(one.path(one.manifest.golden.picture))
+    artifact = folder.load(exported_11["tflite-int8"].folder)
+    entry = artifact.manifest.golden.scores["xnnpack"]
+    picture = Image.open(artifact.path(artifact.manifest.golden.picture))
     assert picture.mode == "RGB"
-    pixels = one.manifest.preprocessing.pixels(picture)
-    assert pixels.tobytes() == one.read(one.manifest.golden.pixels)
-    scores = runner.open_runner(one.model(), "tflite").run(pixels[None])[0]
-    assert np.abs(scores - np.frombuffer(one.read(entry.file), "<f4")).max() <= entry.tolerance
+    pixels = artifact.manifest.preprocessing.pixels(picture)
+    assert pixels.tobytes() == artifact.read(artifact.manifest.golden.pixels)
+    scores = runner.open_runner(artifact.model(), "tflite").run(pixels[None])[0]
+    assert np.abs(scores - np.frombuffer(artifact.read(entry.file), "<f4")).max() <= entry.tolerance
 
 
 @pytest.mark.parametrize(("variety", "verdict"), [(0.01, "unproven"), (1.0, "pass")])
@@ -225,8 +227,8 @@ def test_gates_that_would_hold_for_the_wrong_pictures_prove_nothing(variety: flo
     reference = verification.Reference(record, pictures, scores, "scores", 1.0)
     gates = [at_least("cosine", 0.95, ""), at_least("top1_agreement", 0.7, "")]
     judgments = gates_.judge(parity.compare(scores, scores), gates, pictures.names)
-    found, reason = verification._verdict(reference, judgments, gates)
-    assert found == verdict
+    actual, reason = verification._verdict(reference, judgments, gates)
+    assert actual == verdict
     assert ("even with the scores of the wrong pictures" in reason) == (verdict == "unproven")
 
 
@@ -262,10 +264,10 @@ def test_a_part_is_spread_over_all_pictures(count: int, taken: int) -> None:
 )
 def test_few_pictures_may_disagree_as_far_as_chance_goes(limit: float, count: int, fewest: int) -> None:
     cosine = at_least("cosine", 0.95, "")
-    agreement, other = gates_of_part([at_least("top1_agreement", limit, "why"), cosine], count)
+    agreement, untouched = gates_of_part([at_least("top1_agreement", limit, "why"), cosine], count)
     assert agreement.limit == pytest.approx(fewest / count)
     assert agreement.reason.startswith("why; ")
-    assert other == cosine
+    assert untouched == cosine
 
 
 @pytest.mark.parametrize(
@@ -291,7 +293,7 @@ def answers(pixels: Pixels) -> np.ndarray:
     """Scores [N,4] that look at all of a picture: how bright its quarters are."""
     height, width = pixels.shape[1] // 2, pixels.shape[2] // 2
     corners = [pixels[:, y : y + height, x : x + width] for y in (0, height) for x in (0, width)]
-    bright = np.stack([one.mean(axis=(1, 2, 3)) for one in corners], axis=1)
+    bright = np.stack([corner.mean(axis=(1, 2, 3)) for corner in corners], axis=1)
     return (bright / bright.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -317,31 +319,31 @@ def cropped(pixels: Pixels) -> np.ndarray:
 def test_the_same_answers_at_every_size_pass() -> None:
     proof = judged(answers)
     assert proof.verdict == "pass"
-    assert [one.pictures.size for one in proof.others] == [(24, 24), (32, 48)]
+    assert [part.pictures.size for part in proof.others] == [(24, 24), (32, 48)]
     assert proof.failures == []
 
 
 def test_wrong_answers_at_one_other_size_fail() -> None:
     proof = judged(cropped)
-    assert [one.verdict for one in proof.others] == ["pass", "fail"]
+    assert [part.verdict for part in proof.others] == ["pass", "fail"]
     assert proof.verdict == "fail"
     assert all(judgment.passed for judgment in proof.judgments)
     assert proof.failures
     assert all(failure.startswith("at 32 x 48: ") for failure in proof.failures)
     assert proof.reason == "; ".join(proof.failures)
-    assert [all(gate["passed"] for gate in one["gates"]) for one in proof.to_dict("")["sets"]] == [True, True, False]
+    assert [all(gate["passed"] for gate in part["gates"]) for part in proof.to_dict("")["sets"]] == [True, True, False]
 
 
 def test_wrong_answers_at_the_usual_size_fail() -> None:
     proof = judged(lambda pixels: answers(pixels if pixels.shape[1:3] != (32, 32) else pixels[:, ::-1]))
-    assert (proof.verdict, [one.verdict for one in proof.others]) == ("fail", ["pass", "pass"])
+    assert (proof.verdict, [part.verdict for part in proof.others]) == ("fail", ["pass", "pass"])
     assert proof.failures[0].startswith("max_abs is")
 
 
 def test_gates_that_prove_nothing_at_one_size_prove_nothing() -> None:
     """Of ten pictures two have to agree for this gate, so it would hold for the wrong ones, too."""
     proof = judged(answers, [at_least("top1_agreement", 0.5, "")])
-    verdicts = [one.verdict for one in proof.others]
+    verdicts = [part.verdict for part in proof.others]
     assert "unproven" in verdicts
     assert proof.verdict == "unproven"
     assert proof.reason.startswith(("at 24 x 24: ", "at 32 x 48: ")[verdicts.index("unproven")])

@@ -144,6 +144,7 @@ def listed(name: bytes, weight: bytes = b"w") -> Callable[[Any], None]:
     return fill
 
 
+LONGEST = "200 names of one compressed array of 4 MB"
 HOSTILE: dict[str, tuple[Callable[[Any], object], str]] = {
     "an external link": (put(h5py.ExternalLink("secret.h5", "/x")), "link to elsewhere"),
     "an external link for the layers": (put(h5py.ExternalLink("secret.h5", "/x"), "layers"), "link to elsewhere"),
@@ -153,7 +154,7 @@ HOSTILE: dict[str, tuple[Callable[[Any], object], str]] = {
     "an array of 4 TB, never written": (dataset((10**12,), chunks=(4,)), "larger than allowed"),
     "an array of 400 MB, never written": (dataset((10**8,)), "more than the file holds"),
     "a chunk of 2 GB for one number": (dataset((1,), maxshape=(None,), chunks=(1 << 29,)), "larger than allowed"),
-    "200 names of one compressed array of 4 MB": (many_names_of_one, "larger than allowed"),
+    LONGEST: (many_names_of_one, "larger than allowed"),
     "a compression that is a plug-in": (dataset((4,), chunks=(4,), compression="lzf"), "otherwise than by gzip"),
     "a name that clears the screen": (put(np.zeros(4, "i4"), "layers/a\x1b[2J/vars/0"), r"a\?\[2J: required arrays"),
     "whole numbers": (put(np.zeros(4, "i4")), "floats, got int32"),
@@ -172,7 +173,9 @@ HOSTILE: dict[str, tuple[Callable[[Any], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", HOSTILE)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow) if case == LONGEST else case for case in HOSTILE]
+)
 def test_a_hostile_file_is_refused(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill, message = HOSTILE[case]
     monkeypatch.chdir(tmp_path)

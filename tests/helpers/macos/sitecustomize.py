@@ -51,7 +51,7 @@ def status(path: Any, **options: Any) -> os.stat_result:
 def find(self: Any, name: str) -> Any:
     if name in LINUX_ONLY:
         raise AttributeError(f"dlsym: symbol {name} not found")
-    return found(self, name)
+    return original_getattr(self, name)
 
 
 for gone in FUNCTIONS:
@@ -59,6 +59,6 @@ for gone in FUNCTIONS:
         delattr(os, gone)
 os.process_cpu_count = os.cpu_count  # type: ignore[attr-defined]  # Python 3.13's own calls what was just taken away
 asked, os.stat = os.stat, status
-found = ctypes.CDLL.__getattr__
+original_getattr = ctypes.CDLL.__getattr__
 ctypes.CDLL.__getattr__ = find  # type: ignore[method-assign]
 sys.addaudithook(refuse_audited)

@@ -197,8 +197,8 @@ def open_descriptor(path: Any, *arguments: Any, **options: Any) -> int:
 
 
 def select_sockets(readers: Any, writers: Any, others: Any, timeout: float | None = None) -> Any:
-    for one in (*readers, *writers, *others):
-        number = one if isinstance(one, int) else one.fileno()
+    for stream in (*readers, *writers, *others):
+        number = stream if isinstance(stream, int) else stream.fileno()
         if not stat.S_ISSOCK(os.fstat(number).st_mode):
             raise OSError(errno.ENOTSOCK, "An operation was attempted on something that is not a socket")
     return real["select"](readers, writers, others, timeout)

@@ -36,7 +36,9 @@ internal class MainScreen(private val activity: Activity) {
         val classification = if (state.live != null) state.live.classification else state.still?.classification
         rows.forEachIndexed { i, row -> row.show(classification?.predictions?.getOrNull(i)) }
         timings.text = classification?.let { timings(it, state.live) }
-        status.text = state.message ?: activity.getString(if (state.busy) R.string.classifying else R.string.nothing)
+        val rejected = classification?.rejected == true
+        val quiet = if (state.busy) R.string.classifying else if (rejected) R.string.none_of_these else R.string.nothing
+        status.text = state.message ?: activity.getString(quiet)
         status.setTextColor(activity.getColor(if (state.message != null) R.color.bad else R.color.text_quiet))
     }
 

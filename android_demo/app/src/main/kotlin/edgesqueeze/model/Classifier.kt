@@ -5,12 +5,13 @@ import kotlin.math.exp
 /** A class and its score from 0 to 1, which is its probability if the classes are mutually exclusive. */
 data class Prediction(val label: String, val index: Int, val score: Float)
 
-/** The best classes of a picture, best first, and the time that each stage took. */
+/** The best classes of a picture, best first, the time that each stage took, and whether it shows none of them. */
 data class Classification(
     val predictions: List<Prediction>,
     val decodeMs: Float,
     val preprocessMs: Float,
     val inferenceMs: Float,
+    val rejected: Boolean = false,
 )
 
 /** A loaded artifact: [classify] is all that an app needs. Use it on one thread at a time, not the main thread. */
@@ -45,7 +46,8 @@ class Classifier(
         val preprocessMs = millisecondsSince(start)
         val ready = System.nanoTime()
         val scores = comparable(engine.run(pixels), artifact.manifest.output.content)
-        return Classification(best(scores, top), 0f, preprocessMs, millisecondsSince(ready))
+        val rejected = artifact.manifest.reject?.rejects(scores) ?: false
+        return Classification(best(scores, top), 0f, preprocessMs, millisecondsSince(ready), rejected)
     }
 
     override fun close() = engine.close()

@@ -3,6 +3,7 @@ package edgesqueeze.model
 import org.json.JSONArray
 import org.json.JSONException
 import org.json.JSONObject
+import kotlin.math.pow
 
 /** The version of model.json and index.json that this app supports. */
 const val SCHEMA_VERSION = 1
@@ -65,6 +66,17 @@ data class Golden(val picture: String, val pixels: String, val scores: Map<Strin
 /** A file and the hash that its bytes must have. */
 data class HashedFile(val name: String, val sha256: String)
 
+/** When the answer is "none of these": if the highest of the probabilities, at [temperature], is below [threshold]. */
+data class Rejection(val temperature: Double, val threshold: Double) {
+
+    /** Whether no class is likely enough to be the answer, judging by the probabilities in [scores]. */
+    fun rejects(scores: FloatArray): Boolean {
+        val highest = scores.max().toDouble()
+        if (highest <= 0) return true
+        return 1 / scores.sumOf { (it / highest).pow(1 / temperature) } < threshold
+    }
+}
+
 /** The content of model.json; docs/artifact.md of the project explains each key. */
 data class Manifest(
     val name: String,
@@ -79,6 +91,7 @@ data class Manifest(
     val preprocessing: Preprocessing,
     val golden: Golden,
     val parity: String,
+    val reject: Rejection? = null,
 ) {
     companion object {
         /** The manifest in the text of a model.json; throws ArtifactRefused if this app does not support it. */
@@ -129,6 +142,7 @@ private fun JSONObject.manifest(): Manifest {
         preprocessing = getJSONObject("preprocessing").preprocessing(),
         golden = getJSONObject("golden").golden(),
         parity = getJSONObject("parity").getString("verdict"),
+        reject = optJSONObject("reject")?.let { Rejection(it.getDouble("temperature"), it.getDouble("threshold")) },
     )
 }
 

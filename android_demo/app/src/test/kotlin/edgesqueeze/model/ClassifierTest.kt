@@ -1,6 +1,7 @@
 package edgesqueeze.model
 
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
 import org.junit.Assert.assertNotEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
@@ -49,6 +50,22 @@ class ClassifierTest {
         val manifest = channelsFirst.manifest.let { it.copy(input = it.input.copy(layout = Layout.NHWC)) }
         val wrong = Artifact(channelsFirst.folder, manifest, FolderFiles(testFolder("artifacts")))
         assertNotEquals(first.first().label, classify(wrong).predictions.first().label)
+    }
+
+    @Test
+    fun `a picture of something else is none of these`() {
+        val scores = floatArrayOf(0.4f, 0.3f, 0.3f)
+        assertTrue(Rejection(1.0, 0.5).rejects(scores))
+        assertFalse(Rejection(1.0, 0.39).rejects(scores))
+        assertTrue("0.16 / 0.34", Rejection(0.5, 0.5).rejects(scores))
+        assertFalse("0.0256 / 0.0418", Rejection(0.25, 0.5).rejects(scores))
+        val artifact = testArtifacts().first { it.folder == "squeezenet1.1-tflite-float32" }
+        assertFalse(classify(artifact).rejected)
+        val answers = listOf(0.2, 0.999).map { threshold ->
+            val manifest = artifact.manifest.copy(reject = Rejection(1.0, threshold))
+            classify(Artifact(artifact.folder, manifest, FolderFiles(testFolder("artifacts")))).rejected
+        }
+        assertEquals(listOf(false, true), answers)
     }
 
     @Test
