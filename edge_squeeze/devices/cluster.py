@@ -9,6 +9,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -115,7 +116,7 @@ class Cluster:
             while underway:
                 future = self._next()
                 task, _, attempt = underway.pop(future.key)
-                result = self._result(future, attempt)
+                result = self._result(future, attempt, PATIENCE_S)
                 if isinstance(result, _Lost):
                     submit(task, attempt + 1)
                 elif (repeated := again(task, result)) is not None:
@@ -150,14 +151,18 @@ class Cluster:
                         f"{START.format(address=self.address)}. {RESUME}"
                     ) from None
 
-    def _result(self, future: Future, attempt: int) -> Any:
+    def _result(self, future: Future, attempt: int, timeout_s: float | None = None) -> Any:
+        """What the task returned; `_Lost` if it has to be submitted again."""
         from distributed import KilledWorker
 
-        if future.status in ("cancelled", "lost"):
+        if future.status == "cancelled":
             raise self._lost()
         try:
-            return future.result()
-        except KilledWorker as error:
+            # "lost" and a timeout: the worker was lost after it had finished the task, before its result was fetched.
+            return _Lost() if future.status == "lost" and attempt < ATTEMPTS else future.result(timeout=timeout_s)
+        except CancelledError as error:  # the scheduler was lost meanwhile
+            raise self._lost() from error
+        except (KilledWorker, TimeoutError) as error:
             if attempt < ATTEMPTS:
                 return _Lost()
             raise DeviceError(

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -268,15 +269,24 @@ def test_a_worker_killed_half_way_loses_nothing(folders: list[Path], images: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("finished", [False, True])
 def test_a_worker_killed_for_good_leaves_its_work_to_one_that_comes_later(
-    folders: list[Path], images: Path, tmp_path: Path
+    folders: list[Path], images: Path, tmp_path: Path, finished: bool
 ) -> None:
+    """Also what it had finished, if nobody had fetched it yet."""
     with contextlib.ExitStack() as stack:
         running = stack.enter_context(local_cluster(tmp_path / "worker", workers=0))
         stack.enter_context(started(running.scheduler_address, tmp_path / "first"))
 
         def replace_it() -> None:
+            until = time.monotonic() + 60
+            while finished and any(task.state != "memory" for task in running.scheduler.tasks.values()):
+                assert time.monotonic() < until
+                time.sleep(0.01)
             kill(running)
+            while finished and running.scheduler.workers:
+                assert time.monotonic() < until
+                time.sleep(0.01)
             stack.enter_context(started(running.scheduler_address, tmp_path / "second"))
 
         there = evaluate(folders, images, Struck(running.scheduler_address, blow=replace_it))
