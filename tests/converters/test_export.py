@@ -233,10 +233,16 @@ def test_int8_keeps_its_accuracy_on_pictures_it_was_not_calibrated_on(
     weights = "imagenet" if variant == "squeezenet1.1" else deep_compression_file
     pictures = {"calibration": tmp_path / "calibration", "images": tmp_path / "test"}
     options = {"weights": weights, "out": tmp_path / "out", **pictures}
-    both = edge_squeeze.export(variant, precision="float32,int8", quantizer="tuned", **options)
+    exported = edge_squeeze.export(variant, format="all", precision="float32,int8", quantizer="tuned", **options)
+    by_name = {export.manifest.name.removeprefix(f"{variant}-"): export for export in exported}
+    both = [by_name["tflite-float32"], by_name["tflite-int8"]]
     float32, int8 = (export.proof for export in both)
     assert int8.parity.top1_agreement >= agreement
     assert int8.parity.kl <= kl
+    as_onnx = by_name["onnx-int8"].proof
+    assert (as_onnx.verdict, as_onnx.parity.pictures) == ("pass", 100)
+    assert as_onnx.parity.top1_agreement >= int8.parity.top1_agreement - 0.03
+    assert as_onnx.parity.kl <= 1.25 * int8.parity.kl  # on 2,000 views of them 1.03 (1.1) and 0.98 (1.0) times
     tested = load_folder(tmp_path / "test", both[0].manifest.preprocessing)
     expected = np.array([truth[name] for name in tested.names])
     accuracy = [np.mean(scores(export, tested.pixels).argmax(axis=1) == expected) for export in both]

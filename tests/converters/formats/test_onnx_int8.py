@@ -192,27 +192,3 @@ def test_wrong_preprocessing_of_real_weights_fails(
     (exported,) = edge_squeeze.export(format="onnx", precision="int8", quantizer="stock", out=tmp_path)
     assert exported.proof.verdict == "fail"
     assert {judgment.gate.metric for judgment in exported.proof.judgments if not judgment.passed} >= {"top1_agreement"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", ["squeezenet1.0", "squeezenet1.1"])
-def test_pictures_of_others_are_classified_as_by_the_tflite_file(
-    tmp_path: Path, imagenet_pictures: Path, deep_compression_file: Path, variant: str
-) -> None:
-    pictures = sorted(imagenet_pictures.glob("*.jpg"))
-    for name, half in (("calibration", pictures[::2]), ("images", pictures[1::2])):
-        (tmp_path / f"{name}.txt").write_text("\n".join(map(str, half)))
-    tflite, onnx_file = edge_squeeze.export(
-        variant,
-        weights=deep_compression_file if variant == "squeezenet1.0" else None,
-        format="all",
-        precision="int8",
-        calibration=tmp_path / "calibration.txt",
-        images=tmp_path / "images.txt",
-        out=tmp_path,
-    )
-    assert onnx_file.proof.verdict == tflite.proof.verdict == "pass"
-    figures, rival = onnx_file.proof.parity, tflite.proof.parity
-    assert figures.pictures == 100
-    assert figures.top1_agreement >= rival.top1_agreement - 0.03
-    assert figures.kl <= 1.1 * rival.kl
