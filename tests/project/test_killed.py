@@ -15,10 +15,10 @@ import pytest
 
 from edge_squeeze.artifact import folder as artifact
 
-KILLS = 50
+KILLS = 20
 COMMAND = (
     *("export", "--weights", "random", "--classes", "10", "--input-size", "64", "--images", "pictures"),
-    *("--format", "all", "--precision", "float32,int8"),
+    *("--format", "all", "--precision", "float32,int8", "--quantizer", "stock"),
 )
 
 
@@ -43,8 +43,21 @@ def check_whole(out: Path, seeds: set[int]) -> int:
     return len(folders)
 
 
+def names(out: Path) -> set[str]:
+    return {path.name for path in out.iterdir()}
+
+
+def wait_for_writes(process: subprocess.Popen[bytes], out: Path, changes: int) -> None:
+    """Until `out` has changed that many times: what is half written has a name of its own there for a moment."""
+    before = names(out)
+    while process.poll() is None and changes:
+        time.sleep(0.0005)
+        now = names(out)
+        changes, before = changes - (now != before), now
+
+
 @pytest.mark.slow
-def test_fifty_kills_at_random_moments(tmp_path: Path, pictures: Path) -> None:
+def test_kills_at_random_moments_and_while_it_writes(tmp_path: Path, pictures: Path) -> None:
     rng, out = random.Random(0), tmp_path / "out"
     began = time.monotonic()
     assert start(tmp_path, 0).wait() == 0
@@ -54,7 +67,11 @@ def test_fifty_kills_at_random_moments(tmp_path: Path, pictures: Path) -> None:
     killed = 0
     for seed in range(1, KILLS + 1):
         process = start(tmp_path, seed)
-        time.sleep(rng.uniform(0, takes))
+        if seed % 2:
+            time.sleep(rng.uniform(0, takes))
+        else:
+            wait_for_writes(process, out, rng.randint(1, 8))
+            time.sleep(rng.uniform(0, 0.01))
         os.kill(process.pid, signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
         time.sleep(0.1)  # its work is killed a moment after it
