@@ -27,7 +27,7 @@ test: $(READY)
 	@echo "Not run: make test-slow (repeated, emulated and other engines' checks; the Android app: make android-test, make apk)"
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow $(ARGS)
 
 # Downloads a dozen runtimes, once, into the cache; Chromium and Node.js only for those of the browser.
 clients: $(READY)
