@@ -52,10 +52,12 @@ def test_auto_takes_what_diverges_less_on_held_out_pictures(
     subject: Subject, monkeypatch: pytest.MonkeyPatch, better: str
 ) -> None:
     baked, notes = modules(), Notes()
-    monkeypatch.setattr(Task, "divergence", lambda _, model, __: float((model is baked) != (better == "stock")) + 1)
+    worse = "tuned" if better == "stock" else "stock"
+    values = {better: np.ones(4), worse: np.full(4, 2.0)}
+    monkeypatch.setattr(Task, "divergences", lambda _, model, __: values["stock" if model is baked else "tuned"])
     done = quantize(subject, baked, CROPS, Wanted(), "probabilities", notes)
     assert (done.record.quantizer, done.model is baked) == (better, better == "stock")
-    assert done.record.quantizers == {better: 1.0, ({"stock", "tuned"} - {better}).pop(): 2.0}
+    assert done.record.quantizers == {better: 1.0, worse: 2.0}
     assert (done.record.adjustments is None) == (better == "stock")
     assert any(text.startswith(f"quantizer: {better}; ") for text in notes.texts)
 
