@@ -62,6 +62,17 @@ def test_auto_takes_what_diverges_less_on_held_out_pictures(
     assert any(text.startswith(f"quantizer: {better}; ") for text in notes.texts)
 
 
+def test_auto_takes_stock_where_tuned_is_not_clearly_better(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less in the mean, for one picture's sake: by less than the standard error of the difference."""
+    baked, notes = modules(), Notes()
+    values = {"stock": np.array([1.0, 1.0, 1.0, 4.0]), "tuned": np.array([1.5, 1.5, 1.5, 1.0])}
+    monkeypatch.setattr(Task, "divergences", lambda _, model, __: values["stock" if model is baked else "tuned"])
+    done = quantize(subject, baked, CROPS, Wanted(), "probabilities", notes)
+    assert done.record.quantizer == "stock"
+    assert done.record.quantizers == {"stock": 1.75, "tuned": 1.375}
+    assert any(text.endswith("; not clearly less with tuned") for text in notes.texts)
+
+
 def test_a_record_makes_the_same_model_again_and_no_other(subject: Subject) -> None:
     baked = modules()
     first = quantize(subject, baked, CROPS, Wanted("tuned"), "probabilities", Silent())
