@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -253,6 +253,13 @@ class Struck(Dask):
                 self.blow()  # type: ignore[operator]
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def kill(running: LocalCluster) -> None:
     """Kill the process of one of the workers."""
     with clusters.connect(running.scheduler_address) as connection:
@@ -279,14 +286,11 @@ def test_a_worker_killed_for_good_leaves_its_work_to_one_that_comes_later(
         stack.enter_context(started(running.scheduler_address, tmp_path / "first"))
 
         def replace_it() -> None:
-            until = time.monotonic() + 60
-            while finished and any(task.state != "memory" for task in running.scheduler.tasks.values()):
-                assert time.monotonic() < until
-                time.sleep(0.01)
+            if finished:
+                wait_until(lambda: all(task.state == "memory" for task in running.scheduler.tasks.values()))
             kill(running)
-            while finished and running.scheduler.workers:
-                assert time.monotonic() < until
-                time.sleep(0.01)
+            if finished:
+                wait_until(lambda: not running.scheduler.workers)
             stack.enter_context(started(running.scheduler_address, tmp_path / "second"))
 
         there = evaluate(folders, images, Struck(running.scheduler_address, blow=replace_it))
