@@ -86,7 +86,7 @@ Quantizer = Annotated[
     str,
     typer.Option(
         help="Of int8 weights. tuned: rounded so that outputs change least; stock: the converter's own rounding; auto: "
-        "tuned where that is better on held-out pictures."
+        "tuned where that is clearly better on held-out pictures."
     ),
 ]
 KeepFloat = Annotated[
